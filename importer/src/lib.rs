@@ -1,0 +1,28 @@
+//! Excel ledgers in, rows and findings out.
+//!
+//! ```text
+//! bytes ──workbook::read──▶ cells ──table──▶ tables ──rows──▶ records of units ──plan──▶ edits + findings
+//! ```
+//!
+//! A bad cell is a finding, never an error and never a guess; an unreadable workbook is an error.
+
+pub mod date;
+pub mod finding;
+pub mod header;
+pub mod number;
+pub mod plan;
+pub mod register;
+pub mod rows;
+pub mod table;
+pub mod text;
+pub mod values;
+pub mod workbook;
+
+pub use finding::{Finding, FindingKind, Severity};
+pub use plan::{Importer, UnitDocuments, UnitPlan};
+pub use register::Register;
+pub use table::Table;
+pub use workbook::{
+    grid::Workbook,
+    read::{ReadError, ReadLimits, read},
+};

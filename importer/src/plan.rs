@@ -1,0 +1,495 @@
+//! What an import would write: rows matched to existing ones, cells compared, nothing touched yet.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+use sync_protocol::{
+    Address, Book, Document, Row, RowId, Tenant, UnitId, Value,
+    catalogue::{Catalogue, Column, Ledger},
+    conflict::Means,
+    document::Edit,
+    row::EXTRA,
+    unit::Unit,
+};
+
+use crate::{
+    finding::{Finding, FindingKind},
+    header::HeaderIndex,
+    register::Register,
+    rows::{self, Grouped, RowRef},
+    table::{self, Table, Target},
+    text::compact,
+    values::{Normalised, Normaliser, masked},
+    workbook::grid::{Cell, Sheet, Workbook, address},
+};
+
+/// Rows above a 同上 that are searched for a value.
+const DITTO_ROWS_MAX: usize = 1000;
+
+/// Where imports go and how row ids are made.
+#[derive(Debug)]
+pub struct Importer<'a> {
+    catalogue: &'a Catalogue,
+    headers: HeaderIndex,
+    normaliser: Normaliser,
+    tenant: Tenant,
+    county: UnitId,
+    /// HMAC key for natural keys of restricted columns; without it rows fall back to their next key.
+    county_key: Option<Vec<u8>>,
+}
+
+/// The documents of one unit that exist already.
+#[derive(Debug, Default)]
+pub struct UnitDocuments(pub BTreeMap<Book, Document>);
+
+/// How many rows did what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Rows that were not there.
+    pub added: usize,
+    /// Rows with at least one new cell value.
+    pub changed: usize,
+    /// Rows that say what is known.
+    pub unchanged: usize,
+    /// Rows that were not taken.
+    pub refused: usize,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.added += other.added;
+        self.changed += other.changed;
+        self.unchanged += other.unchanged;
+        self.refused += other.refused;
+    }
+}
+
+/// What the rows of one unit would write.
+#[derive(Debug, Default)]
+pub struct UnitPlan {
+    /// New cell values by book: one change each.
+    pub edits: BTreeMap<Book, Vec<Edit>>,
+    /// What happened to the rows.
+    pub counts: Counts,
+    /// What was noticed.
+    pub findings: Vec<Finding>,
+}
+
+impl<'a> Importer<'a> {
+    /// An importer for one county and campaign year.
+    pub fn new(
+        catalogue: &'a Catalogue,
+        tenant: Tenant,
+        county: UnitId,
+        campaign_year: i16,
+        county_key: Option<Vec<u8>>,
+    ) -> Self {
+        Self {
+            catalogue,
+            headers: HeaderIndex::new(catalogue),
+            normaliser: Normaliser::new(catalogue, campaign_year),
+            tenant,
+            county,
+            county_key,
+        }
+    }
+
+    /// The tables of a workbook, and what was noticed about its sheets.
+    pub fn detect(&self, workbook: &Workbook) -> (Vec<Table>, Vec<Finding>) {
+        let tables = table::detect(workbook, self.catalogue, &self.headers);
+        let mut findings = Vec::new();
+        for (index, sheet) in workbook.sheets.iter().enumerate() {
+            if sheet.cell_count() > 0 && !tables.iter().any(|t| t.sheet == index) {
+                findings.push(Finding::new(&FindingKind::NoTable, &sheet.name, String::new(), "", String::new()));
+            }
+        }
+        for table in &tables {
+            let sheet = &workbook.sheets[table.sheet];
+            let ledger = &self.catalogue.ledgers()[table.ledger];
+            for column in &table.columns {
+                let kind = match &column.target {
+                    Target::Extra(_) => FindingKind::UnknownHeader,
+                    Target::Column { index, .. } if column.decided_by_values => {
+                        FindingKind::DecidedByValues { column: ledger.columns[*index].title.clone() }
+                    }
+                    Target::Column { .. } => continue,
+                };
+                let place = address(table.header.1, column.column);
+                findings.push(Finding::new(&kind, &sheet.name, place, &column.header, column.header.clone()));
+            }
+            self.check_totals(workbook, table, &mut findings);
+        }
+        (tables, findings)
+    }
+
+    /// Units that the workbook defines, added to the register.
+    pub fn define_units(&self, workbook: &Workbook, tables: &[Table], register: &mut Register) -> Vec<Unit> {
+        rows::define_units(workbook, tables, self.catalogue, &self.tenant, self.county, register)
+    }
+
+    /// Rows by owning unit.
+    pub fn group(&self, workbook: &Workbook, tables: &[Table], register: &Register) -> Grouped {
+        rows::group(workbook, tables, self.catalogue, self.county, register)
+    }
+
+    /// What these rows of one unit would change in its documents.
+    pub fn plan(&self, workbook: &Workbook, tables: &[Table], rows: &[RowRef], documents: &UnitDocuments) -> UnitPlan {
+        let mut plan = UnitPlan::default();
+        let mut known: HashMap<usize, Known> = HashMap::new();
+        for row in rows {
+            let table = &tables[row.table];
+            let ledger = &self.catalogue.ledgers()[table.ledger];
+            let known = known.entry(table.ledger).or_insert_with(|| Known::new(ledger, documents));
+            let sheet = &workbook.sheets[table.sheet];
+            let place = Place { workbook, table, sheet, row: row.row };
+            let mut record = self.record(&place, ledger, &mut plan.findings);
+            if record.cells.is_empty() && record.extras.is_empty() {
+                continue;
+            }
+            let id = self.row_id(ledger, &record, known, &place, &mut plan.findings);
+            if let Some(first) = known.taken.get(&id) {
+                let kind = FindingKind::DuplicateRow { first: first.clone() };
+                plan.findings.push(place.finding(&kind, None, String::new()));
+                plan.counts.refused += 1;
+                continue;
+            }
+            known.taken.insert(id, format!("{}!{}", sheet.name, address(sheet.row_number(row.row), 0)));
+            self.compare(ledger, id, &mut record, known, documents, &place, &mut plan);
+        }
+        plan
+    }
+
+    /// Normalises the cells of a row.
+    fn record(&self, place: &Place<'_>, ledger: &Ledger, findings: &mut Vec<Finding>) -> Record {
+        let mut record = Record::default();
+        for mapped in &place.table.columns {
+            let Some(cell) = place.cell(mapped.column, self.catalogue) else { continue };
+            let (index, wan) = match &mapped.target {
+                Target::Column { index, wan } => (*index, *wan),
+                Target::Extra(header) => {
+                    if let Some(text) = place.text(cell) {
+                        record.extras.push((header.clone(), text));
+                    }
+                    continue;
+                }
+            };
+            let column = &ledger.columns[index];
+            if ledger.unit.names_unit(&column.key) {
+                continue;
+            }
+            let kind = match self.normaliser.normalise(cell, &place.workbook.texts, column, wan) {
+                Normalised::Empty => continue,
+                Normalised::One(value) => {
+                    record.cells.push((index, value));
+                    continue;
+                }
+                Normalised::Set(codes) => {
+                    record.sets.push((index, codes));
+                    continue;
+                }
+                Normalised::Doubtful(value, kind) => {
+                    record.cells.push((index, value));
+                    kind
+                }
+                Normalised::First(value, rest, kind) => {
+                    record.cells.push((index, value));
+                    record.extras.push((format!("{}(其余)", column.title), rest));
+                    kind
+                }
+                Normalised::Bad(kind) => {
+                    // A set with an unknown word keeps its text, too.
+                    if column.column_type.is_set()
+                        && let Some(text) = place.text(cell)
+                    {
+                        record.extras.push((column.title.clone(), text));
+                    }
+                    kind
+                }
+            };
+            let read = place.text(cell).unwrap_or_default();
+            let mut finding = place.finding(&kind, Some(mapped.column), masked(&read, column.sensitivity));
+            finding.column.clone_from(&mapped.header);
+            findings.push(finding);
+        }
+        record
+    }
+
+    /// Existing row by strong key, then by fallback key; else the id that the first filled key derives.
+    fn row_id(
+        &self,
+        ledger: &Ledger,
+        record: &Record,
+        known: &Known,
+        place: &Place<'_>,
+        findings: &mut Vec<Finding>,
+    ) -> RowId {
+        let keys: Vec<Option<Vec<String>>> = ledger.keys.iter().map(|key| record.key(ledger, key)).collect();
+        for (number, parts) in keys.iter().enumerate() {
+            let Some(row) = parts.as_ref().and_then(|parts| known.by_key.get(&(number, parts.clone()))) else {
+                continue;
+            };
+            let differs = keys[..number].iter().enumerate().any(|(stronger, parts)| {
+                let theirs = known.keys_of.get(&(*row, stronger));
+                parts.is_some() && theirs.is_some() && parts.as_ref() != theirs
+            });
+            if !differs {
+                return *row;
+            }
+            findings.push(place.finding(&FindingKind::DoubtfulMatch, None, String::new()));
+        }
+        for (key, parts) in ledger.keys.iter().zip(&keys) {
+            let Some(parts) = parts else { continue };
+            let secret = match (&self.county_key, ledger.is_restricted_key(key)) {
+                (Some(secret), true) => secret.as_slice(),
+                (None, true) => continue,
+                (_, false) => self.catalogue.public_key(),
+            };
+            let name = key.join("+");
+            let parts: Vec<&str> = std::iter::once(name.as_str()).chain(parts.iter().map(String::as_str)).collect();
+            return RowId::derive(secret, &ledger.id, &parts);
+        }
+        findings.push(place.finding(&FindingKind::NoKey, None, String::new()));
+        record.content_id(ledger, self.catalogue.public_key())
+    }
+
+    /// Cells that differ become edits, unless a person has edited them since.
+    fn compare(
+        &self,
+        ledger: &Ledger,
+        id: RowId,
+        record: &mut Record,
+        known: &Known,
+        documents: &UnitDocuments,
+        place: &Place<'_>,
+        plan: &mut UnitPlan,
+    ) {
+        let existing = known.rows.get(&id);
+        let mut changed = 0;
+        let mut write = |book: Book, edit: Edit, finding: &mut dyn FnMut(&FindingKind)| {
+            let current = existing.and_then(|row| row.cells.get(&cell_key(&edit.address)));
+            if current == Some(&edit.value) {
+                return;
+            }
+            if let Some(current) = current
+                && let Some(document) = documents.0.get(&book)
+                && let Some(provenance) = document.provenance(&edit.address)
+                && matches!(provenance.how, Means::Form | Means::Resolve | Means::Return)
+            {
+                finding(&FindingKind::KeptEdit { who: provenance.who, value: current.to_string() });
+                return;
+            }
+            changed += 1;
+            plan.edits.entry(book).or_default().push(edit);
+        };
+        for (index, value) in record.cells.drain(..) {
+            let column = &ledger.columns[index];
+            let edit = Edit { address: Address::new(&ledger.id, id, &column.key), value };
+            write(ledger.book_of(column), edit, &mut |kind| {
+                plan.findings.push(place.about(kind, ledger, column));
+            });
+        }
+        for (index, codes) in record.sets.drain(..) {
+            let column = &ledger.columns[index];
+            let gone: Vec<String> = existing
+                .map(|row| {
+                    row.members(&column.key)
+                        .filter(|code| !codes.iter().any(|c| c == code))
+                        .map(str::to_owned)
+                        .collect()
+                })
+                .unwrap_or_default();
+            for (code, present) in codes.into_iter().map(|c| (c, true)).chain(gone.into_iter().map(|c| (c, false))) {
+                let address = Address::new(&ledger.id, id, &column.key).member(code);
+                write(ledger.book_of(column), Edit { address, value: Value::Bool(present) }, &mut |kind| {
+                    plan.findings.push(place.about(kind, ledger, column));
+                });
+            }
+        }
+        // Nobody classed these columns: they are treated as restricted.
+        for (header, text) in record.extras.drain(..) {
+            let address = Address::new(&ledger.id, id, EXTRA).member(extra_name(&header));
+            write(ledger.book.restricted(), Edit { address, value: Value::Text(text) }, &mut |_| {});
+        }
+        match (existing, changed) {
+            (None, _) => plan.counts.added += 1,
+            (Some(_), 0) => plan.counts.unchanged += 1,
+            (Some(_), _) => plan.counts.changed += 1,
+        }
+    }
+
+    /// A single total row is compared with the sum of the rows above it.
+    fn check_totals(&self, workbook: &Workbook, table: &Table, findings: &mut Vec<Finding>) {
+        let [total] = table.totals.as_slice() else { return };
+        let sheet = &workbook.sheets[table.sheet];
+        let ledger = &self.catalogue.ledgers()[table.ledger];
+        for mapped in &table.columns {
+            let Target::Column { index, .. } = mapped.target else { continue };
+            let column = &ledger.columns[index];
+            if column.column_type != sync_protocol::catalogue::ColumnType::Int {
+                continue;
+            }
+            let number = |row: usize| match self.normaliser.normalise(
+                sheet.cell(row, mapped.column)?,
+                &workbook.texts,
+                column,
+                false,
+            ) {
+                Normalised::One(Value::Int(number)) => Some(number),
+                _ => None,
+            };
+            let Some(stated) = number(*total) else { continue };
+            let sum: i64 = table.body.iter().filter_map(|row| number(*row)).sum();
+            if sum != stated {
+                let kind = FindingKind::TotalDiffers { sum: sum.to_string() };
+                let place = address(sheet.row_number(*total), mapped.column);
+                findings.push(Finding::new(&kind, &sheet.name, place, &mapped.header, stated.to_string()));
+            }
+        }
+    }
+}
+
+/// One row of the file, normalised.
+#[derive(Debug, Default)]
+struct Record {
+    cells: Vec<(usize, Value)>,
+    sets: Vec<(usize, Vec<String>)>,
+    extras: Vec<(String, String)>,
+}
+
+impl Record {
+    /// The normalised parts of a natural key, if all of its columns are filled.
+    fn key(&self, ledger: &Ledger, key: &[String]) -> Option<Vec<String>> {
+        key.iter()
+            .map(|column| {
+                let (_, value) = self.cells.iter().find(|(index, _)| ledger.columns[*index].key == *column)?;
+                Some(key_part(value))
+            })
+            .collect()
+    }
+
+    /// An id for a row without any key: the same content is the same row.
+    fn content_id(&self, ledger: &Ledger, secret: &[u8]) -> RowId {
+        let mut parts = vec!["content".to_owned()];
+        for (index, value) in &self.cells {
+            parts.push(format!("{}={value}", ledger.columns[*index].key));
+        }
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        RowId::derive(secret, &ledger.id, &parts)
+    }
+}
+
+/// The rows of a ledger that exist already, by their natural keys.
+struct Known {
+    rows: BTreeMap<RowId, Row>,
+    by_key: HashMap<(usize, Vec<String>), RowId>,
+    keys_of: HashMap<(RowId, usize), Vec<String>>,
+    /// Rows of this file: where they stand.
+    taken: HashMap<RowId, String>,
+}
+
+impl Known {
+    fn new(ledger: &Ledger, documents: &UnitDocuments) -> Self {
+        let mut rows: BTreeMap<RowId, Row> = BTreeMap::new();
+        for book in [ledger.book, ledger.book.restricted()] {
+            let Some(document) = documents.0.get(&book) else { continue };
+            for (id, row) in document.rows(&ledger.id) {
+                let joined = rows.entry(id).or_insert_with(|| Row::new(id));
+                joined.removed |= row.removed;
+                joined.cells.extend(row.cells);
+            }
+        }
+        let mut known = Self { rows, by_key: HashMap::new(), keys_of: HashMap::new(), taken: HashMap::new() };
+        for (id, row) in &known.rows {
+            for (number, key) in ledger.keys.iter().enumerate() {
+                let parts: Option<Vec<String>> = key.iter().map(|c| row.get(c).map(key_part)).collect();
+                if let Some(parts) = parts {
+                    known.by_key.entry((number, parts.clone())).or_insert(*id);
+                    known.keys_of.insert((*id, number), parts);
+                }
+            }
+        }
+        known
+    }
+}
+
+fn key_part(value: &Value) -> String {
+    match value {
+        Value::Text(text) => compact(text).into_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn cell_key(address: &Address) -> String {
+    match &address.member {
+        Some(member) => format!("{}/{member}", address.column),
+        None => address.column.clone(),
+    }
+}
+
+/// A header as the last part of an address: no slash, at most 60 bytes.
+fn extra_name(header: &str) -> String {
+    let mut name: String = header.chars().map(|c| if c == '/' || c.is_control() { '·' } else { c }).collect();
+    while name.len() > 60 {
+        name.pop();
+    }
+    name
+}
+
+/// A row of the file and everything around it.
+struct Place<'a> {
+    workbook: &'a Workbook,
+    table: &'a Table,
+    sheet: &'a Sheet,
+    row: usize,
+}
+
+impl Place<'_> {
+    /// The cell, with merges and 同上 resolved.
+    fn cell(&self, column: u16, catalogue: &Catalogue) -> Option<Cell> {
+        let mut cell = self.table.cell(self.sheet, self.row, column)?;
+        let mut row = self.row;
+        for _ in 0..DITTO_ROWS_MAX {
+            let Cell::Text(id) = cell else { return Some(cell) };
+            let text = self.workbook.texts.get(id);
+            if text.len() > 12 || !catalogue.words().ditto.iter().any(|word| word == text.trim()) {
+                return Some(cell);
+            }
+            row = row.checked_sub(1).filter(|row| self.sheet.row_number(*row) > self.table.header.1)?;
+            cell = self.table.cell(self.sheet, row, column)?;
+        }
+        None
+    }
+
+    fn text(&self, cell: Cell) -> Option<String> {
+        let text = match cell {
+            Cell::Text(id) => self.workbook.texts.get(id).trim().to_owned(),
+            Cell::Number { value, .. } => value.to_string(),
+            Cell::Date(stamp) => crate::date::from_timestamp(stamp)?,
+            Cell::Bool(flag) => if flag { "TRUE" } else { "FALSE" }.to_owned(),
+            Cell::Error => "#N/A".to_owned(),
+        };
+        (!text.is_empty()).then_some(text)
+    }
+
+    fn finding(&self, kind: &FindingKind, column: Option<u16>, read: String) -> Finding {
+        let place = address(self.sheet.row_number(self.row), column.unwrap_or(0));
+        Finding::new(kind, &self.sheet.name, place, "", read)
+    }
+
+    /// A finding about a column of the ledger; a kept value of a restricted column is masked.
+    fn about(&self, kind: &FindingKind, ledger: &Ledger, column: &Column) -> Finding {
+        let index = ledger.columns.iter().position(|c| c.key == column.key).unwrap_or_default();
+        let mapped = self.table.column_of(index);
+        let kind = match kind {
+            FindingKind::KeptEdit { who, value } => {
+                FindingKind::KeptEdit { who: who.clone(), value: masked(value, column.sensitivity) }
+            }
+            other => other.clone(),
+        };
+        let cell = mapped.and_then(|m| self.table.cell(self.sheet, self.row, m.column));
+        let read = cell.and_then(|cell| self.text(cell)).unwrap_or_default();
+        let mut finding = self.finding(&kind, mapped.map(|m| m.column), masked(&read, column.sensitivity));
+        finding.column.clone_from(&column.title);
+        finding
+    }
+}

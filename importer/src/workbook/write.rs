@@ -1,0 +1,263 @@
+//! Writing workbooks: the only file that names rust_xlsxwriter.
+//!
+//! With a fixed creation time the same calls give the same bytes.
+
+use std::collections::HashMap;
+
+use rust_xlsxwriter::{
+    DocProperties, ExcelDateTime, Format, FormatAlign, FormatBorder, Formula, Workbook, Worksheet, XlsxError,
+};
+
+/// Why a workbook could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the workbook cannot be written: {0}")]
+pub struct WriteError(#[from] XlsxError);
+
+/// How a cell looks, by its role in the frame of a return.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// Title of the sheet.
+    Title,
+    /// Form number, top right.
+    FormNumber,
+    /// 填报单位, 统计截止日期, 单位.
+    MetaLeft,
+    /// The middle one.
+    MetaCentre,
+    /// The right one.
+    MetaRight,
+    /// Header.
+    Header,
+    /// 栏次.
+    ColumnNumber,
+    /// Text.
+    Text,
+    /// Centred text.
+    TextCentre,
+    /// `0`.
+    Count,
+    /// `0.0%`.
+    Percent,
+    /// Decimal as it is.
+    Decimal,
+    /// The same four in the total row.
+    TotalText,
+    /// Total of a count.
+    TotalCount,
+    /// Ratio of totals.
+    TotalPercent,
+    /// Notes below the table.
+    Note,
+    /// No format at all: what messy people write.
+    Plain,
+    /// A date cell.
+    Date,
+}
+
+impl Style {
+    fn format(self) -> Format {
+        let base =
+            |size: f64| Format::new().set_font_name("宋体").set_font_size(size).set_align(FormatAlign::VerticalCenter);
+        let boxed = |size: f64| base(size).set_border(FormatBorder::Thin);
+        match self {
+            Style::Title => base(20.0).set_bold().set_align(FormatAlign::Center),
+            Style::FormNumber => base(11.0).set_align(FormatAlign::Right),
+            Style::MetaLeft => base(11.0).set_align(FormatAlign::Left),
+            Style::MetaCentre => base(11.0).set_align(FormatAlign::Center),
+            Style::MetaRight => base(11.0).set_align(FormatAlign::Right),
+            Style::Header => boxed(11.0).set_font_name("黑体").set_align(FormatAlign::Center).set_text_wrap(),
+            Style::ColumnNumber => boxed(9.0).set_align(FormatAlign::Center),
+            Style::Text => boxed(10.5).set_num_format("@").set_align(FormatAlign::Left),
+            Style::TextCentre => boxed(10.5).set_num_format("@").set_align(FormatAlign::Center),
+            Style::Count => boxed(10.5).set_num_format("0").set_align(FormatAlign::Right),
+            Style::Percent => boxed(10.5).set_num_format("0.0%").set_align(FormatAlign::Right),
+            Style::Decimal => boxed(10.5).set_align(FormatAlign::Right),
+            Style::TotalText => Style::TextCentre.format().set_bold(),
+            Style::TotalCount => Style::Count.format().set_bold(),
+            Style::TotalPercent => Style::Percent.format().set_bold(),
+            Style::Note => base(10.0).set_align(FormatAlign::Left).set_text_wrap(),
+            Style::Plain => Format::new(),
+            Style::Date => Format::new().set_num_format("yyyy/m/d"),
+        }
+    }
+}
+
+/// What is written into a cell.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Out {
+    /// A text; one that begins with `=` stays a text.
+    Text(String),
+    /// A number.
+    Number(f64),
+    /// A formula and the value it has.
+    Formula {
+        /// With its `=`.
+        text: String,
+        /// What a reader shows that does not recalculate.
+        cached: String,
+    },
+    /// Days since 1899-12-30 under a date format.
+    Serial(f64),
+    /// Only the style.
+    Blank,
+}
+
+/// Print set-up of a sheet.
+#[derive(Debug, Clone, Copy)]
+pub struct Print {
+    /// A4 on its side.
+    pub landscape: bool,
+    /// Rows repeated on every page, inclusive.
+    pub repeat_rows: (u32, u32),
+}
+
+/// A workbook that is being written.
+pub struct Book {
+    workbook: Workbook,
+    formats: HashMap<Style, Format>,
+}
+
+impl std::fmt::Debug for Book {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Book").finish_non_exhaustive()
+    }
+}
+
+/// Days and seconds of the creation time.
+#[derive(Debug, Clone, Copy)]
+pub struct Created {
+    /// Seconds since 1970.
+    pub unix_s: i64,
+}
+
+impl Book {
+    /// A workbook that says it was made by Taizhang at this time.
+    pub fn new(title: &str, created: Created) -> Result<Self, WriteError> {
+        let mut workbook = Workbook::new();
+        let created = ExcelDateTime::from_timestamp(created.unix_s)?;
+        let properties =
+            DocProperties::new().set_title(title).set_author("台账通 Taizhang").set_creation_datetime(&created);
+        workbook.set_properties(&properties);
+        Ok(Self { workbook, formats: HashMap::new() })
+    }
+
+    /// A sheet that is kept in memory until the workbook is saved; cells in any order.
+    pub fn sheet(&mut self, name: &str) -> Result<Page<'_>, WriteError> {
+        let sheet = self.workbook.add_worksheet();
+        sheet.set_name(name)?;
+        Ok(Page { sheet, formats: &mut self.formats })
+    }
+
+    /// A sheet for long lists: rows are written in order and leave memory at once.
+    pub fn long_sheet(&mut self, name: &str) -> Result<Page<'_>, WriteError> {
+        let sheet = self.workbook.add_worksheet_with_constant_memory()?;
+        sheet.set_name(name)?;
+        Ok(Page { sheet, formats: &mut self.formats })
+    }
+
+    /// Writes the file whole, or not at all: a temporary file beside it takes its name at the end.
+    pub fn save(mut self, path: &std::path::Path) -> Result<(), WriteError> {
+        let temporary = path.with_extension("xlsx.part");
+        self.workbook.save(&temporary)?;
+        std::fs::rename(&temporary, path).map_err(XlsxError::IoError)?;
+        Ok(())
+    }
+
+    /// The file in memory.
+    pub fn bytes(mut self) -> Result<Vec<u8>, WriteError> {
+        Ok(self.workbook.save_to_buffer()?)
+    }
+}
+
+/// A sheet that is being written.
+pub struct Page<'a> {
+    sheet: &'a mut Worksheet,
+    formats: &'a mut HashMap<Style, Format>,
+}
+
+impl std::fmt::Debug for Page<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Page").finish_non_exhaustive()
+    }
+}
+
+impl Page<'_> {
+    /// Writes one cell.
+    pub fn put(&mut self, row: u32, column: u16, value: &Out, style: Style) -> Result<(), WriteError> {
+        let format = self.formats.entry(style).or_insert_with(|| style.format());
+        match value {
+            Out::Text(text) if text.is_empty() => self.sheet.write_blank(row, column, format)?,
+            // A cell holds at most 32,767 characters.
+            Out::Text(text) if text.chars().count() > 32_000 => {
+                let cut: String = text.chars().take(32_000).collect();
+                self.sheet.write_string_with_format(row, column, format!("{cut}…(过长,见系统)"), format)?
+            }
+            Out::Text(text) => self.sheet.write_string_with_format(row, column, text, format)?,
+            Out::Number(number) | Out::Serial(number) => {
+                self.sheet.write_number_with_format(row, column, *number, format)?
+            }
+            Out::Formula { text, cached } => {
+                let formula = Formula::new(text).set_result(cached);
+                self.sheet.write_formula_with_format(row, column, formula, format)?
+            }
+            Out::Blank => self.sheet.write_blank(row, column, format)?,
+        };
+        Ok(())
+    }
+
+    /// Merges a range and writes its text; a range of one cell is only written.
+    pub fn merge(&mut self, from: (u32, u16), to: (u32, u16), text: &str, style: Style) -> Result<(), WriteError> {
+        if from == to {
+            return self.put(from.0, from.1, &Out::Text(text.to_owned()), style);
+        }
+        let format = self.formats.entry(style).or_insert_with(|| style.format()).clone();
+        self.sheet.merge_range(from.0, from.1, to.0, to.1, text, &format)?;
+        Ok(())
+    }
+
+    /// Width in characters.
+    pub fn width(&mut self, column: u16, characters: f64) -> Result<(), WriteError> {
+        self.sheet.set_column_width(column, characters)?;
+        Ok(())
+    }
+
+    /// Height in points.
+    pub fn height(&mut self, row: u32, points: f64) -> Result<(), WriteError> {
+        self.sheet.set_row_height(row, points)?;
+        Ok(())
+    }
+
+    /// Hides a column.
+    pub fn hide_column(&mut self, column: u16) -> Result<(), WriteError> {
+        self.sheet.set_column_hidden(column)?;
+        Ok(())
+    }
+
+    /// Hides a row.
+    pub fn hide_row(&mut self, row: u32) -> Result<(), WriteError> {
+        self.sheet.set_row_hidden(row)?;
+        Ok(())
+    }
+
+    /// Keeps the rows above and the columns left of a cell in view.
+    pub fn freeze(&mut self, row: u32, column: u16) -> Result<(), WriteError> {
+        self.sheet.set_freeze_panes(row, column)?;
+        Ok(())
+    }
+
+    /// A4, one page wide, header repeated, pages numbered; margins of annexed tables (GB/T 9704).
+    pub fn print(&mut self, print: Print) -> Result<(), WriteError> {
+        let inch = |mm: f64| mm / 25.4;
+        self.sheet.set_paper_size(9);
+        if print.landscape {
+            self.sheet.set_landscape();
+            self.sheet.set_margins(inch(35.0), inch(37.0), inch(28.0), inch(26.0), inch(12.0), inch(12.0));
+        } else {
+            self.sheet.set_margins(inch(28.0), inch(26.0), inch(37.0), inch(35.0), inch(12.0), inch(12.0));
+        }
+        self.sheet.set_print_fit_to_pages(1, 0);
+        self.sheet.set_repeat_rows(print.repeat_rows.0, print.repeat_rows.1)?;
+        self.sheet.set_footer("&C第 &P 页 共 &N 页");
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! The catalogue: ledgers, code lists, measures and returns, declared as data.
+//!
+//! The built-in catalogue is the TOML under `sync-protocol/catalogue/`; a county may lay its own
+//! files over it. Everything is checked when it is loaded, with file and line, so that nothing can
+//! be unknown at run time.
+
+mod expression;
+mod ledger;
+mod load;
+mod returns;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+pub use expression::{Expression, Variables};
+pub use ledger::{Column, ColumnType, Kind, Ledger, Requirement, Sensitivity, UnitKind, UnitSource};
+pub use load::{CatalogueError, CatalogueErrors, Source};
+pub use returns::{Aggregate, Content, Format, Measure, ReturnColumn, ReturnForm, Variable};
+
+/// One code of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Code {
+    /// What is stored.
+    pub code: String,
+    /// What is printed.
+    pub label: String,
+    /// What else is understood.
+    pub aliases: Vec<String>,
+}
+
+/// A code list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeList {
+    /// Its id.
+    pub id: String,
+    /// What it lists.
+    pub title: String,
+    /// The codes in printed order.
+    pub codes: Vec<Code>,
+}
+
+impl CodeList {
+    /// The entry with this code.
+    pub fn code(&self, code: &str) -> Option<&Code> {
+        self.codes.iter().find(|entry| entry.code == code)
+    }
+
+    /// The printed form of a code; an unknown code prints as it is stored.
+    pub fn label<'a>(&'a self, code: &'a str) -> &'a str {
+        self.code(code).map_or(code, |entry| &entry.label)
+    }
+}
+
+/// How header texts are understood everywhere (catalogue-wide conventions).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderWords {
+    /// Words too general to decide a column alone.
+    pub weak: Vec<String>,
+    /// Columns that are recomputed and never imported.
+    pub derived: Vec<String>,
+    /// Words that open a total row.
+    pub totals: Vec<String>,
+    /// Words that stand in for an empty cell.
+    pub empty: Vec<String>,
+    /// Words that say that a value exists but is not known.
+    pub unknown: Vec<String>,
+    /// Words that repeat the cell above.
+    pub ditto: Vec<String>,
+}
+
+/// Everything that is declared.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    ledgers: Vec<Ledger>,
+    lists: BTreeMap<String, CodeList>,
+    returns: Vec<ReturnForm>,
+    measures: BTreeMap<String, Measure>,
+    parameters: toml::Table,
+    words: HeaderWords,
+    /// HMAC key for row ids of ledgers whose natural key is not sensitive.
+    public_key: Vec<u8>,
+}
+
+impl Catalogue {
+    /// The catalogue that the program was built with.
+    pub fn builtin() -> Self {
+        Self::load(&load::builtin_sources()).expect("the built-in catalogue is checked by a test")
+    }
+
+    /// Reads and checks a set of files; later files replace ledgers, lists, measures, returns and parameters of
+    /// the same name, so that a county lays its own over the built-in ones.
+    pub fn load(sources: &[Source]) -> Result<Self, CatalogueErrors> {
+        load::load(sources)
+    }
+
+    /// The files of the built-in catalogue, to be laid over.
+    pub fn builtin_sources() -> Vec<Source> {
+        load::builtin_sources()
+    }
+
+    /// All ledgers in catalogue order.
+    pub fn ledgers(&self) -> &[Ledger] {
+        &self.ledgers
+    }
+
+    /// The ledger with this id.
+    pub fn ledger(&self, id: &str) -> Option<&Ledger> {
+        self.ledgers.iter().find(|ledger| ledger.id == id)
+    }
+
+    /// The code list with this id.
+    pub fn list(&self, id: &str) -> Option<&CodeList> {
+        self.lists.get(id)
+    }
+
+    /// All returns.
+    pub fn returns(&self) -> &[ReturnForm] {
+        &self.returns
+    }
+
+    /// A return by its id (`r03-grading-summary`) or number (`R03`).
+    pub fn return_form(&self, name: &str) -> Option<&ReturnForm> {
+        self.returns.iter().find(|form| form.id == name || form.number.eq_ignore_ascii_case(name))
+    }
+
+    /// The measure with this id; those that returns name exist, which loading has checked.
+    pub fn measure(&self, id: &str) -> Option<&Measure> {
+        self.measures.get(id)
+    }
+
+    /// A county parameter, for example `grading_cutoff`.
+    pub fn parameter(&self, name: &str) -> Option<&toml::Value> {
+        self.parameters.get(name)
+    }
+
+    /// How header texts are understood.
+    pub fn words(&self) -> &HeaderWords {
+        &self.words
+    }
+
+    /// The key for row ids of ledgers whose natural key is not sensitive.
+    pub fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+}

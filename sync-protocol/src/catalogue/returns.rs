@@ -1,0 +1,128 @@
+//! Returns 报表 and the measures they print.
+
+use std::collections::BTreeMap;
+
+use super::expression::Expression;
+
+/// How rows become a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Aggregate {
+    /// Number of rows.
+    Rows,
+    /// Number of different units that have such a row.
+    Units,
+    /// Sum of an integer column.
+    Sum(String),
+}
+
+/// A number that is counted from the rows of one ledger.
+#[derive(Debug, Clone)]
+pub struct Measure {
+    /// Its id.
+    pub id: String,
+    /// Title in Chinese.
+    pub title: String,
+    /// The ledger it counts.
+    pub ledger: String,
+    /// Which rows count; all, if absent.
+    pub condition: Option<Expression>,
+    /// How they count.
+    pub aggregate: Aggregate,
+}
+
+/// Number format of a printed cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Text.
+    Text,
+    /// `0`.
+    Count,
+    /// `0.0%`.
+    Percent,
+}
+
+/// What a column of a return prints.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// 1, 2, 3 …
+    Sequence,
+    /// The label of the row's group.
+    Group,
+    /// A measure.
+    Measure(String),
+    /// One printed column divided by another, by their 栏次 numbers.
+    Ratio {
+        /// Numerator.
+        over: String,
+        /// Denominator.
+        under: String,
+    },
+    /// A ratio of two measures that are not printed themselves.
+    Share {
+        /// Numerator.
+        over: String,
+        /// Denominator.
+        under: String,
+    },
+}
+
+/// A column of a return.
+#[derive(Debug, Clone)]
+pub struct ReturnColumn {
+    /// 栏次: 甲, 乙 for text, 1, 2, … for figures.
+    pub number: String,
+    /// Header from the top level down; equal neighbours are merged.
+    pub header: Vec<String>,
+    /// What it prints.
+    pub content: Content,
+    /// How.
+    pub format: Format,
+    /// When false for the chosen variables the column prints `—`.
+    pub only: Option<Expression>,
+}
+
+/// A choice the person makes who draws the return.
+#[derive(Debug, Clone)]
+pub struct Variable {
+    /// Name in expressions, after `$`.
+    pub name: String,
+    /// Code list of allowed values.
+    pub list: String,
+    /// The value when none is given.
+    pub default: String,
+}
+
+/// A standardized return.
+#[derive(Debug, Clone)]
+pub struct ReturnForm {
+    /// Its id, for example `r03-grading-summary`.
+    pub id: String,
+    /// Short number, for example `R03`.
+    pub number: String,
+    /// Printed form number.
+    pub form_number: String,
+    /// Title.
+    pub title: String,
+    /// Units of measure in the third row.
+    pub units: String,
+    /// Choices.
+    pub variables: Vec<Variable>,
+    /// Variables that are looked up in a county parameter by another variable's value.
+    pub lookups: BTreeMap<String, (String, String)>,
+    /// Column whose code list groups the second sheet, for example `field`.
+    pub group_column: Option<String>,
+    /// Columns in order.
+    pub columns: Vec<ReturnColumn>,
+    /// Check relations between 栏次 numbers, as printed.
+    pub checks: Vec<String>,
+    /// Notes below the table.
+    pub notes: Vec<String>,
+}
+
+impl ReturnForm {
+    /// Levels of the header.
+    pub fn header_depth(&self) -> usize {
+        self.columns.iter().map(|column| column.header.len()).max().unwrap_or(1)
+    }
+}

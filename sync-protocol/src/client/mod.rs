@@ -1,0 +1,261 @@
+//! The device client: a Rust field program's own store and its HTTP end of the exchange.
+//!
+//! Everything works offline; [`Device::exchange`] is the only call that needs the server. An edit is
+//! on disk before the call returns, and stays marked as unsent until the server's receipt is on disk too.
+
+mod store;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use crate::{
+    catalogue::Catalogue,
+    conflict::{Conflict, Means, Provenance},
+    document::{Author, Document, Edit},
+    ids::{ActorId, Identity, RowId},
+    message::{self, ExchangeReply, ExchangeRequest, MEDIA_TYPE, RefusedChange},
+    row::{Address, Row},
+    session::{DeviceSession, SessionError},
+    value::Value,
+};
+use store::DeviceStore;
+
+/// Replies larger than this are not read: the server pages below it.
+const REPLY_BYTES_MAX: usize = 64 << 20;
+/// Requests below this size are sent as they are.
+const COMPRESS_BYTES_MIN: usize = 512;
+
+/// How to open a device.
+#[derive(Clone)]
+pub struct DeviceConfig {
+    /// Its database file; created when absent.
+    pub path: PathBuf,
+    /// The server, for example `http://10.0.0.5:8080`.
+    pub server: String,
+    /// The secret from enrolment.
+    pub token: String,
+    /// The person at the device, as conflicts will name them.
+    pub who: String,
+    /// Fresh randomness for this session: an actor is never used twice.
+    pub actor: ActorId,
+}
+
+impl std::fmt::Debug for DeviceConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeviceConfig").field("path", &self.path).field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+/// What can go wrong on a device.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The database file.
+    #[error("the device's own store failed: {0}")]
+    Store(#[from] sqlx::Error),
+    /// No connection, or it broke: try again later, nothing is lost.
+    #[error("the server cannot be reached ({0}); edits are kept and will be sent next time")]
+    Offline(String),
+    /// The server answered with an error.
+    #[error("the server refused the exchange: {status} {text}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Its words.
+        text: String,
+    },
+    /// The reply made no sense.
+    #[error("the server's reply cannot be used: {0}")]
+    Protocol(String),
+    /// A document could not be read or written.
+    #[error(transparent)]
+    Document(#[from] crate::document::DocumentError),
+}
+
+impl From<SessionError> for DeviceError {
+    fn from(error: SessionError) -> Self {
+        DeviceError::Protocol(error.to_string())
+    }
+}
+
+/// What one exchange did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exchanged {
+    /// HTTP requests.
+    pub requests: usize,
+    /// Body bytes sent, as on the wire.
+    pub bytes_sent: usize,
+    /// Body bytes received, as on the wire.
+    pub bytes_received: usize,
+    /// Own changes that arrived for good.
+    pub receipts: usize,
+    /// Own changes that were not taken.
+    pub refusals: Vec<RefusedChange>,
+    /// Documents with news.
+    pub documents: usize,
+    /// How far this clock is ahead of the server's.
+    pub clock_ahead_ms: i64,
+}
+
+/// A field device.
+#[derive(Debug)]
+pub struct Device {
+    config: DeviceConfig,
+    catalogue: Arc<Catalogue>,
+    store: DeviceStore,
+    http: reqwest::Client,
+}
+
+impl Device {
+    /// Opens or creates the device's store.
+    pub async fn open(config: DeviceConfig, catalogue: Arc<Catalogue>) -> Result<Self, DeviceError> {
+        let store = DeviceStore::open(&config.path).await?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .timeout(Duration::from_secs(120))
+            .build()
+            .map_err(|e| DeviceError::Offline(e.to_string()))?;
+        Ok(Self { config, catalogue, store, http })
+    }
+
+    /// The documents on this device.
+    pub async fn documents(&self) -> Result<Vec<Identity>, DeviceError> {
+        Ok(self.store.documents().await?)
+    }
+
+    /// A document with everything this device knows of it.
+    pub async fn document(&self, identity: &Identity) -> Result<Document, DeviceError> {
+        Ok(self.store.document(identity).await?)
+    }
+
+    /// The rows of a ledger in one document, removed ones left out.
+    pub async fn rows(&self, identity: &Identity, ledger: &str) -> Result<Vec<Row>, DeviceError> {
+        let rows = self.document(identity).await?.rows(ledger);
+        Ok(rows.into_values().filter(|row| !row.removed).collect())
+    }
+
+    /// All conflicts on this device.
+    pub async fn conflicts(&self) -> Result<Vec<(Identity, Conflict)>, DeviceError> {
+        let mut conflicts = Vec::new();
+        for identity in self.documents().await? {
+            let found = self.document(&identity).await?.conflicts();
+            conflicts.extend(found.into_iter().map(|conflict| (identity.clone(), conflict)));
+        }
+        Ok(conflicts)
+    }
+
+    /// Saves one form: all its cells in one change per document, on disk when this returns.
+    /// S3 columns go to the restricted twin by themselves. Returns whether anything was new.
+    pub async fn save(
+        &self,
+        identity: &Identity,
+        ledger: &str,
+        row: RowId,
+        cells: &[(&str, Value)],
+        now_ms: i64,
+    ) -> Result<bool, DeviceError> {
+        let author = self.author(Means::Form, now_ms);
+        let (mut open, mut restricted) = (Vec::new(), Vec::new());
+        for (column, value) in cells {
+            let edit = Edit { address: Address::new(ledger, row, *column), value: value.clone() };
+            let declared = self.catalogue.ledger(ledger).and_then(|l| l.column(column).map(|c| l.book_of(c)));
+            if declared.is_some_and(|book| book.is_restricted()) { restricted.push(edit) } else { open.push(edit) }
+        }
+        let twin = identity.in_book(identity.book.restricted());
+        let mut new = false;
+        for (identity, edits) in [(identity, open), (&twin, restricted)] {
+            if edits.is_empty() {
+                continue;
+            }
+            let mut document = self.store.document(identity).await?;
+            if let Some(change) = document.write(identity, &edits, &author)? {
+                self.store.append_own(identity, &change).await?;
+                new = true;
+            }
+        }
+        Ok(new)
+    }
+
+    /// A person decides what a disputed cell says.
+    pub async fn settle(
+        &self,
+        identity: &Identity,
+        address: &Address,
+        value: &Value,
+        now_ms: i64,
+    ) -> Result<(), DeviceError> {
+        let mut document = self.store.document(identity).await?;
+        if let Some(change) = document.settle(address, value, &self.author(Means::Resolve, now_ms))? {
+            self.store.append_own(identity, &change).await?;
+        }
+        Ok(())
+    }
+
+    /// How many changes have no receipt yet: "3 处修改尚未送达".
+    pub async fn unsent(&self) -> Result<usize, DeviceError> {
+        Ok(self.store.unsent().await?.len())
+    }
+
+    /// Sends what is unsent and takes what is new, in as many requests as it takes.
+    /// After an error everything that was stored stays stored; call again.
+    pub async fn exchange(&self, now_ms: i64) -> Result<Exchanged, DeviceError> {
+        let mut session = DeviceSession::new(self.store.cursor().await?, self.store.unsent().await?);
+        let mut done = Exchanged::default();
+        while let Some(request) = session.next_request(now_ms) {
+            let reply = self.send(&request, &mut done).await?;
+            let step = session.receive(reply)?;
+            done.receipts += step.receipts.len();
+            done.documents += step.documents.len();
+            done.clock_ahead_ms = step.clock_ahead_ms;
+            self.store.commit(&step).await?;
+            done.refusals.extend(step.refusals);
+        }
+        Ok(done)
+    }
+
+    async fn send(&self, request: &ExchangeRequest, done: &mut Exchanged) -> Result<ExchangeReply, DeviceError> {
+        let offline = |e: reqwest::Error| DeviceError::Offline(e.without_url().to_string());
+        let mut body = message::encode(request);
+        let mut post = self
+            .http
+            .post(format!("{}/sync/exchange", self.config.server))
+            .bearer_auth(&self.config.token)
+            .header("content-type", MEDIA_TYPE)
+            .header("accept-encoding", "zstd");
+        if body.len() >= COMPRESS_BYTES_MIN {
+            body = zstd::bulk::compress(&body, 3).map_err(|e| DeviceError::Protocol(e.to_string()))?;
+            post = post.header("content-encoding", "zstd");
+        }
+        done.requests += 1;
+        done.bytes_sent += body.len();
+        let mut response = post.body(body).send().await.map_err(offline)?;
+        let status = response.status();
+        let zstd = response.headers().get("content-encoding").is_some_and(|value| value == "zstd");
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(offline)? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > REPLY_BYTES_MAX {
+                return Err(DeviceError::Protocol("the reply is too large".into()));
+            }
+        }
+        done.bytes_received += bytes.len();
+        if zstd {
+            use std::io::Read;
+            let reader = zstd::Decoder::new(bytes.as_slice()).map_err(|e| DeviceError::Protocol(e.to_string()))?;
+            let mut plain = Vec::new();
+            reader
+                .take(REPLY_BYTES_MAX as u64)
+                .read_to_end(&mut plain)
+                .map_err(|e| DeviceError::Protocol(e.to_string()))?;
+            bytes = plain;
+        }
+        if !status.is_success() {
+            let text = String::from_utf8_lossy(&bytes).chars().take(500).collect();
+            return Err(DeviceError::Refused { status: status.as_u16(), text });
+        }
+        message::decode(&bytes).map_err(|e| DeviceError::Protocol(e.to_string()))
+    }
+
+    fn author(&self, how: Means, now_ms: i64) -> Author {
+        let provenance = Provenance { who: self.config.who.clone(), how, source: None };
+        Author { actor: self.config.actor, provenance, time_s: now_ms / 1000 }
+    }
+}

@@ -1,0 +1,274 @@
+//! The gate: the only way for a change from outside into automerge.
+//!
+//! A change is checked as bytes first (size, kind, inflated size), then decoded, then each of its
+//! operations must fit the document model. Only then does it become an [`AdmittedChange`], the one
+//! type that [`super::Document::apply`] takes. What needs the network or the store (who may write
+//! where, quarantine) is decided by the caller around it.
+
+use std::io::Read;
+
+use automerge::legacy;
+
+use crate::{
+    catalogue::Catalogue,
+    ids::{Book, ChangeHash},
+    row::{Address, REMOVED, is_name},
+};
+
+/// Limits on one change. The defaults admit the largest honest import of one document.
+#[derive(Debug, Clone, Copy)]
+pub struct GateLimits {
+    /// Bytes as received.
+    pub change_bytes_max: usize,
+    /// Bytes after inflating.
+    pub inflated_bytes_max: usize,
+    /// Operations in one change.
+    pub ops_max: usize,
+    /// Bytes of one text value.
+    pub text_bytes_max: usize,
+}
+
+impl Default for GateLimits {
+    fn default() -> Self {
+        Self { change_bytes_max: 4 << 20, inflated_bytes_max: 16 << 20, ops_max: 200_000, text_bytes_max: 64 << 10 }
+    }
+}
+
+/// Why a change was refused; the code is stable, the sentence is for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalCode {
+    /// Over a limit on size or count.
+    TooLarge,
+    /// Not a change, or a damaged one.
+    Malformed,
+    /// An operation that the document model does not have.
+    ForeignOperation,
+    /// A cell that belongs into another book.
+    WrongBook,
+    /// A value of the wrong kind for its column.
+    WrongValue,
+    /// Earlier changes are not here.
+    MissingDependencies,
+    /// The sender may not write to this document.
+    Forbidden,
+}
+
+impl RefusalCode {
+    /// All codes in the order of their wire numbers.
+    pub const ALL: [RefusalCode; 7] = [
+        RefusalCode::TooLarge,
+        RefusalCode::Malformed,
+        RefusalCode::ForeignOperation,
+        RefusalCode::WrongBook,
+        RefusalCode::WrongValue,
+        RefusalCode::MissingDependencies,
+        RefusalCode::Forbidden,
+    ];
+}
+
+/// A refused change: what happened and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{sentence}")]
+pub struct Refusal {
+    /// The stable code.
+    pub code: RefusalCode,
+    /// The sentence for people.
+    pub sentence: String,
+}
+
+impl Refusal {
+    /// A refusal with its sentence.
+    pub fn new(code: RefusalCode, sentence: impl Into<String>) -> Self {
+        Self { code, sentence: sentence.into() }
+    }
+}
+
+/// A change that passed the gate.
+#[derive(Debug, Clone)]
+pub struct AdmittedChange {
+    change: automerge::Change,
+}
+
+impl AdmittedChange {
+    /// Its hash.
+    pub fn hash(&self) -> ChangeHash {
+        ChangeHash(self.change.hash().0)
+    }
+
+    /// Its uncompressed chunk, as it is stored.
+    pub fn bytes(&self) -> &[u8] {
+        self.change.raw_bytes()
+    }
+
+    /// Its actor, in hex.
+    pub fn actor(&self) -> String {
+        self.change.actor_id().to_hex_string()
+    }
+
+    pub(super) fn into_inner(self) -> automerge::Change {
+        self.change
+    }
+}
+
+const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
+const CHUNK_CHANGE: u8 = 1;
+const CHUNK_COMPRESSED: u8 = 2;
+
+/// Checks one change for a document of this book.
+pub fn admit(bytes: &[u8], book: Book, catalogue: &Catalogue, limits: &GateLimits) -> Result<AdmittedChange, Refusal> {
+    let plain = inflate(bytes, limits)?;
+    let decoded = std::panic::catch_unwind(|| automerge::Change::from_bytes(plain));
+    let change = decoded
+        .map_err(|_| Refusal::new(RefusalCode::Malformed, "the change cannot be decoded"))?
+        .map_err(|e| Refusal::new(RefusalCode::Malformed, format!("the change cannot be decoded: {e}")))?;
+    if change.len() > limits.ops_max {
+        let sentence = format!("the change has {} operations, at most {} are allowed", change.len(), limits.ops_max);
+        return Err(Refusal::new(RefusalCode::TooLarge, sentence));
+    }
+    for op in &change.decode().operations {
+        check(op, book, catalogue, limits)?;
+    }
+    Ok(AdmittedChange { change })
+}
+
+/// Accepts chunk types 1 and 2 only, and inflates under a cap.
+fn inflate(bytes: &[u8], limits: &GateLimits) -> Result<Vec<u8>, Refusal> {
+    let malformed = |what: &str| Refusal::new(RefusalCode::Malformed, format!("not a change: {what}"));
+    let too_large = || {
+        let sentence = format!("the change is larger than {} bytes", limits.change_bytes_max);
+        Refusal::new(RefusalCode::TooLarge, sentence)
+    };
+    if bytes.len() > limits.change_bytes_max {
+        return Err(too_large());
+    }
+    let header = bytes.get(..9).ok_or_else(|| malformed("too short"))?;
+    if header[..4] != MAGIC {
+        return Err(malformed("wrong magic bytes"));
+    }
+    match header[8] {
+        CHUNK_CHANGE => Ok(bytes.to_vec()),
+        CHUNK_COMPRESSED => {
+            let (length, body) = leb128(&bytes[9..]).ok_or_else(|| malformed("bad length"))?;
+            let deflated = body.get(..length).filter(|b| b.len() == body.len());
+            let deflated = deflated.ok_or_else(|| malformed("length does not match"))?;
+            let mut inflated = Vec::new();
+            let cap = limits.inflated_bytes_max as u64 + 1;
+            flate2::read::DeflateDecoder::new(deflated)
+                .take(cap)
+                .read_to_end(&mut inflated)
+                .map_err(|_| malformed("damaged compression"))?;
+            if inflated.len() as u64 == cap {
+                return Err(too_large());
+            }
+            // The checksum of a compressed chunk is the one of the change inside.
+            let mut plain = bytes[..8].to_vec();
+            plain.push(CHUNK_CHANGE);
+            push_leb128(&mut plain, inflated.len());
+            plain.extend(inflated);
+            Ok(plain)
+        }
+        _ => Err(malformed("only single changes are taken here")),
+    }
+}
+
+fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0usize;
+    for (index, byte) in bytes.iter().take(5).enumerate() {
+        value |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some((value, &bytes[index + 1..]));
+        }
+    }
+    None
+}
+
+fn push_leb128(out: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// One operation against the document model and the catalogue.
+fn check(op: &legacy::Op, book: Book, catalogue: &Catalogue, limits: &GateLimits) -> Result<(), Refusal> {
+    use automerge::{ObjType, ScalarValue as S, legacy::OpType};
+    let foreign = |what: &str| Refusal::new(RefusalCode::ForeignOperation, format!("{what} has no place in a ledger"));
+    let key = match (&op.obj, &op.key) {
+        (legacy::ObjectId::Root, legacy::Key::Map(key)) => Some(key.as_str()),
+        (legacy::ObjectId::Id(_), legacy::Key::Seq(_)) => None,
+        _ => return Err(foreign("a nested map")),
+    };
+    let value = match &op.action {
+        OpType::Put(value) => Some(value),
+        OpType::Make(ObjType::Text) if key.is_some() => None,
+        OpType::Delete if key.is_none() => None,
+        OpType::Delete => return Err(foreign("deleting a key")),
+        OpType::Make(_) => return Err(foreign("a nested object")),
+        OpType::Increment(_) => return Err(foreign("a counter")),
+        OpType::MarkBegin(..) | OpType::MarkEnd(_) => return Err(foreign("formatted text")),
+    };
+    if let Some(S::Str(text)) = value
+        && text.len() > limits.text_bytes_max
+    {
+        let sentence = format!("a text is longer than {} bytes", limits.text_bytes_max);
+        return Err(Refusal::new(RefusalCode::TooLarge, sentence));
+    }
+    if let Some(S::Bytes(_) | S::F64(_) | S::Counter(_) | S::Uint(_) | S::Unknown { .. }) = value {
+        return Err(foreign("a value that is neither text, integer nor yes/no"));
+    }
+    // Letters inside a long text carry no address of their own.
+    let Some(key) = key else { return Ok(()) };
+    let Some(address) = Address::parse(key) else {
+        let mark = key.strip_prefix('@').is_some_and(is_name);
+        return if mark { Ok(()) } else { Err(foreign(&format!("the key `{}`", shorten(key)))) };
+    };
+    fits(&address, value, book, catalogue)
+}
+
+/// An address that the catalogue knows must be in the right book and carry the right kind of value.
+/// One that it does not know (a newer device, an older server) is kept.
+fn fits(
+    address: &Address,
+    value: Option<&automerge::ScalarValue>,
+    book: Book,
+    catalogue: &Catalogue,
+) -> Result<(), Refusal> {
+    let Some(ledger) = catalogue.ledger(&address.ledger) else { return Ok(()) };
+    let wrong_book = |home: Book| {
+        let sentence = format!("`{address}` belongs into book `{home}`, not `{book}`");
+        Err(Refusal::new(RefusalCode::WrongBook, sentence))
+    };
+    if address.column.starts_with('@') {
+        let home = ledger.book;
+        if book.open() != home {
+            return wrong_book(home);
+        }
+        let is_flag = matches!(value, Some(automerge::ScalarValue::Boolean(_) | automerge::ScalarValue::Null));
+        return if address.column == REMOVED && !is_flag { Err(wrong_value(address)) } else { Ok(()) };
+    }
+    let Some(column) = ledger.column(&address.column) else { return Ok(()) };
+    let home = ledger.book_of(column);
+    if home != book {
+        return wrong_book(home);
+    }
+    let kind = match value {
+        None => crate::catalogue::Kind::Text,
+        Some(automerge::ScalarValue::Null) => return Ok(()),
+        Some(automerge::ScalarValue::Boolean(_)) => crate::catalogue::Kind::Bool,
+        Some(automerge::ScalarValue::Int(_) | automerge::ScalarValue::Timestamp(_)) => crate::catalogue::Kind::Int,
+        Some(_) => crate::catalogue::Kind::Text,
+    };
+    let expected = if address.member.is_some() { crate::catalogue::Kind::Bool } else { column.column_type.kind() };
+    let is_set = column.column_type.is_set();
+    if kind == expected && is_set == address.member.is_some() { Ok(()) } else { Err(wrong_value(address)) }
+}
+
+fn wrong_value(address: &Address) -> Refusal {
+    Refusal::new(RefusalCode::WrongValue, format!("the value at `{address}` is not of the kind its column holds"))
+}
+
+fn shorten(key: &str) -> String {
+    key.chars().take(40).collect()
+}

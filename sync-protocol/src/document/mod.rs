@@ -1,0 +1,205 @@
+//! The document of one (unit, book, period): a flat map of cells.
+//!
+//! ```text
+//! members/4f9k2m7c0q1x8z5t/name       = "张三"
+//! members/4f9k2m7c0q1x8z5t/@removed   = true
+//! @format = 1   @unit = "…"   @book = "unit"   @period = "2012"
+//! ```
+//!
+//! Flat, because two replicas that create the same row at once then merge cell by cell; with nested
+//! maps one of the two objects would silently hide the other. This folder is the only place that
+//! knows automerge's operations; everybody else speaks rows and cells.
+
+mod gate;
+mod read;
+mod write;
+
+use std::collections::BTreeSet;
+
+use automerge::{Automerge, LoadOptions, PatchAction, PatchLog, Prop, ReadDoc, SaveOptions, TextEncoding};
+
+pub use gate::{AdmittedChange, GateLimits, Refusal, RefusalCode, admit};
+pub use write::{Author, Edit, LocalChange};
+
+use crate::{
+    ids::{ChangeHash, Identity, RowId},
+    row::Address,
+};
+
+/// Written as `@format`; a reader that meets a higher number must not write.
+pub const FORMAT: i64 = 1;
+
+/// Text positions count UTF-16 units, to agree with JavaScript clients.
+const ENCODING: TextEncoding = TextEncoding::Utf16CodeUnit;
+
+/// Why bytes did not become a document, or an edit did not become a change.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// Stored bytes are damaged.
+    #[error("the stored document cannot be read ({0}); run `taizhang doctor`")]
+    Load(String),
+    /// A change could not be applied.
+    #[error("the change cannot be applied: {0}")]
+    Apply(String),
+    /// Changes whose predecessors are not here.
+    #[error("{} earlier change(s) are missing; send the whole history of the document", .0.len())]
+    MissingDependencies(Vec<ChangeHash>),
+}
+
+/// A row of a ledger, as the projection counts them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowKey {
+    /// Catalogue id of the ledger.
+    pub ledger: String,
+    /// The record.
+    pub row: RowId,
+}
+
+/// One automerge document. It knows nothing of storage: bytes in, bytes out.
+#[derive(Debug, Clone)]
+pub struct Document {
+    doc: Automerge,
+}
+
+impl Default for Document {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Document {
+    /// An empty document: no genesis change is needed.
+    pub fn new() -> Self {
+        Self { doc: Automerge::new_with_encoding(ENCODING) }
+    }
+
+    /// Reads what this program stored itself: a snapshot, then changes that came after it.
+    /// Bytes from outside go through [`admit`] instead.
+    pub fn load(snapshot: Option<&[u8]>, changes: &[Vec<u8>]) -> Result<Self, DocumentError> {
+        let mut document = Self::new();
+        if let Some(bytes) = snapshot {
+            document.doc = Automerge::load_with_options(bytes, LoadOptions::new().text_encoding(ENCODING))
+                .map_err(|e| DocumentError::Load(e.to_string()))?;
+        }
+        document.append(changes)?;
+        Ok(document)
+    }
+
+    /// Takes in what a trusted peer sent: a whole document, changes, or both.
+    pub fn take(&mut self, snapshot: Option<&[u8]>, changes: &[Vec<u8>]) -> Result<(), DocumentError> {
+        if let Some(bytes) = snapshot {
+            self.merge(&Document::load(Some(bytes), &[])?)?;
+        }
+        self.append(changes)
+    }
+
+    fn append(&mut self, changes: &[Vec<u8>]) -> Result<(), DocumentError> {
+        let decoded = changes
+            .iter()
+            .map(|bytes| automerge::Change::from_bytes(bytes.clone()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| DocumentError::Load(e.to_string()))?;
+        self.doc.apply_changes(decoded).map_err(|e| DocumentError::Load(e.to_string()))?;
+        let missing = missing(&self.doc);
+        if missing.is_empty() { Ok(()) } else { Err(DocumentError::MissingDependencies(missing)) }
+    }
+
+    /// The whole document. Not deflated: stores and wire compress whole batches, which is smaller.
+    pub fn save(&self) -> Vec<u8> {
+        self.doc.save_with_options(SaveOptions { deflate: false, retain_orphans: false })
+    }
+
+    /// The newest changes, sorted: equal heads are equal documents.
+    pub fn heads(&self) -> Vec<ChangeHash> {
+        let mut heads: Vec<_> = self.doc.get_heads().into_iter().map(|h| ChangeHash(h.0)).collect();
+        heads.sort_unstable();
+        heads
+    }
+
+    /// Whether nobody wrote anything yet.
+    pub fn is_empty(&self) -> bool {
+        self.doc.get_heads().is_empty()
+    }
+
+    /// Whether the document holds this change.
+    pub fn contains(&self, hash: ChangeHash) -> bool {
+        self.doc.get_change_meta_by_hash(&automerge::ChangeHash(hash.0)).is_some()
+    }
+
+    /// The changes that `known` does not have, oldest first.
+    pub fn changes_since(&self, known: &[ChangeHash]) -> Vec<(ChangeHash, Vec<u8>)> {
+        let known: Vec<_> = known.iter().map(|h| automerge::ChangeHash(h.0)).collect();
+        self.doc
+            .get_changes(&known)
+            .into_iter()
+            .map(|change| (ChangeHash(change.hash().0), change.raw_bytes().to_vec()))
+            .collect()
+    }
+
+    /// Takes in changes that passed the gate and says which rows they touched.
+    /// On an error the document is as it was.
+    pub fn apply(&mut self, changes: Vec<AdmittedChange>) -> Result<BTreeSet<RowKey>, DocumentError> {
+        let mut log = PatchLog::active();
+        let mut next = self.doc.clone();
+        let changes: Vec<_> = changes.into_iter().map(AdmittedChange::into_inner).collect();
+        // automerge 0.12 still panics on some well-formed but absurd changes: a clone is at stake, not the document.
+        let next = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            next.apply_changes_log_patches(changes, &mut log).map_err(|e| e.to_string())?;
+            let patches = next.make_patches(&mut log);
+            Ok::<_, String>((next, patches))
+        }))
+        .map_err(|_| DocumentError::Apply("automerge rejected it with a panic".into()))?
+        .map_err(DocumentError::Apply)?;
+        let (next, patches) = next;
+        let missing = missing(&next);
+        if !missing.is_empty() {
+            return Err(DocumentError::MissingDependencies(missing));
+        }
+        self.doc = next;
+        let mut touched = BTreeSet::new();
+        for patch in patches {
+            let key = match (patch.path.first(), patch.action) {
+                (Some((_, Prop::Map(key))), _) => Some(key.clone()),
+                (None, PatchAction::PutMap { key, .. } | PatchAction::DeleteMap { key }) => Some(key),
+                (None, PatchAction::Conflict { prop: Prop::Map(key) }) => Some(key),
+                _ => None,
+            };
+            if let Some(address) = key.and_then(|key| Address::parse(&key)) {
+                touched.insert(RowKey { ledger: address.ledger, row: address.row });
+            }
+        }
+        Ok(touched)
+    }
+
+    /// Takes in another replica of the same document.
+    pub fn merge(&mut self, other: &Document) -> Result<(), DocumentError> {
+        let mut other = other.doc.clone();
+        self.doc.merge(&mut other).map_err(|e| DocumentError::Apply(e.to_string()))?;
+        Ok(())
+    }
+
+    /// What the document says of itself, when it says anything.
+    pub fn identity(&self) -> Option<Identity> {
+        Some(Identity {
+            unit: self.mark("@unit")?.parse().ok()?,
+            book: self.mark("@book")?.parse().ok()?,
+            period: self.mark("@period")?,
+        })
+    }
+
+    fn mark(&self, key: &str) -> Option<String> {
+        let (value, _) = self.doc.get(automerge::ROOT, key).ok()??;
+        value.as_str().map(str::to_owned)
+    }
+}
+
+fn missing(doc: &Automerge) -> Vec<ChangeHash> {
+    doc.get_missing_deps(&[]).into_iter().map(|h| ChangeHash(h.0)).collect()
+}
+
+/// The hash of a change chunk that this program stored or a trusted peer sent.
+pub fn change_hash(bytes: &[u8]) -> Result<ChangeHash, DocumentError> {
+    automerge::Change::from_bytes(bytes.to_vec())
+        .map(|change| ChangeHash(change.hash().0))
+        .map_err(|e| DocumentError::Load(e.to_string()))
+}

@@ -1,0 +1,157 @@
+//! Reading rows, cells and conflicts.
+
+use std::collections::BTreeMap;
+
+use automerge::{ROOT, ReadDoc, ScalarValueRef, ValueRef};
+
+use super::{Document, RowKey};
+use crate::{
+    conflict::{Conflict, ConflictValue, Provenance},
+    ids::{ChangeHash, RowId},
+    row::{Address, Row},
+    value::Value,
+};
+
+/// A row and what is in dispute about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowState {
+    /// The winning values.
+    pub row: Row,
+    /// The cells that have other values as well.
+    pub conflicts: Vec<Conflict>,
+}
+
+impl Document {
+    /// The winning value of a cell; `None` when nobody wrote it.
+    pub fn get(&self, address: &Address) -> Option<Value> {
+        let (value, object) = self.doc.get(ROOT, address.to_string()).ok()??;
+        Some(match value {
+            automerge::Value::Object(_) => self.text(&object),
+            automerge::Value::Scalar(scalar) => from_scalar(&scalar),
+        })
+    }
+
+    /// All rows of a ledger, removed ones too, by row id.
+    pub fn rows(&self, ledger: &str) -> BTreeMap<RowId, Row> {
+        let mut rows = BTreeMap::new();
+        self.each(&format!("{ledger}/"), |address, value, _| {
+            rows.entry(address.row).or_insert_with(|| Row::new(address.row)).put(&address, value);
+        });
+        rows
+    }
+
+    /// Every row of every ledger with its conflicts.
+    pub fn row_states(&self) -> BTreeMap<RowKey, RowState> {
+        let mut states = BTreeMap::new();
+        self.collect("", &mut states);
+        states
+    }
+
+    /// One row with its conflicts; an empty row when nobody wrote to it.
+    pub fn row_state(&self, key: &RowKey) -> RowState {
+        let mut states = BTreeMap::new();
+        self.collect(&format!("{}/{}/", key.ledger, key.row), &mut states);
+        states.remove(key).unwrap_or_else(|| RowState { row: Row::new(key.row), conflicts: Vec::new() })
+    }
+
+    /// All conflicts of the document.
+    pub fn conflicts(&self) -> Vec<Conflict> {
+        self.row_states().into_values().flat_map(|state| state.conflicts).collect()
+    }
+
+    /// Who wrote the winning value of a cell, and how.
+    pub fn provenance(&self, address: &Address) -> Option<Provenance> {
+        let (_, id) = self.doc.get(ROOT, address.to_string()).ok()??;
+        self.written_by(&id).provenance
+    }
+
+    fn collect(&self, prefix: &str, states: &mut BTreeMap<RowKey, RowState>) {
+        let mut disputed = Vec::new();
+        self.each(prefix, |address, value, conflict| {
+            let key = RowKey { ledger: address.ledger.clone(), row: address.row };
+            let state = states
+                .entry(key.clone())
+                .or_insert_with(|| RowState { row: Row::new(address.row), conflicts: Vec::new() });
+            state.row.put(&address, value);
+            if conflict {
+                disputed.push((key, address));
+            }
+        });
+        for (key, address) in disputed {
+            if let (Some(conflict), Some(state)) = (self.conflict(address), states.get_mut(&key)) {
+                state.conflicts.push(conflict);
+            }
+        }
+    }
+
+    /// The conflict at a cell, unless all of its values are the same after normalisation.
+    fn conflict(&self, address: Address) -> Option<Conflict> {
+        let mut values: Vec<ConflictValue> = Vec::new();
+        // automerge lists the winner last.
+        for (value, id) in self.doc.get_all(ROOT, address.to_string()).ok()?.into_iter().rev() {
+            let value = match value {
+                automerge::Value::Object(_) => self.text(&id),
+                automerge::Value::Scalar(scalar) => from_scalar(&scalar),
+            };
+            if !values.iter().any(|known| known.value.same_as(&value)) {
+                values.push(ConflictValue { value, ..self.written_by(&id) });
+            }
+        }
+        (values.len() > 1).then_some(Conflict { address, values })
+    }
+
+    fn written_by(&self, id: &automerge::ObjId) -> ConflictValue {
+        let hash = self.doc.hash_for_opid(id);
+        let change = hash.and_then(|hash| self.doc.get_change_meta_by_hash(&hash));
+        ConflictValue {
+            value: Value::Null,
+            change: ChangeHash(hash.map(|h| h.0).unwrap_or_default()),
+            provenance: change.as_ref().and_then(|c| serde_json::from_str(c.message.as_deref()?).ok()),
+            written_at_s: change.map(|c| c.timestamp).unwrap_or_default(),
+        }
+    }
+
+    fn each(&self, prefix: &str, mut visit: impl FnMut(Address, Value, bool)) {
+        // '0' follows '/' in ASCII: all keys below a prefix that ends in a slash.
+        let end = prefix.strip_suffix('/').map(|stem| format!("{stem}0"));
+        let range = (
+            std::ops::Bound::Included(prefix.to_owned()),
+            end.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded),
+        );
+        for item in self.doc.map_range(ROOT, range) {
+            let Some(address) = Address::parse(&item.key) else { continue };
+            let value = match &item.value {
+                ValueRef::Object(_) => self.text(&item.id()),
+                ValueRef::Scalar(scalar) => from_scalar_ref(scalar),
+            };
+            visit(address, value, item.conflict);
+        }
+    }
+
+    /// JavaScript clients write `Text` where we write scalar strings: both read the same.
+    fn text(&self, object: &automerge::ObjId) -> Value {
+        Value::Text(self.doc.text(object).unwrap_or_default())
+    }
+}
+
+fn from_scalar(scalar: &automerge::ScalarValue) -> Value {
+    use automerge::ScalarValue as S;
+    match scalar {
+        S::Null => Value::Null,
+        S::Boolean(flag) => Value::Bool(*flag),
+        S::Int(number) | S::Timestamp(number) => Value::Int(*number),
+        S::Str(text) => Value::Text(text.to_string()),
+        // Numbers of foreign clients; the gate lets no other kind in.
+        other => Value::Text(other.to_string()),
+    }
+}
+
+fn from_scalar_ref(scalar: &ScalarValueRef<'_>) -> Value {
+    match scalar {
+        ScalarValueRef::Null => Value::Null,
+        ScalarValueRef::Boolean(flag) => Value::Bool(*flag),
+        ScalarValueRef::Int(number) | ScalarValueRef::Timestamp(number) => Value::Int(*number),
+        ScalarValueRef::Str(text) => Value::Text(text.to_string()),
+        other => Value::Text(other.to_string()),
+    }
+}

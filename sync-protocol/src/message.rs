@@ -1,0 +1,158 @@
+//! The frames of the exchange, in CBOR with numbered fields.
+//!
+//! Version 1: one request hands over a device's new changes and asks for everybody else's since its
+//! cursor. Unknown fields are skipped, so that fields may be added without a new version; a version
+//! changes only when an old peer would do harm by ignoring what is new.
+
+use minicbor::{Decode, Encode, bytes::ByteVec};
+
+use crate::{
+    document::RefusalCode,
+    ids::{ChangeHash, Identity},
+};
+
+/// The version that this code speaks.
+pub const PROTOCOL: u16 = 1;
+
+/// Media type of requests and replies.
+pub const MEDIA_TYPE: &str = "application/cbor";
+
+/// Device → server.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct ExchangeRequest {
+    /// [`PROTOCOL`].
+    #[n(0)]
+    pub protocol: u16,
+    /// Where the device stands in the feed; none on its first exchange. Opaque to the device.
+    #[n(1)]
+    pub cursor: Option<ByteVec>,
+    /// What it wrote since.
+    #[n(2)]
+    pub push: Vec<DocumentPush>,
+    /// Its clock, to show how far off it is.
+    #[n(3)]
+    pub device_time_ms: i64,
+}
+
+/// New changes for one document. The document's id follows from its identity.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct DocumentPush {
+    /// What the document is of.
+    #[n(0)]
+    pub identity: Identity,
+    /// Oldest first.
+    #[n(1)]
+    pub changes: Vec<PushedChange>,
+}
+
+/// One change on its way to the server.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct PushedChange {
+    /// The sender's name for it: receipts and refusals repeat it.
+    #[n(0)]
+    pub hash: ChangeHash,
+    /// The change chunk.
+    #[n(1)]
+    pub bytes: ByteVec,
+}
+
+/// Server → device.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct ExchangeReply {
+    /// [`PROTOCOL`].
+    #[n(0)]
+    pub protocol: u16,
+    /// Changes of the request that are durably stored (now or before).
+    #[n(1)]
+    pub receipts: Vec<ChangeHash>,
+    /// Changes of the request that were not taken.
+    #[n(2)]
+    pub refusals: Vec<RefusedChange>,
+    /// What others wrote.
+    #[n(3)]
+    pub documents: Vec<DocumentPull>,
+    /// Where the device stands once it has stored this reply.
+    #[n(4)]
+    pub cursor: ByteVec,
+    /// Whether more is waiting behind the cursor.
+    #[n(5)]
+    pub more: bool,
+    /// The server's clock.
+    #[n(6)]
+    pub server_time_ms: i64,
+}
+
+/// A change that was not taken, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct RefusedChange {
+    /// The sender's name for it.
+    #[n(0)]
+    pub hash: ChangeHash,
+    /// Why, for programs.
+    #[n(1)]
+    pub code: RefusalCode,
+    /// Why and what to do, for people.
+    #[n(2)]
+    pub sentence: String,
+}
+
+/// A document, or what is new in it.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct DocumentPull {
+    /// What the document is of.
+    #[n(0)]
+    pub identity: Identity,
+    /// The document as saved, when the device has to start from it.
+    #[n(1)]
+    pub snapshot: Option<ByteVec>,
+    /// Changes after the snapshot, or since the cursor, oldest first.
+    #[n(2)]
+    pub changes: Vec<ByteVec>,
+}
+
+impl DocumentPull {
+    /// Bytes of document data, as pages count them.
+    pub fn bytes(&self) -> usize {
+        let snapshot = self.snapshot.as_ref().map_or(0, |bytes| bytes.len());
+        snapshot + self.changes.iter().map(|bytes| bytes.len()).sum::<usize>()
+    }
+}
+
+impl<C> Encode<C> for RefusalCode {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.u8(*self as u8)?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for RefusalCode {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let number = usize::from(d.u8()?);
+        // A newer server may know more reasons; the sentence says it anyway.
+        Ok(RefusalCode::ALL.get(number).copied().unwrap_or(RefusalCode::Malformed))
+    }
+}
+
+/// Bytes of a frame.
+pub fn encode<T: Encode<()>>(frame: &T) -> Vec<u8> {
+    minicbor::to_vec(frame).expect("writing to memory does not fail")
+}
+
+/// A frame from bytes that came from outside.
+pub fn decode<T: for<'b> Decode<'b, ()>>(bytes: &[u8]) -> Result<T, FrameError> {
+    minicbor::decode(bytes).map_err(|e| FrameError(e.to_string()))
+}
+
+/// Bytes that are not a frame of this protocol.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an exchange frame: {0}")]
+pub struct FrameError(String);

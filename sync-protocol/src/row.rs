@@ -1,0 +1,128 @@
+//! Addresses of cells, and rows as people see them.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+use crate::{ids::RowId, value::Value};
+
+/// Marks a row as removed. Keys are never deleted: an edit made elsewhere must stay visible.
+pub const REMOVED: &str = "@removed";
+
+/// Holds what came under headers that no column claims: `@extra/{header}`.
+pub const EXTRA: &str = "@extra";
+
+/// A cell: `{ledger}/{row}/{column}`, or `{ledger}/{row}/{column}/{code}` for one member of a set.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Address {
+    /// Catalogue id of the ledger.
+    pub ledger: String,
+    /// The record.
+    pub row: RowId,
+    /// Catalogue key of the column, or a mark such as [`REMOVED`].
+    pub column: String,
+    /// One code of a `multi` column: sets merge member by member.
+    pub member: Option<String>,
+}
+
+impl Address {
+    /// The cell of a plain column.
+    pub fn new(ledger: impl Into<String>, row: RowId, column: impl Into<String>) -> Self {
+        Self { ledger: ledger.into(), row, column: column.into(), member: None }
+    }
+
+    /// The member `code` of a `multi` column.
+    #[must_use]
+    pub fn member(mut self, code: impl Into<String>) -> Self {
+        self.member = Some(code.into());
+        self
+    }
+
+    /// Reads a document key; `None` for document marks such as `@unit` and for foreign keys.
+    pub fn parse(key: &str) -> Option<Self> {
+        let mut parts = key.split('/');
+        let (ledger, row, column) = (parts.next()?, parts.next()?, parts.next()?);
+        let member = parts.next().map(str::to_owned);
+        let fits = parts.next().is_none()
+            && is_name(ledger)
+            && is_name(column.strip_prefix('@').unwrap_or(column))
+            && member.as_deref().is_none_or(|m| is_name(m) || column == EXTRA && is_header(m));
+        fits.then_some(())?;
+        Some(Self { ledger: ledger.to_owned(), row: row.parse().ok()?, column: column.to_owned(), member })
+    }
+}
+
+/// Catalogue names: 1 to 64 of letters, digits, `_`, `-`, `.`.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+/// A header text as the last part of an address.
+fn is_header(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.ledger, self.row, self.column)?;
+        match &self.member {
+            Some(member) => write!(f, "/{member}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// One record with the winning value of every cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its id.
+    pub id: RowId,
+    /// Column key → value. The members of a set stand under `column/code`.
+    pub cells: BTreeMap<String, Value>,
+    /// Whether the row was removed.
+    pub removed: bool,
+}
+
+impl Row {
+    /// An empty row.
+    pub fn new(id: RowId) -> Self {
+        Self { id, cells: BTreeMap::new(), removed: false }
+    }
+
+    /// The value of a column; cleared and absent cells are both `None`.
+    pub fn get(&self, column: &str) -> Option<&Value> {
+        self.cells.get(column).filter(|value| !value.is_null())
+    }
+
+    /// The text of a column, empty when there is none.
+    pub fn text(&self, column: &str) -> &str {
+        self.get(column).and_then(Value::as_text).unwrap_or_default()
+    }
+
+    /// The codes of a `multi` column that are set, in code order.
+    pub fn members<'a>(&'a self, column: &'a str) -> impl Iterator<Item = &'a str> {
+        self.cells.iter().filter_map(move |(key, value)| {
+            let code = key.strip_prefix(column)?.strip_prefix('/')?;
+            (*value == Value::Bool(true)).then_some(code)
+        })
+    }
+
+    /// Takes in one cell of this row as it stands in the document.
+    pub(crate) fn put(&mut self, address: &Address, value: Value) {
+        if address.column == REMOVED {
+            self.removed = value == Value::Bool(true);
+        } else {
+            let key = match &address.member {
+                Some(member) => format!("{}/{member}", address.column),
+                None => address.column.clone(),
+            };
+            self.cells.insert(key, value);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The device's end.
+//!
+//! ```text
+//! loop { request = next_request()?; reply = send(request); step = receive(reply); commit(step) }
+//! ```
+//! until `next_request` has nothing more to ask. Losing the connection anywhere is harmless: what has
+//! no receipt is sent again, and the cursor moves only with what was stored.
+
+use std::collections::VecDeque;
+
+use minicbor::bytes::ByteVec;
+
+use crate::{
+    ids::{ChangeHash, Identity},
+    message::{DocumentPull, DocumentPush, ExchangeReply, ExchangeRequest, PROTOCOL, PushedChange, RefusedChange},
+};
+
+/// Bytes of changes in one request: small enough to get through on a bad line.
+const PUSH_BYTES_MAX: usize = 256 << 10;
+
+/// A change without a receipt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Its document.
+    pub identity: Identity,
+    /// Its hash.
+    pub hash: ChangeHash,
+    /// Its chunk.
+    pub bytes: Vec<u8>,
+}
+
+/// What the device must store in one transaction before it goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Persist {
+    /// The new cursor.
+    pub cursor: Vec<u8>,
+    /// Changes that have arrived for good.
+    pub receipts: Vec<ChangeHash>,
+    /// Changes that the server did not take: kept, shown to the person.
+    pub refusals: Vec<RefusedChange>,
+    /// News of others.
+    pub documents: Vec<DocumentPull>,
+    /// How far the device's clock is ahead of the server's.
+    pub clock_ahead_ms: i64,
+}
+
+/// A reply that this end cannot make sense of.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// The server speaks another version.
+    #[error("the server speaks version {0} of the exchange, this program speaks {PROTOCOL}: update it")]
+    Version(u16),
+    /// A page that does not move the cursor would be asked for forever.
+    #[error("the server announces more but its cursor stands still")]
+    Stuck,
+    /// A reply that answers none of the changes just sent would make the device send them forever.
+    #[error("the server answered neither with a receipt nor with a refusal for {0} change(s)")]
+    Unanswered(usize),
+}
+
+/// One exchange, over as many requests as it takes.
+#[derive(Debug)]
+pub struct DeviceSession {
+    cursor: Option<Vec<u8>>,
+    outbox: VecDeque<Outgoing>,
+    in_flight: Vec<ChangeHash>,
+    sent_at_ms: i64,
+    finished: bool,
+}
+
+impl DeviceSession {
+    /// Starts from what the device has stored.
+    pub fn new(cursor: Option<Vec<u8>>, outbox: Vec<Outgoing>) -> Self {
+        Self { cursor, outbox: outbox.into(), in_flight: Vec::new(), sent_at_ms: 0, finished: false }
+    }
+
+    /// The next request, or `None` when both ends have everything.
+    pub fn next_request(&mut self, now_ms: i64) -> Option<ExchangeRequest> {
+        if self.finished {
+            return None;
+        }
+        self.sent_at_ms = now_ms;
+        self.in_flight.clear();
+        let mut push: Vec<DocumentPush> = Vec::new();
+        let mut bytes = 0;
+        for change in &self.outbox {
+            // At least one, however large: otherwise it would never leave.
+            if bytes > 0 && bytes + change.bytes.len() > PUSH_BYTES_MAX {
+                break;
+            }
+            bytes += change.bytes.len();
+            self.in_flight.push(change.hash);
+            let pushed = PushedChange { hash: change.hash, bytes: ByteVec::from(change.bytes.clone()) };
+            match push.last_mut() {
+                Some(last) if last.identity == change.identity => last.changes.push(pushed),
+                _ => push.push(DocumentPush { identity: change.identity.clone(), changes: vec![pushed] }),
+            }
+        }
+        let cursor = self.cursor.clone().map(ByteVec::from);
+        Some(ExchangeRequest { protocol: PROTOCOL, cursor, push, device_time_ms: now_ms })
+    }
+
+    /// Takes the reply to the last request. Store the result before asking for the next request.
+    pub fn receive(&mut self, reply: ExchangeReply) -> Result<Persist, SessionError> {
+        if reply.protocol != PROTOCOL {
+            return Err(SessionError::Version(reply.protocol));
+        }
+        let answered = |hash: &ChangeHash| {
+            reply.receipts.contains(hash) || reply.refusals.iter().any(|refusal| refusal.hash == *hash)
+        };
+        let unanswered = self.in_flight.iter().filter(|hash| !answered(hash)).count();
+        if unanswered > 0 {
+            return Err(SessionError::Unanswered(unanswered));
+        }
+        let cursor = Vec::from(reply.cursor);
+        if reply.more && self.cursor.as_ref() == Some(&cursor) {
+            return Err(SessionError::Stuck);
+        }
+        self.outbox.drain(..self.in_flight.len());
+        self.cursor = Some(cursor.clone());
+        self.finished = !reply.more && self.outbox.is_empty();
+        Ok(Persist {
+            cursor,
+            receipts: reply.receipts,
+            refusals: reply.refusals,
+            documents: reply.documents,
+            clock_ahead_ms: self.sent_at_ms - reply.server_time_ms,
+        })
+    }
+}

@@ -1,0 +1,8 @@
+//! The exchange as two pure state machines: events in, effects out. Whoever runs them owns the
+//! socket, the disk and the clock.
+
+mod device;
+mod server;
+
+pub use device::{DeviceSession, Outgoing, Persist, SessionError};
+pub use server::{Effect, FeedPage, FeedQuery, Position, Scope, ServerSession, StoreOutcome};

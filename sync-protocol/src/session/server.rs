@@ -1,0 +1,145 @@
+//! The server's end: store what came, read the feed, reply. Nothing is acknowledged before the store
+//! says that it is durable, and the reply is built from committed state only.
+
+use minicbor::{Decode, Encode, bytes::ByteVec};
+
+use crate::{
+    document::{Refusal, RefusalCode},
+    ids::{Book, ChangeHash, DocumentId, UnitId},
+    message::{DocumentPull, DocumentPush, ExchangeReply, ExchangeRequest, PROTOCOL, RefusedChange},
+};
+
+/// Which documents a device may see and write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The top of its subtree of units.
+    pub unit: UnitId,
+    /// The books it holds.
+    pub books: Vec<Book>,
+    /// Changes whenever the scope does: a cursor of another scope starts anew.
+    pub version: u64,
+}
+
+/// Where a device stands.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Position {
+    /// Taking whole documents in the order of their ids, as of a seq.
+    #[n(0)]
+    Bootstrap {
+        /// The feed's end when it began.
+        #[n(0)]
+        upto_seq: i64,
+        /// The last document it took.
+        #[n(1)]
+        after: DocumentId,
+    },
+    /// Holding everything up to this seq.
+    #[n(1)]
+    Feed {
+        /// The last seq it holds.
+        #[n(0)]
+        seq: i64,
+    },
+}
+
+#[derive(Debug, Encode, Decode)]
+struct Cursor {
+    #[n(0)]
+    scope_version: u64,
+    #[n(1)]
+    position: Position,
+}
+
+/// What the store shall read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedQuery {
+    /// The device's position; none to begin.
+    pub position: Option<Position>,
+    /// Stop after this many bytes of document data.
+    pub bytes_max: usize,
+}
+
+/// What the store read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeedPage {
+    /// Documents and changes.
+    pub documents: Vec<DocumentPull>,
+    /// The position after them.
+    pub position: Position,
+    /// Whether the page was cut.
+    pub more: bool,
+}
+
+/// What became of one pushed change.
+pub type StoreOutcome = (ChangeHash, Result<(), Refusal>);
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Store these changes durably, then call [`ServerSession::stored`].
+    Store(Vec<DocumentPush>),
+    /// Read the feed, then call [`ServerSession::page`].
+    ReadFeed(FeedQuery),
+    /// Send this; the session is over.
+    Reply(ExchangeReply),
+}
+
+/// Bytes of document data in one reply.
+const PAGE_BYTES_MAX: usize = 512 << 10;
+
+/// One request on its way through the server.
+#[derive(Debug)]
+pub struct ServerSession {
+    scope_version: u64,
+    position: Option<Position>,
+    receipts: Vec<ChangeHash>,
+    refusals: Vec<RefusedChange>,
+}
+
+impl ServerSession {
+    /// Begins with a request of a device with this scope.
+    pub fn start(request: ExchangeRequest, scope: &Scope) -> Result<(Self, Effect), Refusal> {
+        if request.protocol != PROTOCOL {
+            let sentence = format!("this server speaks version {PROTOCOL} of the exchange, not {}", request.protocol);
+            return Err(Refusal::new(RefusalCode::Malformed, sentence));
+        }
+        // A cursor that cannot be read, or is of another scope, only costs a fresh start.
+        let position = request
+            .cursor
+            .and_then(|bytes| minicbor::decode::<Cursor>(&bytes).ok())
+            .filter(|cursor| cursor.scope_version == scope.version)
+            .map(|cursor| cursor.position);
+        let mut session = Self { scope_version: scope.version, position, receipts: Vec::new(), refusals: Vec::new() };
+        let effect = if request.push.is_empty() { session.read() } else { Effect::Store(request.push) };
+        Ok((session, effect))
+    }
+
+    /// The changes are durable, or refused.
+    pub fn stored(&mut self, outcomes: Vec<StoreOutcome>) -> Effect {
+        for (hash, outcome) in outcomes {
+            match outcome {
+                Ok(()) => self.receipts.push(hash),
+                Err(Refusal { code, sentence }) => self.refusals.push(RefusedChange { hash, code, sentence }),
+            }
+        }
+        self.read()
+    }
+
+    /// The feed was read.
+    pub fn page(self, page: FeedPage, now_ms: i64) -> Effect {
+        let cursor = Cursor { scope_version: self.scope_version, position: page.position };
+        Effect::Reply(ExchangeReply {
+            protocol: PROTOCOL,
+            receipts: self.receipts,
+            refusals: self.refusals,
+            documents: page.documents,
+            cursor: ByteVec::from(crate::message::encode(&cursor)),
+            more: page.more,
+            server_time_ms: now_ms,
+        })
+    }
+
+    fn read(&mut self) -> Effect {
+        Effect::ReadFeed(FeedQuery { position: self.position.take(), bytes_max: PAGE_BYTES_MAX })
+    }
+}
