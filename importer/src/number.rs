@@ -51,6 +51,12 @@ impl Decimal {
         Some(Self { digits, scale: 0 })
     }
 
+    /// Divided by 10^`places`.
+    #[must_use]
+    pub fn divided(self, places: u32) -> Option<Self> {
+        Some(Self { scale: self.scale.checked_add(places)?, ..self })
+    }
+
     /// Rounded half up (四舍五入) to exactly `places` decimals.
     pub fn fixed(self, places: u32) -> Option<String> {
         let digits = if self.scale > places {

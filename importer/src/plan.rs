@@ -18,7 +18,6 @@ use crate::{
     register::Register,
     rows::{self, Grouped, RowRef},
     table::{self, Table, Target},
-    text::compact,
     values::{Normalised, Normaliser, masked},
     workbook::grid::{Cell, Sheet, Workbook, address},
 };
@@ -223,7 +222,8 @@ impl<'a> Importer<'a> {
         place: &Place<'_>,
         findings: &mut Vec<Finding>,
     ) -> RowId {
-        let keys: Vec<Option<Vec<String>>> = ledger.keys.iter().map(|key| record.key(ledger, key)).collect();
+        let keys: Vec<Option<Vec<String>>> =
+            ledger.keys.iter().map(|key| Ledger::key_parts(key, |column| record.value(ledger, column))).collect();
         for (number, parts) in keys.iter().enumerate() {
             let Some(row) = parts.as_ref().and_then(|parts| known.by_key.get(&(number, parts.clone()))) else {
                 continue;
@@ -237,16 +237,9 @@ impl<'a> Importer<'a> {
             }
             findings.push(place.finding(&FindingKind::DoubtfulMatch, None, String::new()));
         }
-        for (key, parts) in ledger.keys.iter().zip(&keys) {
-            let Some(parts) = parts else { continue };
-            let secret = match (&self.county_key, ledger.is_restricted_key(key)) {
-                (Some(secret), true) => secret.as_slice(),
-                (None, true) => continue,
-                (_, false) => self.catalogue.public_key(),
-            };
-            let name = key.join("+");
-            let parts: Vec<&str> = std::iter::once(name.as_str()).chain(parts.iter().map(String::as_str)).collect();
-            return RowId::derive(secret, &ledger.id, &parts);
+        let (public, county) = (self.catalogue.public_key(), self.county_key.as_deref());
+        if let Some(id) = ledger.row_id(public, county, |column| record.value(ledger, column)) {
+            return id;
         }
         findings.push(place.finding(&FindingKind::NoKey, None, String::new()));
         record.content_id(ledger, self.catalogue.public_key())
@@ -357,14 +350,8 @@ struct Record {
 }
 
 impl Record {
-    /// The normalised parts of a natural key, if all of its columns are filled.
-    fn key(&self, ledger: &Ledger, key: &[String]) -> Option<Vec<String>> {
-        key.iter()
-            .map(|column| {
-                let (_, value) = self.cells.iter().find(|(index, _)| ledger.columns[*index].key == *column)?;
-                Some(key_part(value))
-            })
-            .collect()
+    fn value(&self, ledger: &Ledger, column: &str) -> Option<&Value> {
+        self.cells.iter().find(|(index, _)| ledger.columns[*index].key == column).map(|(_, value)| value)
     }
 
     /// An id for a row without any key: the same content is the same row.
@@ -401,21 +388,13 @@ impl Known {
         let mut known = Self { rows, by_key: HashMap::new(), keys_of: HashMap::new(), taken: HashMap::new() };
         for (id, row) in &known.rows {
             for (number, key) in ledger.keys.iter().enumerate() {
-                let parts: Option<Vec<String>> = key.iter().map(|c| row.get(c).map(key_part)).collect();
-                if let Some(parts) = parts {
+                if let Some(parts) = Ledger::key_parts(key, |column| row.get(column)) {
                     known.by_key.entry((number, parts.clone())).or_insert(*id);
                     known.keys_of.insert((*id, number), parts);
                 }
             }
         }
         known
-    }
-}
-
-fn key_part(value: &Value) -> String {
-    match value {
-        Value::Text(text) => compact(text).into_owned(),
-        other => other.to_string(),
     }
 }
 

@@ -1,1 +1,75 @@
-//! x
+//! The Taizhang server: store, sync, projection, imports, returns. `main.rs` is only its command line.
+
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod doctor;
+pub mod http;
+pub mod import;
+pub mod projection;
+pub mod returns;
+pub mod store;
+pub mod sync;
+
+use std::sync::Arc;
+
+use sync_protocol::{Tenant, UnitId, catalogue::Catalogue};
+
+use store::Store;
+
+/// What every part of a running server shares.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Where everything durable is.
+    pub store: Arc<dyn Store>,
+    /// The declared ledgers and returns.
+    pub catalogue: Arc<Catalogue>,
+    /// The county.
+    pub tenant: Tenant,
+    /// The county as a unit: root of the tree.
+    pub county: UnitId,
+    /// The county's name.
+    pub county_name: String,
+    /// The campaign year: completes dates and names the period.
+    pub campaign_year: i16,
+    /// HMAC key for row ids of restricted natural keys; never leaves the server except to replicas with that right.
+    pub county_key: Vec<u8>,
+    /// The exchange.
+    pub sync: Arc<sync::Sync>,
+}
+
+impl Server {
+    /// Opens a server on its store; creates the county and its key on first use.
+    pub async fn open(store: Arc<dyn Store>, config: &config::Config) -> Result<Self, store::StoreError> {
+        let catalogue = Arc::new(config.catalogue.clone());
+        let tenant = Tenant::new(config.county_code.clone());
+        let county = UnitId::derive(&tenant, None, &config.county_code);
+        let county_key = store.secret("county_key", &clock::random::<32>()).await?;
+        let unit = sync_protocol::unit::Unit {
+            id: county,
+            parent: None,
+            level: sync_protocol::unit::UnitLevel::County,
+            code: Some(config.county_code.clone()),
+            name: config.county_name.clone(),
+            short_name: None,
+            sort_order: 0,
+        };
+        store.put_units(&[unit]).await?;
+        let sync = Arc::new(sync::Sync::new(store.clone(), catalogue.clone(), tenant.clone()));
+        Ok(Self {
+            store,
+            catalogue,
+            tenant,
+            county,
+            county_name: config.county_name.clone(),
+            campaign_year: config.campaign_year,
+            county_key,
+            sync,
+        })
+    }
+
+    /// The period of the campaign: its year.
+    pub fn period(&self) -> String {
+        self.campaign_year.to_string()
+    }
+}

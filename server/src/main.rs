@@ -1,1 +1,321 @@
-fn main() {}
+//! The command line of the server.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use importer::Severity;
+use server::{
+    Server, clock,
+    config::Config,
+    demo, doctor, http,
+    import::import_file,
+    returns::{self, ReturnRequest, conflicts},
+    store::{DeviceRecord, sqlite::SqliteStore},
+    sync::token_hash,
+};
+use sync_protocol::{Book, DeviceId};
+
+/// 台账通:Excel 台账 → 离线填写与同步 → 标准报表
+///
+/// Taizhang: Excel ledgers, offline editing and sync, standardized returns.
+#[derive(Parser)]
+#[command(name = "taizhang", version, after_help = EXIT_CODES)]
+struct Arguments {
+    /// 配置文件,默认 ./taizhang.toml · Configuration file
+    #[arg(long, global = true, env = "TAIZHANG_CONFIG")]
+    config: Option<PathBuf>,
+    /// 数据目录 · Data folder (overrides the configuration)
+    #[arg(long, global = true)]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "退出码 Exit codes:
+  0  成功 success
+  1  已完成,但有错误需要处理(见输出)done, but with errors to look at (listed)
+  2  未完成,或参数有误 not done, or wrong usage";
+
+#[derive(Subcommand)]
+enum Command {
+    /// 启动服务 · Start the server
+    Serve {
+        /// 监听地址 · Address to listen on, e.g. 0.0.0.0:8080
+        #[arg(long)]
+        listen: Option<std::net::SocketAddr>,
+    },
+    /// 导入台账工作簿 · Import ledger workbooks
+    Import {
+        /// 工作簿 · Workbooks (.xlsx, .xls)
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// 导入人或单位,记入每处修改 · Who imports; every change names them
+        #[arg(long, default_value = "县委组织部")]
+        who: String,
+        /// 以 JSON 输出 · Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// 生成报表或合并台账 · Draw a return (R03) or a merged ledger (members)
+    Return(ReturnArguments),
+    /// 列出冲突 · List conflicts
+    Conflicts {
+        /// 以 JSON 输出 · Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// 登记一台手机,打印其令牌 · Enrol a device and print its token
+    Device {
+        /// 设备名称 · Name of the device
+        name: String,
+        /// 使用人 · The person who carries it
+        #[arg(long)]
+        owner: String,
+        /// 党组织或填报单位的编码 · Code of its unit
+        #[arg(long)]
+        unit: String,
+        /// 是否可见限制级信息 · Whether it holds restricted columns
+        #[arg(long)]
+        restricted: bool,
+    },
+    /// 检查数据是否完好 · Check that everything stored is sound
+    Doctor {
+        /// 以 JSON 输出 · Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// 演示:生成示范县,导入、离线、合并、报表 · The whole story on a synthetic county
+    Demo {
+        /// 目录 · Folder
+        #[arg(long, default_value = "demo")]
+        folder: PathBuf,
+        /// 监听地址 · Address to listen on
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        listen: std::net::SocketAddr,
+        /// 随机种子 · Seed of the county
+        #[arg(long, default_value_t = 2012)]
+        seed: u64,
+        /// 结束后不保持服务 · Do not go on serving at the end
+        #[arg(long)]
+        no_serve: bool,
+    },
+}
+
+#[derive(Args)]
+struct ReturnArguments {
+    /// 报表编号或台账名 · Number of a return (R03) or id of a ledger (members)
+    name: String,
+    /// 选项,如 round=final · Choices, e.g. round=final
+    #[arg(long = "set", value_parser = choice)]
+    variables: Vec<(String, String)>,
+    /// 统计截止日期 · Statistics date, e.g. 2012-04-30; today if absent
+    #[arg(long)]
+    date: Option<jiff::civil::Date>,
+    /// 输出目录 · Folder to write into
+    #[arg(long, default_value = "returns")]
+    out: PathBuf,
+    /// 限制级信息不脱敏 · Write restricted columns in clear
+    #[arg(long)]
+    unmasked: bool,
+    /// 以 JSON 输出 · Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn choice(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("应为 名称=值 must be name=value")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,server=info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(Arguments::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("错误 error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs a command; `false` when it is done but has errors to look at.
+async fn run(arguments: Arguments) -> anyhow::Result<bool> {
+    if let Command::Demo { folder, listen, seed, no_serve } = arguments.command {
+        demo::run(&demo::Options { folder, listen, seed, serve: !no_serve }).await?;
+        return Ok(true);
+    }
+    let mut config = Config::read(arguments.config)?;
+    if let Some(data) = arguments.data {
+        config.data_dir = data;
+    }
+    std::fs::create_dir_all(&config.data_dir).with_context(|| config.data_dir.display().to_string())?;
+    let path = config.data_dir.join("taizhang.sqlite");
+    let store = SqliteStore::open(&path).await.with_context(|| path.display().to_string())?;
+    let server = Server::open(Arc::new(store), &config).await?;
+    let result = match arguments.command {
+        Command::Serve { listen } => return serve(server, listen.unwrap_or(config.listen)).await,
+        Command::Import { files, who, json } => import(&server, &files, &who, json).await,
+        Command::Return(arguments) => draw(&server, arguments).await,
+        Command::Conflicts { json } => print_conflicts(&server, json).await,
+        Command::Device { name, owner, unit, restricted } => enrol(&server, name, owner, &unit, restricted).await,
+        Command::Doctor { json } => diagnose(&server, json).await,
+        Command::Demo { .. } => unreachable!("handled above"),
+    };
+    server.store.close().await;
+    result
+}
+
+async fn serve(server: Server, listen: std::net::SocketAddr) -> anyhow::Result<bool> {
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("端口被占用或无权监听 cannot listen on {listen}; choose another with --listen"))?;
+    println!("台账通已启动 serving on http://{}/ (Ctrl+C 结束 to stop)", listener.local_addr()?);
+    http::serve(Arc::new(server), listener, stop_signal()).await?;
+    Ok(true)
+}
+
+/// Ctrl+C, or the service manager's request to end.
+async fn stop_signal() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+            let _ = interrupted.await;
+            return;
+        };
+        tokio::select! { _ = interrupted => {}, _ = terminated.recv() => {} }
+    }
+    #[cfg(not(unix))]
+    let _ = interrupted.await;
+}
+
+async fn import(server: &Server, files: &[PathBuf], who: &str, json: bool) -> anyhow::Result<bool> {
+    let mut reports = Vec::new();
+    let mut failed = false;
+    for file in files {
+        let bar = indicatif::ProgressBar::new(0);
+        let progress = |done: usize, total: usize| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        };
+        let report = import_file(server, file, who, &progress).await;
+        bar.finish_and_clear();
+        match report {
+            Ok(report) => reports.push(report),
+            Err(error) => {
+                // The other files are still imported.
+                eprintln!("{}: {error}", file.display());
+                failed = true;
+            }
+        }
+    }
+    if json {
+        println!("{}", serde_json::to_string_pretty(&reports)?);
+    }
+    for report in reports.iter().filter(|_| !json) {
+        if report.already_imported {
+            println!("{}: 以前导入过,未改动 imported before, left alone", report.file);
+            continue;
+        }
+        let counts = report.counts;
+        println!(
+            "{}: 新增 added {},修改 changed {},未变 unchanged {},未导入 refused {}",
+            report.file, counts.added, counts.changed, counts.unchanged, counts.refused
+        );
+        for finding in report.findings.iter().filter(|f| f.severity > Severity::Info) {
+            println!("  {}!{} {}「{}」{}", finding.sheet, finding.cell, finding.column, finding.read, finding.message);
+        }
+    }
+    let errors = reports.iter().flat_map(|report| &report.findings).any(|finding| finding.severity == Severity::Error);
+    Ok(!failed && !errors)
+}
+
+async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result<bool> {
+    let request = ReturnRequest {
+        name: arguments.name,
+        variables: arguments.variables,
+        folder: arguments.out,
+        date: arguments.date.unwrap_or_else(returns::today),
+        unmasked: arguments.unmasked,
+    };
+    let drawn = returns::draw(server, &request).await?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&drawn)?);
+    } else {
+        println!("{} ({} 行 rows)", drawn.path.display(), drawn.rows);
+        for check in &drawn.failed_checks {
+            println!("  审核关系 check relation: {check}");
+        }
+    }
+    Ok(drawn.failed_checks.is_empty())
+}
+
+async fn print_conflicts(server: &Server, json: bool) -> anyhow::Result<bool> {
+    let units = server.store.units().await?;
+    let lines = conflicts::lines(server, &server.store.conflicts().await?, &units, false);
+    if json {
+        println!("{}", serde_json::to_string_pretty(&lines)?);
+        return Ok(lines.is_empty());
+    }
+    for line in &lines {
+        let sides: Vec<String> =
+            line.values.iter().map(|side| format!("「{}」({} {})", side.value, side.who, side.when)).collect();
+        println!("{} · {} · {} · {}: {}", line.ledger, line.unit, line.record, line.column, sides.join(" / "));
+    }
+    println!("{} 处冲突 conflicts", lines.len());
+    Ok(lines.is_empty())
+}
+
+async fn enrol(server: &Server, name: String, owner: String, unit: &str, restricted: bool) -> anyhow::Result<bool> {
+    let units = server.store.units().await?;
+    let unit = units.iter().find(|known| known.code.as_deref() == Some(unit)).with_context(|| {
+        format!("没有编码为 {unit} 的单位,请先导入名录和党组织台账 no unit with this code: import the registers first")
+    })?;
+    let token: String = clock::random::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut books = vec![Book::Unit, Book::Township];
+    if restricted {
+        books.push(Book::UnitRestricted);
+    }
+    let record = DeviceRecord {
+        id: DeviceId::from_bytes(clock::random()),
+        name,
+        owner,
+        token_hash: token_hash(&token),
+        unit: unit.id,
+        books,
+    };
+    server.store.put_device(&record, clock::now_ms()).await?;
+    println!("{token}");
+    eprintln!("{} 的令牌如上,只显示这一次 the token above is shown only once ({})", record.name, unit.name);
+    Ok(true)
+}
+
+async fn diagnose(server: &Server, json: bool) -> anyhow::Result<bool> {
+    let bar = indicatif::ProgressBar::new(0);
+    let diagnosis = doctor::diagnose(server, &|done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    })
+    .await?;
+    bar.finish_and_clear();
+    if json {
+        println!("{}", serde_json::to_string_pretty(&diagnosis)?);
+        return Ok(diagnosis.wrong.is_empty());
+    }
+    let totals = diagnosis.totals;
+    println!(
+        "单位 units {},文档 documents {},修改 changes {},记录 rows {},有冲突的记录 rows in conflict {}",
+        totals.units, totals.documents, totals.changes, totals.rows, totals.conflicts
+    );
+    for wrong in &diagnosis.wrong {
+        println!("✗ {wrong}");
+    }
+    if diagnosis.wrong.is_empty() {
+        println!("✓ 数据完好 everything is sound ({} 份文档已核对 documents checked)", diagnosis.documents_checked);
+    }
+    Ok(diagnosis.wrong.is_empty())
+}

@@ -306,6 +306,11 @@ impl RowId {
     pub const fn random(bytes: [u8; 10]) -> Self {
         Self(bytes)
     }
+
+    /// The ten bytes that are stored.
+    pub const fn as_bytes(&self) -> &[u8; 10] {
+        &self.0
+    }
 }
 
 impl fmt::Display for RowId {

@@ -114,7 +114,7 @@ impl Row {
     }
 
     /// Takes in one cell of this row as it stands in the document.
-    pub(crate) fn put(&mut self, address: &Address, value: Value) {
+    pub fn put(&mut self, address: &Address, value: Value) {
         if address.column == REMOVED {
             self.removed = value == Value::Bool(true);
         } else {

@@ -2,7 +2,12 @@
 
 use serde::Deserialize;
 
-use crate::ids::Book;
+use unicode_normalization::UnicodeNormalization;
+
+use crate::{
+    ids::{Book, RowId},
+    value::Value,
+};
 
 /// How a value is stored in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,8 +264,39 @@ impl Ledger {
         if column.sensitivity == Sensitivity::S3 { self.book.restricted() } else { self.book }
     }
 
+    /// The normalised parts of a natural key; `None` unless all of its columns are filled.
+    pub fn key_parts<'v>(key: &[String], value_of: impl Fn(&str) -> Option<&'v Value>) -> Option<Vec<String>> {
+        key.iter().map(|column| value_of(column).filter(|v| !v.is_null()).map(key_part)).collect()
+    }
+
+    /// The row that the first filled natural key names; the same on every replica.
+    ///
+    /// Keys of restricted columns need the county's own `county_key`: a replica without it falls back to the next key.
+    pub fn row_id<'v>(
+        &self,
+        public_key: &[u8],
+        county_key: Option<&[u8]>,
+        value_of: impl Fn(&str) -> Option<&'v Value>,
+    ) -> Option<RowId> {
+        self.keys.iter().find_map(|key| {
+            let secret = if self.is_restricted_key(key) { county_key? } else { public_key };
+            let parts = Self::key_parts(key, &value_of)?;
+            let name = key.join("+");
+            let parts: Vec<&str> = std::iter::once(name.as_str()).chain(parts.iter().map(String::as_str)).collect();
+            Some(RowId::derive(secret, &self.id, &parts))
+        })
+    }
+
     /// Whether this natural key holds restricted columns, so that row ids need the county's key.
     pub fn is_restricted_key(&self, key: &[String]) -> bool {
         key.iter().filter_map(|c| self.column(c)).any(|c| c.sensitivity == Sensitivity::S3)
+    }
+}
+
+/// A value as natural keys compare it: NFKC, no white space.
+fn key_part(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.nfkc().filter(|c| !c.is_whitespace()).collect(),
+        other => other.to_string(),
     }
 }

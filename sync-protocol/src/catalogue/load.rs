@@ -9,8 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Aggregate, Catalogue, Code, CodeList, Column, ColumnType, Content, Expression, Format, HeaderWords, Ledger,
-    Measure, Requirement, ReturnColumn, ReturnForm, Sensitivity, UnitSource, Variable,
+    Aggregate, Catalogue, Check, Code, CodeList, Column, ColumnType, Content, Expression, Format, Group, HeaderWords,
+    Ledger, Measure, Requirement, ReturnColumn, ReturnForm, Sensitivity, UnitSource, Variable,
 };
 use crate::{ids::Book, row::is_name};
 
@@ -183,15 +183,26 @@ struct RawReturn {
     form_number: String,
     title: String,
     units: String,
-    group_column: Option<Spanned<String>>,
+    #[serde(default)]
+    groups: Vec<RawGroup>,
     #[serde(default)]
     variables: Vec<RawVariable>,
     #[serde(default)]
     lookups: BTreeMap<String, Spanned<[String; 2]>>,
     #[serde(default)]
-    checks: Vec<String>,
+    checks: Vec<Spanned<String>>,
     #[serde(default)]
     notes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGroup {
+    label: String,
+    #[serde(rename = "where")]
+    condition: Spanned<String>,
+    #[serde(default)]
+    of_which: bool,
 }
 
 #[derive(Deserialize)]
@@ -462,11 +473,12 @@ fn return_form(raw: RawReturn, columns: Vec<RawColumn>, catalogue: &Catalogue, r
     let mut variables: BTreeSet<String> = raw.variables.iter().map(|v| v.name.clone()).collect();
     variables.extend(raw.lookups.keys().cloned());
     variables.insert("campaign_year".into());
-    if let Some(column) = &raw.group_column
-        && !catalogue.ledgers.iter().any(|l| l.column(column.get_ref()).is_some_and(|c| c.column_type.list().is_some()))
-    {
-        report.at(column, format!("no ledger has an enum column `{}`", column.get_ref()));
-    }
+    let organisations = catalogue.ledger("organisations");
+    let groups = raw.groups.into_iter().filter_map(|group| {
+        let condition = expression(&group.condition, organisations, report)?;
+        Some(Group { label: group.label, condition, of_which: group.of_which })
+    });
+    let groups = groups.collect();
     let mut printed: Vec<ReturnColumn> = Vec::new();
     for column in columns {
         let Some(number) = column.number else {
@@ -519,6 +531,15 @@ fn return_form(raw: RawReturn, columns: Vec<RawColumn>, catalogue: &Catalogue, r
             only,
         });
     }
+    let mut checks = Vec::new();
+    for text in &raw.checks {
+        match Check::parse(text.get_ref()) {
+            Some(check) if check.left.iter().chain(&check.right).all(|n| printed.iter().any(|c| c.number == *n)) => {
+                checks.push(check);
+            }
+            _ => report.at(text, format!("`{}` is no relation between columns of this return", text.get_ref())),
+        }
+    }
     ReturnForm {
         id: raw.id.into_inner(),
         number: raw.number,
@@ -531,9 +552,9 @@ fn return_form(raw: RawReturn, columns: Vec<RawColumn>, catalogue: &Catalogue, r
             .map(|v| Variable { name: v.name, list: v.list.into_inner(), default: v.default.into_inner() })
             .collect(),
         lookups: raw.lookups.into_iter().map(|(name, place)| (name, place.into_inner().into())).collect(),
-        group_column: raw.group_column.map(Spanned::into_inner),
+        groups,
         columns: printed,
-        checks: raw.checks,
+        checks,
         notes: raw.notes,
     }
 }

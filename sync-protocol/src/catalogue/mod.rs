@@ -16,7 +16,7 @@ use serde::Deserialize;
 pub use expression::{Expression, Variables};
 pub use ledger::{Column, ColumnType, Kind, Ledger, Requirement, Sensitivity, UnitKind, UnitSource};
 pub use load::{CatalogueError, CatalogueErrors, Source};
-pub use returns::{Aggregate, Content, Format, Measure, ReturnColumn, ReturnForm, Variable};
+pub use returns::{Aggregate, Check, Content, Format, Group, Measure, Relation, ReturnColumn, ReturnForm, Variable};
 
 /// One code of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]

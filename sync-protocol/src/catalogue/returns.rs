@@ -93,6 +93,60 @@ pub struct Variable {
     pub default: String,
 }
 
+/// A row of a return's second sheet.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Its label.
+    pub label: String,
+    /// Which organisations it counts, by their row in `organisations`.
+    pub condition: Expression,
+    /// 其中: part of a row above, left out of the total.
+    pub of_which: bool,
+}
+
+/// A relation that must hold in every row, for example `2 >= 10+11+12`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// As it is written.
+    pub text: String,
+    /// 栏次 numbers whose sum stands left.
+    pub left: Vec<String>,
+    /// `=`, `<=` or `>=`.
+    pub relation: Relation,
+    /// 栏次 numbers whose sum stands right.
+    pub right: Vec<String>,
+}
+
+/// How two sums compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// `=`
+    Equal,
+    /// `<=`
+    AtMost,
+    /// `>=`
+    AtLeast,
+}
+
+impl Check {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (at, sign, relation) = [("<=", Relation::AtMost), (">=", Relation::AtLeast), ("=", Relation::Equal)]
+            .into_iter()
+            .find_map(|(sign, relation)| text.find(sign).map(|at| (at, sign, relation)))?;
+        let sum = |side: &str| side.split('+').map(|number| number.trim().to_owned()).collect::<Vec<_>>();
+        Some(Self { text: text.to_owned(), left: sum(&text[..at]), relation, right: sum(&text[at + sign.len()..]) })
+    }
+
+    /// Whether it holds for these sums.
+    pub fn holds(&self, left: i64, right: i64) -> bool {
+        match self.relation {
+            Relation::Equal => left == right,
+            Relation::AtMost => left <= right,
+            Relation::AtLeast => left >= right,
+        }
+    }
+}
+
 /// A standardized return.
 #[derive(Debug, Clone)]
 pub struct ReturnForm {
@@ -110,12 +164,12 @@ pub struct ReturnForm {
     pub variables: Vec<Variable>,
     /// Variables that are looked up in a county parameter by another variable's value.
     pub lookups: BTreeMap<String, (String, String)>,
-    /// Column whose code list groups the second sheet, for example `field`.
-    pub group_column: Option<String>,
+    /// Rows of the second sheet: kinds of organisations.
+    pub groups: Vec<Group>,
     /// Columns in order.
     pub columns: Vec<ReturnColumn>,
-    /// Check relations between 栏次 numbers, as printed.
-    pub checks: Vec<String>,
+    /// Check relations 审核关系 between 栏次 numbers.
+    pub checks: Vec<Check>,
     /// Notes below the table.
     pub notes: Vec<String>,
 }

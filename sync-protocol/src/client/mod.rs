@@ -174,6 +174,15 @@ impl Device {
         Ok(new)
     }
 
+    /// The row for a new record: named by its natural key, so that the same person registered on two phones is
+    /// one row; `random` names it when no key is filled.
+    pub fn new_row(&self, ledger: &str, cells: &[(&str, Value)], random: [u8; 10]) -> RowId {
+        let value_of = |column: &str| cells.iter().find(|(key, _)| *key == column).map(|(_, value)| value);
+        let public_key = self.catalogue.public_key();
+        let derived = self.catalogue.ledger(ledger).and_then(|ledger| ledger.row_id(public_key, None, value_of));
+        derived.unwrap_or_else(|| RowId::random(random))
+    }
+
     /// A person decides what a disputed cell says.
     pub async fn settle(
         &self,

@@ -101,9 +101,9 @@ impl AdmittedChange {
         self.change.raw_bytes()
     }
 
-    /// Its actor, in hex.
-    pub fn actor(&self) -> String {
-        self.change.actor_id().to_hex_string()
+    /// Its actor's bytes.
+    pub fn actor(&self) -> Vec<u8> {
+        self.change.actor_id().to_bytes().to_vec()
     }
 
     pub(super) fn into_inner(self) -> automerge::Change {

@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use automerge::{Automerge, LoadOptions, PatchAction, PatchLog, Prop, ReadDoc, SaveOptions, TextEncoding};
 
 pub use gate::{AdmittedChange, GateLimits, Refusal, RefusalCode, admit};
+pub use read::RowState;
 pub use write::{Author, Edit, LocalChange};
 
 use crate::{

@@ -1,0 +1,59 @@
+//! HTTP: one file per resource.
+
+mod error;
+mod exchange;
+mod status;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{get, post},
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer, compression::CompressionLayer, decompression::RequestDecompressionLayer,
+    set_header::SetResponseHeaderLayer,
+};
+
+pub use error::ApiError;
+
+use crate::Server;
+
+/// Bytes of one request after decompression.
+const BODY_BYTES_MAX: usize = 8 << 20;
+
+/// All routes.
+pub fn router(server: Arc<Server>) -> Router {
+    let header = |name: &'static str, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(
+            axum::http::HeaderName::from_static(name),
+            axum::http::HeaderValue::from_static(value),
+        )
+    };
+    Router::new()
+        .route("/", get(status::page))
+        .route("/api/status", get(status::json))
+        .route("/sync/exchange", post(exchange::exchange))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(RequestDecompressionLayer::new())
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::new())
+        .layer(header("x-content-type-options", "nosniff"))
+        .layer(header("referrer-policy", "no-referrer"))
+        .layer(header("content-security-policy", "default-src 'none'; style-src 'self' 'unsafe-inline'"))
+        .with_state(server)
+}
+
+/// Serves until the signal, then lets requests that are under way finish.
+pub async fn serve(
+    server: Arc<Server>,
+    listener: tokio::net::TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let store = server.store.clone();
+    axum::serve(listener, router(server)).with_graceful_shutdown(stop).await?;
+    // Nothing is lost if this takes too long: what has a receipt is on the disk.
+    let _ = tokio::time::timeout(Duration::from_secs(10), store.close()).await;
+    Ok(())
+}

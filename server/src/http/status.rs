@@ -1,0 +1,60 @@
+//! `GET /` and `GET /api/status`: that the server runs, and how much it holds. No personal data.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, response::Html};
+use serde::Serialize;
+
+use super::ApiError;
+use crate::{Server, store::Totals};
+
+#[derive(Serialize)]
+pub(super) struct Status {
+    version: &'static str,
+    county: String,
+    campaign_year: i16,
+    totals: Totals,
+}
+
+pub(super) async fn json(State(server): State<Arc<Server>>) -> Result<Json<Status>, ApiError> {
+    Ok(Json(status(&server).await?))
+}
+
+pub(super) async fn page(State(server): State<Arc<Server>>) -> Result<Html<String>, ApiError> {
+    let status = status(&server).await?;
+    let totals = status.totals;
+    let rows = [
+        ("单位", totals.units),
+        ("文档", totals.documents),
+        ("记录", totals.rows),
+        ("修改", totals.changes),
+        ("有冲突的记录", totals.conflicts),
+    ];
+    let rows: String = rows.iter().map(|(name, count)| format!("<tr><th scope=row>{name}<td>{count}")).collect();
+    let county = escape(&status.county);
+    Ok(Html(format!(
+        "<!doctype html><html lang=zh-CN><meta charset=utf-8><meta name=viewport content='width=device-width'>
+<title>台账通 · {county}</title>
+<style>body{{font:18px/1.6 system-ui,'Microsoft YaHei',sans-serif;max-width:32em;margin:2em auto;padding:0 1em;color:#222}}
+h1{{font-size:1.4em}}table{{border-collapse:collapse;width:100%}}th{{text-align:left;font-weight:400}}
+td{{text-align:right;font-variant-numeric:tabular-nums}}th,td{{border-bottom:1px solid #ddd;padding:.4em 0}}p{{color:#555}}</style>
+<h1>台账通正在运行 <small>{county} · {year} 年</small></h1><table>{rows}</table>
+<p>手机端同步地址:<code>/sync/exchange</code>。报表和导入在服务器上用命令完成:<code>taizhang return</code>、<code>taizhang import</code>。</p>
+<p lang=en>Taizhang {version} is running. Devices sync at <code>/sync/exchange</code>; returns and imports are made with <code>taizhang return</code> and <code>taizhang import</code>.</p>",
+        year = status.campaign_year,
+        version = status.version,
+    )))
+}
+
+async fn status(server: &Server) -> Result<Status, ApiError> {
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        county: server.county_name.clone(),
+        campaign_year: server.campaign_year,
+        totals: server.store.totals().await?,
+    })
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,322 @@
+//! Ledger files into the store: read, plan unit by unit on all cores, commit in groups.
+//!
+//! Killed at any moment it has written some documents whole and others not at all; importing the same file
+//! again writes the rest, since what a document already says is not written again.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use importer::{
+    Finding, Importer, ReadError, ReadLimits, Register, Table, UnitDocuments, Workbook, plan::Counts, rows::RowRef,
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use sync_protocol::{
+    ActorId, Document, Identity, UnitId,
+    conflict::{Means, Provenance},
+    document::{Author, DocumentError, Edit, RowKey},
+};
+
+use crate::{
+    Server, clock, projection,
+    store::{Batch, Committed, DocumentWrite, NewChange, StoreError, actor_bytes},
+};
+
+/// Documents in one commit.
+const COMMIT_DOCUMENTS_MAX: usize = 64;
+/// Bytes in one commit.
+const COMMIT_BYTES_MAX: usize = 4 << 20;
+/// Rounds in which units are planned again because a device wrote to them meanwhile.
+const ROUNDS_MAX: usize = 16;
+/// Changes behind a snapshot before a new one is kept.
+const LOOSE_CHANGES_MAX: i64 = 32;
+
+/// Why a file was not imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file cannot be opened.
+    #[error("无法打开文件 cannot open: {0}")]
+    Io(#[from] std::io::Error),
+    /// It is no workbook that can be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A document.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The work was interrupted.
+    #[error("导入中断 interrupted: {0}")]
+    Interrupted(String),
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ImportReport {
+    /// The file's name.
+    pub file: String,
+    /// Whether this very file had been imported before: then nothing was done.
+    pub already_imported: bool,
+    /// Ledgers found: title and rows.
+    pub tables: Vec<(String, usize)>,
+    /// Units that were new or changed.
+    pub units: usize,
+    /// Documents written.
+    pub documents: usize,
+    /// Rows.
+    pub counts: Counts,
+    /// What was noticed.
+    pub findings: Vec<Finding>,
+}
+
+/// Told how many of how many units are done.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
+
+/// Imports a file. `who` is the office or person that changes will name.
+pub async fn import_file(
+    server: &Server,
+    path: &Path,
+    who: &str,
+    progress: Progress<'_>,
+) -> Result<ImportReport, ImportError> {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let bytes = tokio::fs::read(path).await?;
+    let digest: [u8; 32] = Sha256::digest(&bytes).into();
+    if server.store.is_imported(&digest).await? {
+        return Ok(ImportReport { file: name, already_imported: true, ..ImportReport::default() });
+    }
+    let job = Job::prepare(server, bytes).await?;
+    let batch = Batch {
+        id: uuid::Builder::from_random_bytes(clock::random()).into_uuid().to_string(),
+        file: name.clone(),
+        digest,
+        started_at_ms: clock::now_ms(),
+    };
+    server.store.put_units(&job.units).await?;
+    server.store.begin_batch(&batch).await?;
+    let mut report = ImportReport {
+        file: name,
+        tables: job.tables.iter().map(|t| (server.catalogue.ledgers()[t.ledger].title.clone(), t.body.len())).collect(),
+        units: job.units.len(),
+        findings: job.findings.clone(),
+        ..ImportReport::default()
+    };
+    report.counts.refused += report.findings.iter().filter(|f| matches!(f.code, "no-unit" | "unknown-unit")).count();
+    let author = Author {
+        actor: ActorId(clock::random()),
+        provenance: Provenance { who: who.to_owned(), how: Means::Import, source: Some(batch.id.clone()) },
+        time_s: batch.started_at_ms / 1000,
+    };
+    let job = Arc::new(job);
+    let mut pending: Vec<UnitId> = job.rows.keys().copied().collect();
+    let total = pending.len();
+    for _ in 0..ROUNDS_MAX {
+        if pending.is_empty() {
+            break;
+        }
+        pending = round(server, &job, pending, &author, &mut report, &|done| progress(done, total)).await?;
+    }
+    if !pending.is_empty() {
+        let message =
+            format!("{} 个单位正被频繁修改,请稍后重新导入 units are being written to: import again", pending.len());
+        return Err(ImportError::Interrupted(message));
+    }
+    let counts = serde_json::to_string(&report.counts).unwrap_or_default();
+    server.store.finish_batch(&batch.id, clock::now_ms(), &counts).await?;
+    Ok(report)
+}
+
+/// A file that was read and sorted by units.
+struct Job {
+    workbook: Workbook,
+    tables: Vec<Table>,
+    rows: BTreeMap<UnitId, Vec<RowRef>>,
+    units: Vec<sync_protocol::unit::Unit>,
+    findings: Vec<Finding>,
+    server: Server,
+}
+
+impl Job {
+    async fn prepare(server: &Server, bytes: Vec<u8>) -> Result<Self, ImportError> {
+        let mut register = Register::new(server.store.units().await?);
+        let server = server.clone();
+        let prepare = move || {
+            let workbook = importer::read(&bytes, &ReadLimits::default())?;
+            drop(bytes);
+            let importer = importer_of(&server);
+            let (tables, mut findings) = importer.detect(&workbook);
+            let units = importer.define_units(&workbook, &tables, &mut register);
+            let grouped = importer.group(&workbook, &tables, &register);
+            findings.extend(grouped.findings);
+            Ok(Self { workbook, tables, rows: grouped.units, units, findings, server })
+        };
+        tokio::task::spawn_blocking(prepare).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
+    }
+}
+
+fn importer_of(server: &Server) -> Importer<'_> {
+    let key = Some(server.county_key.clone());
+    Importer::new(&server.catalogue, server.tenant.clone(), server.county, server.campaign_year, key)
+}
+
+/// What became of one unit.
+struct Planned {
+    unit: UnitId,
+    writes: Vec<DocumentWrite>,
+    counts: Counts,
+    findings: Vec<Finding>,
+}
+
+/// Plans and commits these units; returns those that somebody else wrote to meanwhile.
+async fn round(
+    server: &Server,
+    job: &Arc<Job>,
+    units: Vec<UnitId>,
+    author: &Author,
+    report: &mut ImportReport,
+    progress: &(dyn Fn(usize) + Send + Sync),
+) -> Result<Vec<UnitId>, ImportError> {
+    let existing = server.store.identities(&units).await?;
+    let mut known: BTreeMap<UnitId, Vec<Identity>> = BTreeMap::new();
+    for (identity, _) in existing {
+        known.entry(identity.unit).or_default().push(identity);
+    }
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<Result<Planned, ImportError>>(16);
+    let queue = Arc::new(Mutex::new(units.into_iter()));
+    let known = Arc::new(known);
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(1, 8);
+    for _ in 0..threads {
+        let (job, queue, known, sender, author) =
+            (job.clone(), queue.clone(), known.clone(), sender.clone(), author.clone());
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::spawn_blocking(move || {
+            let importer = importer_of(&job.server);
+            loop {
+                let unit = queue.lock().ok().and_then(|mut units| units.next());
+                let Some(unit) = unit else { break };
+                let known = known.get(&unit).map_or(&[][..], Vec::as_slice);
+                let planned = plan_unit(&job, &importer, unit, known, &author, &runtime);
+                // Nobody listens any more: the import has failed elsewhere.
+                if sender.blocking_send(planned).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    drop(sender);
+    let mut stale = Vec::new();
+    let mut group: Vec<Planned> = Vec::new();
+    let mut done = 0;
+    loop {
+        let next = receiver.recv().await.transpose()?;
+        let last = next.is_none();
+        group.extend(next);
+        let documents: usize = group.iter().map(|p| p.writes.len()).sum();
+        let bytes: usize = group.iter().flat_map(|p| &p.writes).map(DocumentWrite::bytes).sum();
+        if last || documents >= COMMIT_DOCUMENTS_MAX || bytes >= COMMIT_BYTES_MAX {
+            done += group.len();
+            commit(server, std::mem::take(&mut group), report, &mut stale).await?;
+            progress(done);
+        }
+        if last {
+            return Ok(stale);
+        }
+    }
+}
+
+async fn commit(
+    server: &Server,
+    group: Vec<Planned>,
+    report: &mut ImportReport,
+    stale: &mut Vec<UnitId>,
+) -> Result<(), ImportError> {
+    let mut writes = Vec::new();
+    let mut owners = Vec::new();
+    for (index, planned) in group.iter().enumerate() {
+        owners.extend(std::iter::repeat_n(index, planned.writes.len()));
+    }
+    let mut group = group;
+    for planned in &mut group {
+        writes.append(&mut planned.writes);
+    }
+    let outcomes = server.store.commit(writes).await?;
+    for (index, planned) in group.into_iter().enumerate() {
+        let of_unit = owners.iter().zip(&outcomes).filter(|(owner, _)| **owner == index);
+        report.documents += of_unit.clone().filter(|(_, outcome)| **outcome == Committed::Durable).count();
+        if of_unit.clone().any(|(_, outcome)| *outcome == Committed::Stale) {
+            // Its counts and findings will be those of the round that succeeds.
+            stale.push(planned.unit);
+        } else {
+            report.counts += planned.counts;
+            report.findings.extend(planned.findings);
+        }
+    }
+    Ok(())
+}
+
+fn plan_unit(
+    job: &Job,
+    importer: &Importer<'_>,
+    unit: UnitId,
+    known: &[Identity],
+    author: &Author,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Planned, ImportError> {
+    let server = &job.server;
+    let mut documents = UnitDocuments::default();
+    let mut loose = BTreeMap::new();
+    for identity in known.iter().filter(|identity| identity.period == server.period()) {
+        let id = identity.document(&server.tenant);
+        let Some(stored) = runtime.block_on(server.store.document(id))? else { continue };
+        loose.insert(identity.book, i64::try_from(stored.changes.len()).unwrap_or(i64::MAX));
+        documents.0.insert(identity.book, Document::load(stored.snapshot.as_deref(), &stored.changes)?);
+    }
+    let plan = importer.plan(&job.workbook, &job.tables, &job.rows[&unit], &documents);
+    let mut writes = Vec::new();
+    for (book, edits) in plan.edits {
+        let identity = Identity { unit, book, period: server.period() };
+        let document = documents.0.remove(&book);
+        let loose = loose.get(&book).copied().unwrap_or(0);
+        writes.extend(write(server, &identity, document, &edits, author, loose)?);
+    }
+    Ok(Planned { unit, writes, counts: plan.counts, findings: plan.findings })
+}
+
+/// One change for one document.
+fn write(
+    server: &Server,
+    identity: &Identity,
+    document: Option<Document>,
+    edits: &[Edit],
+    author: &Author,
+    loose: i64,
+) -> Result<Option<DocumentWrite>, ImportError> {
+    let fresh = document.is_none();
+    let mut document = document.unwrap_or_default();
+    let expected_heads = document.heads();
+    let (hash, bytes, rows) = if fresh {
+        let Some(hash) = document.write_hash(identity, edits, author)? else { return Ok(None) };
+        (hash, None, projection::from_edits(edits))
+    } else {
+        let Some(change) = document.write(identity, edits, author)? else { return Ok(None) };
+        let touched: std::collections::BTreeSet<RowKey> =
+            edits.iter().map(|edit| RowKey { ledger: edit.address.ledger.clone(), row: edit.address.row }).collect();
+        (change.hash, Some(change.bytes), projection::project(&document, &touched))
+    };
+    let snapshot = (fresh || loose >= LOOSE_CHANGES_MAX).then(|| document.save());
+    Ok(Some(DocumentWrite {
+        document: identity.document(&server.tenant),
+        identity: identity.clone(),
+        expected_heads,
+        heads: document.heads(),
+        changes: vec![NewChange { hash, actor: actor_bytes(author.actor), bytes }],
+        snapshot,
+        rows,
+        device: None,
+        received_at_ms: author.time_s * 1000,
+    }))
+}

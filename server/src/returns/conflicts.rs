@@ -1,0 +1,142 @@
+//! 冲突清单: every cell that people wrote differently, with who and when.
+
+use std::collections::BTreeMap;
+
+use importer::workbook::write::{Book, Out, Print, Style, WriteError};
+use serde::Deserialize;
+use sync_protocol::{Row, UnitId, Value, catalogue::Sensitivity, conflict::Provenance, unit::Unit};
+
+use super::print::printed;
+use crate::{Server, clock, projection, store::StoredConflict};
+
+/// A conflict as the projection keeps it.
+#[derive(Deserialize)]
+struct Conflict {
+    address: String,
+    values: Vec<ConflictValue>,
+}
+
+#[derive(Deserialize)]
+struct ConflictValue {
+    value: Value,
+    provenance: Option<Provenance>,
+    written_at_s: i64,
+}
+
+/// A conflict in words.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ConflictLine {
+    /// Title of the ledger.
+    pub ledger: String,
+    /// Name of the unit.
+    pub unit: String,
+    /// What names the record.
+    pub record: String,
+    /// Title of the column.
+    pub column: String,
+    /// The values, the winner first.
+    pub values: Vec<ConflictSide>,
+}
+
+/// One side of a conflict.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ConflictSide {
+    /// The value as printed, masked in restricted columns.
+    pub value: String,
+    /// Who wrote it.
+    pub who: String,
+    /// When, by the writer's clock, in China Standard Time.
+    pub when: String,
+}
+
+/// The conflicts in words.
+pub fn lines(server: &Server, stored: &[StoredConflict], units: &[Unit], unmasked: bool) -> Vec<ConflictLine> {
+    let names: BTreeMap<UnitId, &str> = units.iter().map(|unit| (unit.id, unit.name.as_str())).collect();
+    let mut lines = Vec::new();
+    for row in stored {
+        let Ok(conflicts) = serde_json::from_str::<Vec<Conflict>>(row.conflicts.get()) else { continue };
+        let cells = projection::row(row.row, row.cells.get(), false).unwrap_or_else(|_| Row::new(row.row));
+        let ledger = server.catalogue.ledger(&row.ledger);
+        for conflict in conflicts {
+            let key = conflict.address.split('/').nth(2).unwrap_or_default();
+            let column = ledger.and_then(|ledger| ledger.column(key));
+            let print = |value: &Value| {
+                let text = column.map_or_else(|| value.to_string(), |c| printed(&server.catalogue, c, value));
+                let text = if value.is_null() { "(已清空)".to_owned() } else { text };
+                let class = column.map_or(Sensitivity::S3, |c| c.sensitivity);
+                if unmasked { text } else { importer::values::masked(&text, class) }
+            };
+            let values = conflict.values.iter().map(|side| ConflictSide {
+                value: print(&side.value),
+                who: side.provenance.as_ref().map_or("未知", |p| p.who.as_str()).to_owned(),
+                when: clock::local(side.written_at_s.saturating_mul(1000)).strftime("%Y-%m-%d %H:%M").to_string(),
+            });
+            lines.push(ConflictLine {
+                ledger: ledger.map_or(row.ledger.clone(), |ledger| ledger.title.clone()),
+                unit: names.get(&row.unit).copied().unwrap_or("(未知单位)").to_owned(),
+                record: record_name(&cells),
+                column: column.map_or(key, |column| column.title.as_str()).to_owned(),
+                values: values.collect(),
+            });
+        }
+    }
+    lines
+}
+
+/// A name for a record: its own, its organisation's, or its id.
+fn record_name(row: &Row) -> String {
+    ["name", "org_name", "unit_name", "problem_summary", "problem", "round"]
+        .iter()
+        .map(|column| row.text(column))
+        .find(|text| !text.is_empty())
+        .map_or_else(|| row.id.to_string(), str::to_owned)
+}
+
+pub(super) fn sheet(
+    server: &Server,
+    book: &mut Book,
+    stored: &[StoredConflict],
+    units: &[Unit],
+    ledger: Option<&str>,
+    unmasked: bool,
+) -> Result<(), WriteError> {
+    let stored: Vec<StoredConflict> =
+        stored.iter().filter(|row| ledger.is_none_or(|ledger| row.ledger == ledger)).cloned().collect();
+    let lines = lines(server, &stored, units, unmasked);
+    let mut page = book.sheet("冲突清单")?;
+    let headers =
+        ["序号", "台账", "党组织", "记录", "列", "采用值", "填写人", "填写时间", "另一值", "填写人", "填写时间"];
+    page.merge((0, 0), (0, 10), "冲突清单(同一单元格有不同填写,采用值在前,其余值未丢失)", Style::Title)?;
+    for (column, header) in (0u16..).zip(headers) {
+        page.put(1, column, &Out::Text(header.into()), Style::Header)?;
+        page.width(column, [5.5, 16.0, 26.0, 12.0, 12.0, 16.0, 14.0, 16.0, 16.0, 14.0, 16.0][usize::from(column)])?;
+    }
+    let mut row = 2;
+    for (number, line) in lines.iter().enumerate() {
+        let Some((winner, others)) = line.values.split_first() else { continue };
+        for other in others {
+            let texts = [
+                &(number + 1).to_string(),
+                &line.ledger,
+                &line.unit,
+                &line.record,
+                &line.column,
+                &winner.value,
+                &winner.who,
+                &winner.when,
+                &other.value,
+                &other.who,
+                &other.when,
+            ];
+            for (column, text) in (0u16..).zip(texts) {
+                page.put(row, column, &Out::Text(text.clone()), Style::Text)?;
+            }
+            row += 1;
+        }
+    }
+    if lines.is_empty() {
+        page.merge((2, 0), (2, 10), "没有冲突", Style::TextCentre)?;
+    }
+    page.freeze(2, 0)?;
+    page.print(Print { landscape: true, repeat_rows: (0, 1) })
+}

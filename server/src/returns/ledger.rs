@@ -1,0 +1,175 @@
+//! Merged ledgers 台账合并表: every row of a ledger in the county, in official order, with its conflicts.
+
+use std::collections::BTreeSet;
+
+use importer::workbook::write::{Book, Out, Page, Print, Style};
+use sync_protocol::{
+    Row, UnitId,
+    catalogue::{Column, Ledger},
+    row::EXTRA,
+    unit::{Unit, UnitLevel},
+};
+
+use super::{Drawn, ReturnError, ReturnRequest, chinese_date, conflicts, created, figures::read, file_name, print};
+use crate::Server;
+
+/// Units whose rows are in memory at once.
+const UNITS_PER_CHUNK: usize = 50;
+/// Title, meta line, header, hidden keys.
+const FIRST_ROW: u32 = 4;
+
+pub(super) async fn draw(server: &Server, ledger: &Ledger, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
+    let register = server.store.units().await?;
+    let units = in_order(&register);
+    let extras = if request.unmasked { extras(server, ledger, &units).await? } else { BTreeSet::new() };
+    let path = request.folder.join(file_name(&[&ledger.title, "合并"], request.date));
+    let mut book = Book::new(&ledger.title, created(request.date))?;
+    let mut rows = 0;
+    {
+        let mut page = book.long_sheet(&ledger.title.chars().take(31).collect::<String>())?;
+        let table = Table { server, ledger, extras: &extras, unmasked: request.unmasked };
+        table.frame(&mut page, request.date)?;
+        for chunk in units.chunks(UNITS_PER_CHUNK) {
+            let ids: Vec<UnitId> = chunk.iter().map(|(unit, _)| unit.id).collect();
+            let mut read = read(server, &ledger.id, &ids).await?;
+            for (unit, parent) in chunk {
+                let mut own = read.remove(&unit.id).unwrap_or_default();
+                own.sort_by(|a, b| sort_key(ledger, a).cmp(&sort_key(ledger, b)).then(a.id.cmp(&b.id)));
+                for row in own {
+                    table.row(&mut page, rows, unit, parent.as_ref(), &row)?;
+                    rows += 1;
+                }
+            }
+        }
+    }
+    let stored = server.store.conflicts().await?;
+    conflicts::sheet(server, &mut book, &stored, &register, Some(&ledger.id), request.unmasked)?;
+    book.save(&path)?;
+    Ok(Drawn { path, rows, failed_checks: Vec::new() })
+}
+
+/// Units in official order, each reporting unit followed by its organisations.
+fn in_order(units: &[Unit]) -> Vec<(Unit, Option<Unit>)> {
+    let top = |level| units.iter().filter(move |unit| unit.level == level);
+    let mut ordered = Vec::new();
+    ordered.extend(top(UnitLevel::County).map(|unit| (unit.clone(), None)));
+    for reporting in top(UnitLevel::ReportingUnit) {
+        ordered.push((reporting.clone(), None));
+        let own = top(UnitLevel::Organisation).filter(|unit| unit.parent == Some(reporting.id));
+        ordered.extend(own.map(|unit| (unit.clone(), Some(reporting.clone()))));
+    }
+    ordered
+}
+
+fn sort_key(ledger: &Ledger, row: &Row) -> Vec<Option<sync_protocol::Value>> {
+    ledger.sort.iter().map(|column| row.get(column).cloned()).collect()
+}
+
+/// Headers that no column claims, met anywhere in the county.
+async fn extras(
+    server: &Server,
+    ledger: &Ledger,
+    units: &[(Unit, Option<Unit>)],
+) -> Result<BTreeSet<String>, ReturnError> {
+    let mut headers = BTreeSet::new();
+    for chunk in units.chunks(UNITS_PER_CHUNK) {
+        let ids: Vec<UnitId> = chunk.iter().map(|(unit, _)| unit.id).collect();
+        for row in read(server, &ledger.id, &ids).await?.values().flatten() {
+            let extra = row.cells.keys().filter_map(|key| key.strip_prefix(EXTRA)?.strip_prefix('/'));
+            headers.extend(extra.map(str::to_owned));
+        }
+    }
+    Ok(headers)
+}
+
+struct Table<'a> {
+    server: &'a Server,
+    ledger: &'a Ledger,
+    extras: &'a BTreeSet<String>,
+    unmasked: bool,
+}
+
+impl Table<'_> {
+    fn frame(&self, page: &mut Page<'_>, date: jiff::civil::Date) -> Result<(), ReturnError> {
+        let columns = &self.ledger.columns;
+        let last = u16::try_from(columns.len() + 1 + self.extras.len()).unwrap_or(u16::MAX);
+        page.hide_column(0)?;
+        page.width(1, 5.5)?;
+        for (at, column) in (2u16..).zip(columns) {
+            page.width(at, width(column))?;
+        }
+        let title = format!("{}{}", self.server.county_name, self.ledger.title);
+        page.merge((0, 1), (0, last), &title, Style::Title)?;
+        let masked = if self.unmasked { "" } else { "(限制级信息已脱敏)" };
+        let meta = format!("统计截止日期:{}{masked}", chinese_date(date));
+        page.merge((1, 1), (1, last), &meta, Style::MetaLeft)?;
+        page.put(2, 0, &Out::Text("系统编号".into()), Style::Header)?;
+        page.put(2, 1, &Out::Text("序号".into()), Style::Header)?;
+        for (at, column) in (2u16..).zip(columns) {
+            page.put(2, at, &Out::Text(column.title.clone()), Style::Header)?;
+        }
+        for (at, header) in (2u16 + u16::try_from(columns.len()).unwrap_or(0)..).zip(self.extras) {
+            page.put(2, at, &Out::Text(header.clone()), Style::Header)?;
+        }
+        page.put(3, 0, &Out::Text("@row".into()), Style::ColumnNumber)?;
+        for (at, column) in (2u16..).zip(columns) {
+            page.put(3, at, &Out::Text(column.key.clone()), Style::ColumnNumber)?;
+        }
+        page.hide_row(3)?;
+        page.freeze(FIRST_ROW, 2)?;
+        page.print(Print { landscape: true, repeat_rows: (0, 2) })?;
+        Ok(())
+    }
+
+    fn row(
+        &self,
+        page: &mut Page<'_>,
+        index: usize,
+        unit: &Unit,
+        parent: Option<&Unit>,
+        row: &Row,
+    ) -> Result<(), ReturnError> {
+        let at = FIRST_ROW + u32::try_from(index).unwrap_or(u32::MAX);
+        page.put(at, 0, &Out::Text(format!("{}/{}", unit.id, row.id)), Style::Text)?;
+        page.put(at, 1, &Out::Text((index + 1).to_string()), Style::TextCentre)?;
+        for (place, column) in (2u16..).zip(&self.ledger.columns) {
+            let (value, style) = match self.of_unit(&column.key, unit, parent) {
+                Some(text) => (Out::Text(text), Style::Text),
+                None => print::cell(&self.server.catalogue, column, row, self.unmasked),
+            };
+            page.put(at, place, &value, style)?;
+        }
+        for (place, header) in (2u16 + u16::try_from(self.ledger.columns.len()).unwrap_or(0)..).zip(self.extras) {
+            let text = row.text(&format!("{EXTRA}/{header}")).to_owned();
+            page.put(at, place, &Out::Text(text), Style::Text)?;
+        }
+        Ok(())
+    }
+
+    /// Columns that only say whose row it is come from the register.
+    fn of_unit(&self, column: &str, unit: &Unit, parent: Option<&Unit>) -> Option<String> {
+        let source = &self.ledger.unit;
+        if !source.names_unit(column) {
+            return None;
+        }
+        if source.reporting_unit.as_deref() == Some(column) {
+            Some(parent.unwrap_or(unit).label().to_owned())
+        } else if source.code.as_deref() == Some(column) {
+            Some(unit.code.clone().unwrap_or_default())
+        } else {
+            Some(unit.name.clone())
+        }
+    }
+}
+
+fn width(column: &Column) -> f64 {
+    use sync_protocol::catalogue::ColumnType as T;
+    match column.column_type {
+        T::IdCard | T::Uscc => 21.0,
+        T::LongText | T::Ref(_) => 24.0,
+        T::Phone | T::Division => 14.0,
+        T::Date | T::PDate => 11.0,
+        T::Int | T::Bool | T::Score => 8.0,
+        _ => 12.0,
+    }
+}

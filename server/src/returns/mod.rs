@@ -1,0 +1,141 @@
+//! Returns 报表: standardized workbooks from the projection.
+
+pub mod conflicts;
+mod figures;
+mod ledger;
+mod print;
+mod summary;
+
+use std::path::PathBuf;
+
+use sync_protocol::{Value, catalogue::Variables};
+
+use crate::{Server, clock, store::StoreError};
+
+pub use figures::{Figures, figures};
+
+/// Why a return was not drawn.
+#[derive(Debug, thiserror::Error)]
+pub enum ReturnError {
+    /// No such return or ledger.
+    #[error("没有这张报表或台账 no such return or ledger: `{0}`。可用 available: {1}")]
+    Unknown(String, String),
+    /// A choice that the return does not have.
+    #[error("`{name}` 应为 must be one of: {allowed}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// Its codes.
+        allowed: String,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A projected row cannot be read.
+    #[error("投影数据损坏 damaged projection: {0}; run `taizhang doctor`")]
+    Damaged(#[from] serde_json::Error),
+    /// The workbook cannot be written.
+    #[error(transparent)]
+    Write(#[from] importer::workbook::write::WriteError),
+    /// The folder.
+    #[error("无法写入 cannot write: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// What to draw.
+#[derive(Debug, Clone)]
+pub struct ReturnRequest {
+    /// A return (`R03`) or a ledger (`members`).
+    pub name: String,
+    /// Choices such as `round=final`.
+    pub variables: Vec<(String, String)>,
+    /// The folder to write into.
+    pub folder: PathBuf,
+    /// 统计截止日期.
+    pub date: jiff::civil::Date,
+    /// Whether restricted columns are written in clear.
+    pub unmasked: bool,
+}
+
+/// A drawn return.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Drawn {
+    /// The file.
+    pub path: PathBuf,
+    /// Rows of the main sheet.
+    pub rows: usize,
+    /// Check relations that do not hold: row label and relation.
+    pub failed_checks: Vec<String>,
+}
+
+/// Draws a return or a merged ledger.
+pub async fn draw(server: &Server, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
+    tokio::fs::create_dir_all(&request.folder).await?;
+    if let Some(form) = server.catalogue.return_form(&request.name) {
+        return summary::draw(server, form, request).await;
+    }
+    if let Some(ledger) = server.catalogue.ledger(&request.name) {
+        return ledger::draw(server, ledger, request).await;
+    }
+    let returns = server.catalogue.returns().iter().map(|form| form.number.clone());
+    let ledgers = server.catalogue.ledgers().iter().map(|ledger| ledger.id.clone());
+    let available: Vec<String> = returns.chain(ledgers).collect();
+    Err(ReturnError::Unknown(request.name.clone(), available.join(", ")))
+}
+
+/// The values of a return's variables: what was chosen, defaults, and parameters that follow from them.
+pub fn variables(
+    server: &Server,
+    form: &sync_protocol::catalogue::ReturnForm,
+    chosen: &[(String, String)],
+) -> Result<Variables, ReturnError> {
+    let mut variables = Variables::from([("campaign_year".to_owned(), Value::Int(server.campaign_year.into()))]);
+    if let Some((name, _)) = chosen.iter().find(|(name, _)| !form.variables.iter().any(|v| v.name == *name)) {
+        let allowed: Vec<&str> = form.variables.iter().map(|v| v.name.as_str()).collect();
+        return Err(ReturnError::Variable { name: name.clone(), allowed: allowed.join(", ") });
+    }
+    for variable in &form.variables {
+        let value = chosen.iter().rev().find(|(name, _)| *name == variable.name).map_or(&variable.default, |(_, v)| v);
+        let list = server.catalogue.list(&variable.list);
+        if list.is_none_or(|list| list.code(value).is_none()) {
+            let allowed: Vec<&str> =
+                list.map(|l| l.codes.iter().map(|c| c.code.as_str()).collect()).unwrap_or_default();
+            return Err(ReturnError::Variable { name: variable.name.clone(), allowed: allowed.join(", ") });
+        }
+        variables.insert(variable.name.clone(), Value::text(value));
+    }
+    for (name, (parameter, by)) in &form.lookups {
+        let key = variables.get(by).and_then(Value::as_text).unwrap_or_default();
+        let value = server.catalogue.parameter(parameter).and_then(|table| table.get(key)).and_then(|v| v.as_str());
+        // Month-day parameters are completed with the campaign year.
+        let value = value.map_or(Value::Null, |text| Value::Text(format!("{}-{text}", server.campaign_year)));
+        variables.insert(name.clone(), value);
+    }
+    Ok(variables)
+}
+
+/// 2012年4月30日.
+fn chinese_date(date: jiff::civil::Date) -> String {
+    format!("{}年{}月{}日", date.year(), date.month(), date.day())
+}
+
+/// The creation time in the file: the statistics date, so that the same figures give the same bytes.
+fn created(date: jiff::civil::Date) -> importer::workbook::write::Created {
+    let days = date.since(jiff::civil::date(1970, 1, 1)).map_or(0, |span| i64::from(span.get_days()));
+    importer::workbook::write::Created { unix_s: days * 86_400 }
+}
+
+/// `基组年03表_分类定级汇总表_20120430.xlsx`, without characters that file systems refuse.
+fn file_name(parts: &[&str], date: jiff::civil::Date) -> String {
+    let name: String = parts
+        .join("_")
+        .chars()
+        .map(|c| if matches!(c, '\\' | '/' | ':' | '*' | '?' | '"' | '<' | '>' | '|') { '-' } else { c })
+        .collect();
+    format!("{name}_{:04}{:02}{:02}.xlsx", date.year(), date.month(), date.day())
+}
+
+/// Today, as the default statistics date.
+pub fn today() -> jiff::civil::Date {
+    clock::today()
+}

@@ -1,0 +1,282 @@
+//! Where everything durable is. One trait, one atomic use case per method: no transaction crosses it, so that
+//! another database can stand behind it without a caller noticing.
+
+mod blob;
+pub mod contract;
+pub mod sqlite;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sync_protocol::{
+    ActorId, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    message::DocumentPull,
+    session::{FeedPage, FeedQuery, Scope},
+    unit::Unit,
+};
+
+/// What can go wrong below.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database itself.
+    #[error("database: {0}")]
+    Database(String),
+    /// Stored bytes that cannot be what was stored.
+    #[error("damaged record: {0}; run `taizhang doctor`")]
+    Damaged(String),
+    /// The writer has stopped.
+    #[error("the store is shutting down")]
+    Closed,
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::Database(error.to_string())
+    }
+}
+
+/// A change on its way into the store.
+#[derive(Debug, Clone)]
+pub struct NewChange {
+    /// Its hash: storing it twice is storing it once.
+    pub hash: ChangeHash,
+    /// Who wrote it.
+    pub actor: Vec<u8>,
+    /// Its chunk; `None` when it is only kept inside the snapshot of the same write.
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// A row of the projection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectedRow {
+    /// Catalogue id of the ledger.
+    pub ledger: String,
+    /// The record.
+    pub row: RowId,
+    /// JSON object: column key → winning value.
+    pub cells: String,
+    /// JSON array of conflicts, if there are any.
+    pub conflicts: Option<String>,
+    /// Whether the row was removed.
+    pub removed: bool,
+}
+
+/// Everything that changes with one write to one document, in one transaction.
+#[derive(Debug, Clone)]
+pub struct DocumentWrite {
+    /// The document.
+    pub document: DocumentId,
+    /// What it is of.
+    pub identity: Identity,
+    /// The heads that this write was made from: if the document has others by now, nothing is written.
+    pub expected_heads: Vec<ChangeHash>,
+    /// The heads after it.
+    pub heads: Vec<ChangeHash>,
+    /// New changes, oldest first.
+    pub changes: Vec<NewChange>,
+    /// The whole document after the write, when it is time to keep one.
+    pub snapshot: Option<Vec<u8>>,
+    /// Rows that the write touched.
+    pub rows: Vec<ProjectedRow>,
+    /// The device that sent it; none for imports and the server's own writes.
+    pub device: Option<DeviceId>,
+    /// When it came in.
+    pub received_at_ms: i64,
+}
+
+impl DocumentWrite {
+    /// Bytes that will be written, roughly.
+    pub fn bytes(&self) -> usize {
+        let changes: usize = self.changes.iter().filter_map(|c| c.bytes.as_ref()).map(Vec::len).sum();
+        let rows: usize = self.rows.iter().map(|row| row.cells.len()).sum();
+        changes + rows + self.snapshot.as_ref().map_or(0, Vec::len)
+    }
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    /// It is durable.
+    Durable,
+    /// Somebody else wrote first: read the document again and try again.
+    Stale,
+}
+
+/// A document as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredDocument {
+    /// What it is of.
+    pub identity: Identity,
+    /// Its heads.
+    pub heads: Vec<ChangeHash>,
+    /// The whole document as of some time.
+    pub snapshot: Option<Vec<u8>>,
+    /// The changes since.
+    pub changes: Vec<Vec<u8>>,
+}
+
+/// A row that a return reads: open and restricted book still apart.
+#[derive(Debug, Clone)]
+pub struct StoredRow {
+    /// The unit that owns it.
+    pub unit: UnitId,
+    /// The book.
+    pub book: Book,
+    /// The record.
+    pub row: RowId,
+    /// JSON object: column key → value.
+    pub cells: String,
+    /// Whether it was removed in this book.
+    pub removed: bool,
+}
+
+/// A row in dispute.
+#[derive(Debug, Clone, Serialize)]
+pub struct StoredConflict {
+    /// The unit that owns the row.
+    pub unit: UnitId,
+    /// The book.
+    pub book: Book,
+    /// Catalogue id of the ledger.
+    pub ledger: String,
+    /// The record.
+    pub row: RowId,
+    /// The winning cells, to name the record.
+    pub cells: Box<RawValue>,
+    /// The conflicts as the projection keeps them.
+    pub conflicts: Box<RawValue>,
+}
+
+/// An enrolled device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRecord {
+    /// Its id.
+    pub id: DeviceId,
+    /// Its name in lists.
+    pub name: String,
+    /// The person who carries it.
+    pub owner: String,
+    /// SHA-256 of its token: the token itself is nowhere.
+    pub token_hash: [u8; 32],
+    /// The top of its subtree.
+    pub unit: UnitId,
+    /// The books it holds.
+    pub books: Vec<Book>,
+}
+
+/// Sizes, for people.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Units in the register.
+    pub units: i64,
+    /// Documents.
+    pub documents: i64,
+    /// Changes in the feed.
+    pub changes: i64,
+    /// Rows of open books that are not removed.
+    pub rows: i64,
+    /// Rows with conflicts.
+    pub conflicts: i64,
+}
+
+/// An import, as it is remembered.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Its id.
+    pub id: String,
+    /// The file's name.
+    pub file: String,
+    /// SHA-256 of the file.
+    pub digest: [u8; 32],
+    /// When it began.
+    pub started_at_ms: i64,
+}
+
+/// The store.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Adds units or brings them up to date; parents come before their children or are known.
+    async fn put_units(&self, units: &[Unit]) -> Result<(), StoreError>;
+
+    /// All units, parents first.
+    async fn units(&self) -> Result<Vec<Unit>, StoreError>;
+
+    /// Whether `unit` is `top` or stands below it.
+    async fn is_below(&self, unit: UnitId, top: UnitId) -> Result<bool, StoreError>;
+
+    /// A document with its bytes.
+    async fn document(&self, document: DocumentId) -> Result<Option<StoredDocument>, StoreError>;
+
+    /// The documents of these units, without bytes.
+    async fn identities(&self, units: &[UnitId]) -> Result<Vec<(Identity, Vec<ChangeHash>)>, StoreError>;
+
+    /// Every document, without bytes, by id.
+    async fn all_identities(&self) -> Result<Vec<(Identity, Vec<ChangeHash>)>, StoreError>;
+
+    /// Which of these changes are stored.
+    async fn known_changes(&self, hashes: &[ChangeHash]) -> Result<BTreeSet<ChangeHash>, StoreError>;
+
+    /// Changes since the last snapshot of a document.
+    async fn loose_changes(&self, document: DocumentId) -> Result<i64, StoreError>;
+
+    /// Writes documents, each whole or not at all; returns when all of them are durable.
+    async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError>;
+
+    /// The part of the feed that a device has not seen.
+    async fn feed(&self, device: DeviceId, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError>;
+
+    /// The rows of a ledger in these units, open and restricted books, by unit.
+    async fn rows(&self, ledger: &str, period: &str, units: &[UnitId]) -> Result<Vec<StoredRow>, StoreError>;
+
+    /// The projection of one document.
+    async fn projection(&self, document: DocumentId) -> Result<Vec<ProjectedRow>, StoreError>;
+
+    /// Every row in dispute.
+    async fn conflicts(&self) -> Result<Vec<StoredConflict>, StoreError>;
+
+    /// Enrols a device, or replaces what is known of it.
+    async fn put_device(&self, device: &DeviceRecord, now_ms: i64) -> Result<(), StoreError>;
+
+    /// The device with this token.
+    async fn device_by_token(&self, token_hash: &[u8; 32]) -> Result<Option<DeviceRecord>, StoreError>;
+
+    /// Notes that a device was here and how far off its clock is.
+    async fn device_seen(&self, device: DeviceId, now_ms: i64, clock_ahead_ms: i64) -> Result<(), StoreError>;
+
+    /// A secret of this installation: the stored one, or `fresh` from now on.
+    async fn secret(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError>;
+
+    /// Remembers that an import began.
+    async fn begin_batch(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Remembers that it ended, with its counts as JSON.
+    async fn finish_batch(&self, id: &str, now_ms: i64, counts: &str) -> Result<(), StoreError>;
+
+    /// Whether an import of a file with this digest has ended.
+    async fn is_imported(&self, digest: &[u8; 32]) -> Result<bool, StoreError>;
+
+    /// Sizes.
+    async fn totals(&self) -> Result<Totals, StoreError>;
+
+    /// The database's own check of itself: what is wrong, one sentence each.
+    async fn check(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Ends the writer after what is under way.
+    async fn close(&self);
+}
+
+/// An actor as stored.
+pub fn actor_bytes(actor: ActorId) -> Vec<u8> {
+    actor.0.to_vec()
+}
+
+/// A document as a device takes it whole.
+pub(crate) fn whole(stored: StoredDocument) -> DocumentPull {
+    DocumentPull {
+        identity: stored.identity,
+        snapshot: stored.snapshot.map(Into::into),
+        changes: stored.changes.into_iter().map(Into::into).collect(),
+    }
+}

@@ -1,0 +1,60 @@
+//! Rows of the database into the types of the program.
+
+use sqlx::{Row, sqlite::SqliteRow};
+use sync_protocol::{Book, ChangeHash, DeviceId, Identity, RowId, UnitId};
+
+use crate::store::StoreError;
+
+fn damaged(what: &str) -> StoreError {
+    StoreError::Damaged(what.to_owned())
+}
+
+fn bytes<const N: usize>(row: &SqliteRow, column: &str) -> Result<[u8; N], StoreError> {
+    let bytes: Vec<u8> = row.try_get(column)?;
+    bytes.try_into().map_err(|_| damaged(column))
+}
+
+pub(super) fn unit_id(row: &SqliteRow, column: &str) -> Result<UnitId, StoreError> {
+    bytes(row, column).map(UnitId::from_bytes)
+}
+
+pub(super) fn device_id(row: &SqliteRow, column: &str) -> Result<DeviceId, StoreError> {
+    bytes(row, column).map(DeviceId::from_bytes)
+}
+
+pub(super) fn hash32(row: &SqliteRow, column: &str) -> Result<[u8; 32], StoreError> {
+    bytes(row, column)
+}
+
+pub(super) fn row_id(row: &SqliteRow) -> Result<RowId, StoreError> {
+    bytes(row, "row").map(RowId::random)
+}
+
+pub(super) fn book(row: &SqliteRow) -> Result<Book, StoreError> {
+    let book: &str = row.try_get("book")?;
+    book.parse().map_err(|_| damaged("book"))
+}
+
+pub(super) fn identity(row: &SqliteRow) -> Result<Identity, StoreError> {
+    Ok(Identity { unit: unit_id(row, "unit")?, book: book(row)?, period: row.try_get("period")? })
+}
+
+pub(super) fn heads(row: &SqliteRow) -> Result<Vec<ChangeHash>, StoreError> {
+    let bytes: &[u8] = row.try_get("heads")?;
+    split_heads(bytes)
+}
+
+pub(super) fn split_heads(bytes: &[u8]) -> Result<Vec<ChangeHash>, StoreError> {
+    let (hashes, rest) = bytes.as_chunks::<32>();
+    if rest.is_empty() { Ok(hashes.iter().copied().map(ChangeHash).collect()) } else { Err(damaged("heads")) }
+}
+
+pub(super) fn join_heads(heads: &[ChangeHash]) -> Vec<u8> {
+    heads.iter().flat_map(|hash| hash.0).collect()
+}
+
+/// `($2), ($3) …` for a list of values, as SQL text.
+pub(super) fn placeholders(first: usize, count: usize) -> String {
+    let marks: Vec<String> = (first..first + count).map(|n| format!("${n}")).collect();
+    marks.join(", ")
+}

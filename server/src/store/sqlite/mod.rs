@@ -1,0 +1,154 @@
+//! The embedded store: one SQLite file, WAL, one writer, a pool of readers.
+
+mod codec;
+mod read;
+mod registry;
+mod write;
+
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use sync_protocol::{
+    ChangeHash, DeviceId, DocumentId, Identity, UnitId,
+    session::{FeedPage, FeedQuery, Scope},
+    unit::Unit,
+};
+
+use super::{
+    Batch, Committed, DeviceRecord, DocumentWrite, ProjectedRow, Store, StoreError, StoredConflict, StoredDocument,
+    StoredRow, Totals,
+};
+
+/// Connections that read at once.
+const READERS: u32 = 4;
+
+/// A store in one file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    /// One connection: SQLite has one writer, and queueing here is fairer than `SQLITE_BUSY`.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    commits: write::Commits,
+}
+
+impl SqliteStore {
+    /// Opens or creates the store and brings its schema up to date.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A receipt is a promise: every commit is on the disk before it is given.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(30))
+            .foreign_keys(true)
+            .pragma("wal_autocheckpoint", "4000")
+            .pragma("temp_store", "MEMORY");
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("migrations/sqlite").run(&writer).await.map_err(|e| StoreError::Database(e.to_string()))?;
+        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
+        let commits = write::Commits::start(writer.clone());
+        Ok(Self { writer, readers, commits })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn put_units(&self, units: &[Unit]) -> Result<(), StoreError> {
+        registry::put_units(&self.writer, units).await
+    }
+
+    async fn units(&self) -> Result<Vec<Unit>, StoreError> {
+        registry::units(&self.readers).await
+    }
+
+    async fn is_below(&self, unit: UnitId, top: UnitId) -> Result<bool, StoreError> {
+        registry::is_below(&self.readers, unit, top).await
+    }
+
+    async fn document(&self, document: DocumentId) -> Result<Option<StoredDocument>, StoreError> {
+        read::document(&self.readers, document).await
+    }
+
+    async fn identities(&self, units: &[UnitId]) -> Result<Vec<(Identity, Vec<ChangeHash>)>, StoreError> {
+        read::identities(&self.readers, units).await
+    }
+
+    async fn all_identities(&self) -> Result<Vec<(Identity, Vec<ChangeHash>)>, StoreError> {
+        read::all_identities(&self.readers).await
+    }
+
+    async fn known_changes(&self, hashes: &[ChangeHash]) -> Result<BTreeSet<ChangeHash>, StoreError> {
+        read::known_changes(&self.readers, hashes).await
+    }
+
+    async fn loose_changes(&self, document: DocumentId) -> Result<i64, StoreError> {
+        read::loose_changes(&self.readers, document).await
+    }
+
+    async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
+        self.commits.commit(writes).await
+    }
+
+    async fn feed(&self, device: DeviceId, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
+        read::feed(&self.readers, device, scope, query).await
+    }
+
+    async fn rows(&self, ledger: &str, period: &str, units: &[UnitId]) -> Result<Vec<StoredRow>, StoreError> {
+        read::rows(&self.readers, ledger, period, units).await
+    }
+
+    async fn projection(&self, document: DocumentId) -> Result<Vec<ProjectedRow>, StoreError> {
+        read::projection(&self.readers, document).await
+    }
+
+    async fn conflicts(&self) -> Result<Vec<StoredConflict>, StoreError> {
+        read::conflicts(&self.readers).await
+    }
+
+    async fn put_device(&self, device: &DeviceRecord, now_ms: i64) -> Result<(), StoreError> {
+        registry::put_device(&self.writer, device, now_ms).await
+    }
+
+    async fn device_by_token(&self, token_hash: &[u8; 32]) -> Result<Option<DeviceRecord>, StoreError> {
+        registry::device_by_token(&self.readers, token_hash).await
+    }
+
+    async fn device_seen(&self, device: DeviceId, now_ms: i64, clock_ahead_ms: i64) -> Result<(), StoreError> {
+        registry::device_seen(&self.writer, device, now_ms, clock_ahead_ms).await
+    }
+
+    async fn secret(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError> {
+        registry::secret(&self.writer, name, fresh).await
+    }
+
+    async fn begin_batch(&self, batch: &Batch) -> Result<(), StoreError> {
+        registry::begin_batch(&self.writer, batch).await
+    }
+
+    async fn finish_batch(&self, id: &str, now_ms: i64, counts: &str) -> Result<(), StoreError> {
+        registry::finish_batch(&self.writer, id, now_ms, counts).await
+    }
+
+    async fn is_imported(&self, digest: &[u8; 32]) -> Result<bool, StoreError> {
+        registry::is_imported(&self.readers, digest).await
+    }
+
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        read::totals(&self.readers).await
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        read::check(&self.readers).await
+    }
+
+    async fn close(&self) {
+        self.commits.close().await;
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}

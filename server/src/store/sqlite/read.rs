@@ -1,0 +1,351 @@
+//! Documents, the feed, the projection.
+
+use std::collections::BTreeSet;
+
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use sync_protocol::{
+    Book, ChangeHash, DeviceId, DocumentId, Identity, UnitId,
+    message::DocumentPull,
+    session::{FeedPage, FeedQuery, Position, Scope},
+};
+
+use super::codec::{self, placeholders};
+use crate::store::{ProjectedRow, StoreError, StoredConflict, StoredDocument, StoredRow, Totals, blob, whole};
+
+/// Changes or documents in one page, whatever their size.
+const PAGE_ITEMS_MAX: i64 = 1000;
+/// Values in one `IN (…)`.
+const LIST_MAX: usize = 500;
+
+pub(super) async fn document(pool: &SqlitePool, document: DocumentId) -> Result<Option<StoredDocument>, StoreError> {
+    // One transaction: snapshot and changes must be of the same moment.
+    let mut tx = pool.begin().await?;
+    let row = sqlx::query("SELECT number, unit, book, period, heads FROM documents WHERE id = $1")
+        .bind(document.as_bytes().as_slice())
+        .fetch_optional(&mut *tx)
+        .await?;
+    match row {
+        Some(row) => stored(&mut tx, &row).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The bytes of a document whose row is at hand.
+async fn stored(tx: &mut SqliteConnection, row: &SqliteRow) -> Result<StoredDocument, StoreError> {
+    let number: i64 = row.try_get("number")?;
+    let snapshot = sqlx::query("SELECT upto_seq, bytes FROM snapshots WHERE document = $1")
+        .bind(number)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let upto: i64 = snapshot.as_ref().map(|s| s.try_get("upto_seq")).transpose()?.unwrap_or(0);
+    let changes: Vec<Option<Vec<u8>>> =
+        sqlx::query_scalar("SELECT bytes FROM changes WHERE document = $1 AND seq > $2 ORDER BY seq")
+            .bind(number)
+            .bind(upto)
+            .fetch_all(&mut *tx)
+            .await?;
+    let changes = changes.into_iter().map(|bytes| {
+        blob::unpack(&bytes.ok_or_else(|| StoreError::Damaged("a change behind its snapshot has no bytes".into()))?)
+    });
+    Ok(StoredDocument {
+        identity: codec::identity(row)?,
+        heads: codec::heads(row)?,
+        snapshot: snapshot.map(|s| blob::unpack(s.try_get("bytes")?)).transpose()?,
+        changes: changes.collect::<Result<_, _>>()?,
+    })
+}
+
+pub(super) async fn identities(
+    pool: &SqlitePool,
+    units: &[UnitId],
+) -> Result<Vec<(Identity, Vec<ChangeHash>)>, StoreError> {
+    let mut found = Vec::new();
+    for units in units.chunks(LIST_MAX) {
+        let sql =
+            format!("SELECT unit, book, period, heads FROM documents WHERE unit IN ({})", placeholders(1, units.len()));
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for unit in units {
+            query = query.bind(unit.as_bytes().as_slice());
+        }
+        for row in query.fetch_all(pool).await? {
+            found.push((codec::identity(&row)?, codec::heads(&row)?));
+        }
+    }
+    Ok(found)
+}
+
+pub(super) async fn all_identities(pool: &SqlitePool) -> Result<Vec<(Identity, Vec<ChangeHash>)>, StoreError> {
+    let rows = sqlx::query("SELECT unit, book, period, heads FROM documents ORDER BY id").fetch_all(pool).await?;
+    rows.iter().map(|row| Ok((codec::identity(row)?, codec::heads(row)?))).collect()
+}
+
+pub(super) async fn known_changes(
+    pool: &SqlitePool,
+    hashes: &[ChangeHash],
+) -> Result<BTreeSet<ChangeHash>, StoreError> {
+    let mut known = BTreeSet::new();
+    for hashes in hashes.chunks(LIST_MAX) {
+        let sql = format!("SELECT hash FROM changes WHERE hash IN ({})", placeholders(1, hashes.len()));
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for hash in hashes {
+            query = query.bind(hash.0.as_slice());
+        }
+        for row in query.fetch_all(pool).await? {
+            known.insert(ChangeHash(codec::hash32(&row, "hash")?));
+        }
+    }
+    Ok(known)
+}
+
+pub(super) async fn loose_changes(pool: &SqlitePool, document: DocumentId) -> Result<i64, StoreError> {
+    let loose = sqlx::query_scalar("SELECT loose_changes FROM documents WHERE id = $1")
+        .bind(document.as_bytes().as_slice())
+        .fetch_optional(pool)
+        .await?;
+    Ok(loose.unwrap_or(0))
+}
+
+pub(super) async fn feed(
+    pool: &SqlitePool,
+    device: DeviceId,
+    scope: &Scope,
+    query: &FeedQuery,
+) -> Result<FeedPage, StoreError> {
+    let mut tx = pool.begin().await?;
+    let top: Option<String> = sqlx::query_scalar("SELECT path FROM units WHERE id = $1")
+        .bind(scope.unit.as_bytes().as_slice())
+        .fetch_optional(&mut *tx)
+        .await?;
+    let last: i64 = sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM changes").fetch_one(&mut *tx).await?;
+    let Some(top) = top else {
+        return Ok(FeedPage { documents: Vec::new(), position: Position::Feed { seq: last }, more: false });
+    };
+    match &query.position {
+        // A cursor beyond the feed's end was given by a server that has lost something since: start anew.
+        Some(Position::Feed { seq }) if *seq <= last => since(&mut tx, device, scope, &top, *seq, last, query).await,
+        Some(Position::Bootstrap { upto_seq, after }) if *upto_seq <= last => {
+            bootstrap(&mut tx, scope, &top, *upto_seq, Some(*after), query).await
+        }
+        _ => bootstrap(&mut tx, scope, &top, last, None, query).await,
+    }
+}
+
+/// A statement over the documents of a scope: `$1` is the position, `$2` and `$3` the subtree, then the books.
+fn in_scope(select: &str, condition: &str, order: &str, books: usize) -> String {
+    format!(
+        "{select} JOIN units u ON u.id = d.unit
+         WHERE {condition} AND u.path >= $2 AND u.path < $3 AND d.book IN ({}) ORDER BY {order} LIMIT {PAGE_ITEMS_MAX}",
+        placeholders(4, books)
+    )
+}
+
+/// Everything in scope behind a subtree's path: '0' follows '/' in ASCII.
+fn subtree_end(top: &str) -> String {
+    format!("{}0", top.strip_suffix('/').unwrap_or(top))
+}
+
+/// Whole documents in the order of their ids.
+async fn bootstrap(
+    tx: &mut SqliteConnection,
+    scope: &Scope,
+    top: &str,
+    upto_seq: i64,
+    after: Option<DocumentId>,
+    query: &FeedQuery,
+) -> Result<FeedPage, StoreError> {
+    let select = "SELECT d.id, d.number, d.unit, d.book, d.period, d.heads FROM documents d";
+    let sql = in_scope(select, "d.id > $1", "d.id", scope.books.len());
+    let mut statement = sqlx::query(AssertSqlSafe(sql))
+        .bind(after.map(|id| id.as_bytes().to_vec()).unwrap_or_default())
+        .bind(top)
+        .bind(subtree_end(top));
+    for book in &scope.books {
+        statement = statement.bind(book.as_str());
+    }
+    let rows = statement.fetch_all(&mut *tx).await?;
+    let mut page = FeedPage { documents: Vec::new(), position: Position::Feed { seq: upto_seq }, more: false };
+    let mut bytes = 0;
+    for (index, row) in rows.iter().enumerate() {
+        let pull = whole(stored(&mut *tx, row).await?);
+        bytes += pull.bytes();
+        page.documents.push(pull);
+        let is_last = index + 1 == rows.len() && i64::try_from(rows.len()).unwrap_or(i64::MAX) < PAGE_ITEMS_MAX;
+        if bytes >= query.bytes_max && !is_last || index + 1 == rows.len() && !is_last {
+            let id: Vec<u8> = row.try_get("id")?;
+            let after = DocumentId::from_bytes(id.try_into().map_err(|_| StoreError::Damaged("document id".into()))?);
+            page.position = Position::Bootstrap { upto_seq, after };
+            page.more = true;
+            break;
+        }
+    }
+    Ok(page)
+}
+
+/// Changes of others since a seq: a range scan that loads no document.
+async fn since(
+    tx: &mut SqliteConnection,
+    device: DeviceId,
+    scope: &Scope,
+    top: &str,
+    seq: i64,
+    last: i64,
+    query: &FeedQuery,
+) -> Result<FeedPage, StoreError> {
+    let select = "SELECT c.seq, c.device, c.bytes, d.number, d.unit, d.book, d.period, d.heads
+                  FROM changes c JOIN documents d ON d.number = c.document";
+    let sql = in_scope(select, "c.seq > $1", "c.seq", scope.books.len());
+    let mut statement = sqlx::query(AssertSqlSafe(sql)).bind(seq).bind(top).bind(subtree_end(top));
+    for book in &scope.books {
+        statement = statement.bind(book.as_str());
+    }
+    let rows = statement.fetch_all(&mut *tx).await?;
+    let cut = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= PAGE_ITEMS_MAX;
+    let mut page = FeedPage { documents: Vec::new(), position: Position::Feed { seq: last }, more: false };
+    let mut bytes = 0;
+    for (index, row) in rows.iter().enumerate() {
+        let own = row.try_get::<Option<Vec<u8>>, _>("device")?.as_deref() == Some(device.as_bytes().as_slice());
+        if !own {
+            let identity = codec::identity(row)?;
+            let known = page.documents.iter_mut().find(|pull| pull.identity == identity);
+            match (row.try_get::<Option<Vec<u8>>, _>("bytes")?, known) {
+                // Already sent whole, which includes this change.
+                (_, Some(pull)) if pull.snapshot.is_some() => {}
+                (Some(change), Some(pull)) => {
+                    let change = blob::unpack(&change)?;
+                    bytes += change.len();
+                    pull.changes.push(change.into());
+                }
+                (Some(change), None) => {
+                    let change = blob::unpack(&change)?;
+                    bytes += change.len();
+                    page.documents.push(DocumentPull { identity, snapshot: None, changes: vec![change.into()] });
+                }
+                // Only kept inside the snapshot: the document is sent whole, once.
+                (None, known) => {
+                    let pull = whole(stored(&mut *tx, row).await?);
+                    bytes += pull.bytes();
+                    match known {
+                        Some(known) => *known = pull,
+                        None => page.documents.push(pull),
+                    }
+                }
+            }
+        }
+        let is_last = index + 1 == rows.len();
+        if bytes >= query.bytes_max && !is_last || is_last && cut {
+            page.position = Position::Feed { seq: row.try_get("seq")? };
+            page.more = true;
+            break;
+        }
+    }
+    Ok(page)
+}
+
+pub(super) async fn rows(
+    pool: &SqlitePool,
+    ledger: &str,
+    period: &str,
+    units: &[UnitId],
+) -> Result<Vec<StoredRow>, StoreError> {
+    let mut found = Vec::new();
+    for units in units.chunks(LIST_MAX) {
+        let sql = format!(
+            "SELECT d.unit, d.book, r.row, r.cells, r.removed FROM documents d
+             JOIN rows r ON r.ledger = $1 AND r.document = d.number
+             WHERE d.period = $2 AND d.unit IN ({})",
+            placeholders(3, units.len())
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(ledger).bind(period);
+        for unit in units {
+            query = query.bind(unit.as_bytes().as_slice());
+        }
+        for row in query.fetch_all(pool).await? {
+            found.push(StoredRow {
+                unit: codec::unit_id(&row, "unit")?,
+                book: codec::book(&row)?,
+                row: codec::row_id(&row)?,
+                cells: row.try_get("cells")?,
+                removed: row.try_get("removed")?,
+            });
+        }
+    }
+    Ok(found)
+}
+
+pub(super) async fn projection(pool: &SqlitePool, document: DocumentId) -> Result<Vec<ProjectedRow>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT r.ledger, r.row, r.cells, r.conflicts, r.removed FROM rows r
+         WHERE r.document = (SELECT number FROM documents WHERE id = $1)",
+    )
+    .bind(document.as_bytes().as_slice())
+    .fetch_all(pool)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ProjectedRow {
+                ledger: row.try_get("ledger")?,
+                row: codec::row_id(row)?,
+                cells: row.try_get("cells")?,
+                conflicts: row.try_get("conflicts")?,
+                removed: row.try_get("removed")?,
+            })
+        })
+        .collect()
+}
+
+pub(super) async fn conflicts(pool: &SqlitePool) -> Result<Vec<StoredConflict>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT d.unit, d.book, r.ledger, r.row, r.cells, r.conflicts FROM rows r
+         JOIN documents d ON d.number = r.document WHERE r.conflicts IS NOT NULL
+         ORDER BY r.ledger, d.unit, d.book, r.row",
+    )
+    .fetch_all(pool)
+    .await?;
+    let json =
+        |text: String| serde_json::value::RawValue::from_string(text).map_err(|e| StoreError::Damaged(e.to_string()));
+    rows.iter()
+        .map(|row| {
+            Ok(StoredConflict {
+                unit: codec::unit_id(row, "unit")?,
+                book: codec::book(row)?,
+                ledger: row.try_get("ledger")?,
+                row: codec::row_id(row)?,
+                cells: json(row.try_get("cells")?)?,
+                conflicts: json(row.try_get("conflicts")?)?,
+            })
+        })
+        .collect()
+}
+
+pub(super) async fn totals(pool: &SqlitePool) -> Result<Totals, StoreError> {
+    let open: Vec<&str> = Book::ALL.into_iter().filter(|book| !book.is_restricted()).map(Book::as_str).collect();
+    let row = sqlx::query(
+        "SELECT (SELECT count(*) FROM units) AS units, (SELECT count(*) FROM documents) AS documents,
+                (SELECT count(*) FROM changes) AS changes,
+                (SELECT count(*) FROM rows r JOIN documents d ON d.number = r.document
+                 WHERE r.removed = 0 AND d.book IN ($1, $2, $3)) AS rows,
+                (SELECT count(*) FROM rows WHERE conflicts IS NOT NULL) AS conflicts",
+    )
+    .bind(open[0])
+    .bind(open[1])
+    .bind(open[2])
+    .fetch_one(pool)
+    .await?;
+    Ok(Totals {
+        units: row.try_get("units")?,
+        documents: row.try_get("documents")?,
+        changes: row.try_get("changes")?,
+        rows: row.try_get("rows")?,
+        conflicts: row.try_get("conflicts")?,
+    })
+}
+
+pub(super) async fn check(pool: &SqlitePool) -> Result<Vec<String>, StoreError> {
+    let mut wrong: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(pool).await?;
+    wrong.retain(|line| line != "ok");
+    let dangling = sqlx::query("PRAGMA foreign_key_check").fetch_all(pool).await?.len();
+    if dangling > 0 {
+        wrong.push(format!("{dangling} row(s) refer to a document that does not exist"));
+    }
+    Ok(wrong)
+}

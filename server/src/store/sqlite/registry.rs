@@ -1,0 +1,193 @@
+//! Units, devices, secrets, import batches: small tables that change rarely.
+
+use sqlx::{Row, SqlitePool};
+use sync_protocol::{
+    Book, DeviceId, UnitId,
+    unit::{Unit, UnitLevel},
+};
+
+use super::codec;
+use crate::store::{Batch, DeviceRecord, StoreError};
+
+pub(super) async fn put_units(pool: &SqlitePool, units: &[Unit]) -> Result<(), StoreError> {
+    let mut tx = pool.begin().await?;
+    for unit in units {
+        let above: String = match unit.parent {
+            Some(parent) => sqlx::query_scalar("SELECT path FROM units WHERE id = $1")
+                .bind(parent.as_bytes().as_slice())
+                .fetch_optional(&mut *tx)
+                .await?
+                .ok_or_else(|| StoreError::Damaged(format!("unit `{}` comes before its parent", unit.name)))?,
+            None => String::new(),
+        };
+        let path = format!("{above}{}/", unit.id);
+        let before: Option<String> = sqlx::query_scalar("SELECT path FROM units WHERE id = $1")
+            .bind(unit.id.as_bytes().as_slice())
+            .fetch_optional(&mut *tx)
+            .await?;
+        sqlx::query(
+            "INSERT INTO units (id, parent, level, code, name, short_name, sort_order, path)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             ON CONFLICT (id) DO UPDATE SET parent = $2, level = $3, code = $4, name = $5, short_name = $6,
+                                            sort_order = $7, path = $8",
+        )
+        .bind(unit.id.as_bytes().as_slice())
+        .bind(unit.parent.map(|parent| parent.as_bytes().to_vec()))
+        .bind(unit.level.as_str())
+        .bind(&unit.code)
+        .bind(&unit.name)
+        .bind(&unit.short_name)
+        .bind(unit.sort_order)
+        .bind(&path)
+        .execute(&mut *tx)
+        .await?;
+        // A unit that moved takes everything below it along.
+        if let Some(before) = before.filter(|before| *before != path) {
+            sqlx::query("UPDATE units SET path = $1 || substr(path, $2) WHERE path > $3 AND path < $4")
+                .bind(&path)
+                .bind(i64::try_from(before.len()).unwrap_or(i64::MAX) + 1)
+                .bind(&before)
+                .bind(format!("{}0", before.trim_end_matches('/')))
+                .execute(&mut *tx)
+                .await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn units(pool: &SqlitePool) -> Result<Vec<Unit>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT id, parent, level, code, name, short_name, sort_order FROM units ORDER BY length(path), sort_order, code, name",
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let level: &str = row.try_get("level")?;
+            let level = [UnitLevel::County, UnitLevel::ReportingUnit, UnitLevel::Organisation]
+                .into_iter()
+                .find(|known| known.as_str() == level)
+                .ok_or_else(|| StoreError::Damaged(format!("unit level `{level}`")))?;
+            let has_parent = row.try_get::<Option<Vec<u8>>, _>("parent")?.is_some();
+            Ok(Unit {
+                id: codec::unit_id(row, "id")?,
+                parent: has_parent.then(|| codec::unit_id(row, "parent")).transpose()?,
+                level,
+                code: row.try_get("code")?,
+                name: row.try_get("name")?,
+                short_name: row.try_get("short_name")?,
+                sort_order: row.try_get("sort_order")?,
+            })
+        })
+        .collect()
+}
+
+pub(super) async fn is_below(pool: &SqlitePool, unit: UnitId, top: UnitId) -> Result<bool, StoreError> {
+    let below: Option<bool> = sqlx::query_scalar(
+        "SELECT substr(u.path, 1, length(t.path)) = t.path FROM units u, units t WHERE u.id = $1 AND t.id = $2",
+    )
+    .bind(unit.as_bytes().as_slice())
+    .bind(top.as_bytes().as_slice())
+    .fetch_optional(pool)
+    .await?;
+    Ok(below.unwrap_or(false))
+}
+
+pub(super) async fn put_device(pool: &SqlitePool, device: &DeviceRecord, now_ms: i64) -> Result<(), StoreError> {
+    let books: Vec<&str> = device.books.iter().map(|book| book.as_str()).collect();
+    sqlx::query(
+        "INSERT INTO devices (id, name, owner, token_hash, unit, books, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (id) DO UPDATE SET name = $2, owner = $3, token_hash = $4, unit = $5, books = $6",
+    )
+    .bind(device.id.as_bytes().as_slice())
+    .bind(&device.name)
+    .bind(&device.owner)
+    .bind(device.token_hash.as_slice())
+    .bind(device.unit.as_bytes().as_slice())
+    .bind(books.join(","))
+    .bind(now_ms)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn device_by_token(
+    pool: &SqlitePool,
+    token_hash: &[u8; 32],
+) -> Result<Option<DeviceRecord>, StoreError> {
+    let row = sqlx::query("SELECT id, name, owner, token_hash, unit, books FROM devices WHERE token_hash = $1")
+        .bind(token_hash.as_slice())
+        .fetch_optional(pool)
+        .await?;
+    row.map(|row| {
+        let books: &str = row.try_get("books")?;
+        let books = books.split(',').filter(|book| !book.is_empty()).map(str::parse::<Book>);
+        Ok(DeviceRecord {
+            id: codec::device_id(&row, "id")?,
+            name: row.try_get("name")?,
+            owner: row.try_get("owner")?,
+            token_hash: codec::hash32(&row, "token_hash")?,
+            unit: codec::unit_id(&row, "unit")?,
+            books: books.collect::<Result<_, _>>().map_err(|e| StoreError::Damaged(e.to_string()))?,
+        })
+    })
+    .transpose()
+}
+
+pub(super) async fn device_seen(
+    pool: &SqlitePool,
+    device: DeviceId,
+    now_ms: i64,
+    clock_ahead_ms: i64,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE devices SET last_seen_ms = $1, clock_ahead_ms = $2 WHERE id = $3")
+        .bind(now_ms)
+        .bind(clock_ahead_ms)
+        .bind(device.as_bytes().as_slice())
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn secret(pool: &SqlitePool, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let mut tx = pool.begin().await?;
+    sqlx::query("INSERT OR IGNORE INTO meta (key, value) VALUES ($1, $2)")
+        .bind(name)
+        .bind(fresh)
+        .execute(&mut *tx)
+        .await?;
+    let value = sqlx::query_scalar("SELECT value FROM meta WHERE key = $1").bind(name).fetch_one(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(value)
+}
+
+pub(super) async fn begin_batch(pool: &SqlitePool, batch: &Batch) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO import_batches (id, file, digest, started_at_ms) VALUES ($1, $2, $3, $4)")
+        .bind(&batch.id)
+        .bind(&batch.file)
+        .bind(batch.digest.as_slice())
+        .bind(batch.started_at_ms)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn finish_batch(pool: &SqlitePool, id: &str, now_ms: i64, counts: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE import_batches SET finished_at_ms = $1, counts = $2 WHERE id = $3")
+        .bind(now_ms)
+        .bind(counts)
+        .bind(id)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn is_imported(pool: &SqlitePool, digest: &[u8; 32]) -> Result<bool, StoreError> {
+    let found: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM import_batches WHERE digest = $1 AND finished_at_ms IS NOT NULL LIMIT 1")
+            .bind(digest.as_slice())
+            .fetch_optional(pool)
+            .await?;
+    Ok(found.is_some())
+}

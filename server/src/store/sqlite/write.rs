@@ -1,0 +1,209 @@
+//! The one writer. Writes of many callers are committed in groups: one fsync for many devices.
+
+use std::sync::Mutex;
+
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use super::codec::{join_heads, split_heads};
+use crate::store::{Committed, DocumentWrite, ProjectedRow, StoreError, blob};
+
+/// Writes that wait for the writer before callers have to wait for room.
+const QUEUE_MAX: usize = 256;
+/// A group is closed when it holds this much.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+/// Rows in one INSERT.
+const ROWS_PER_INSERT: usize = 100;
+
+type Reply = oneshot::Sender<Result<Vec<Committed>, StoreError>>;
+
+/// The queue in front of the writer.
+#[derive(Debug)]
+pub(super) struct Commits {
+    queue: Mutex<Option<mpsc::Sender<(Vec<DocumentWrite>, Reply)>>>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Commits {
+    pub(super) fn start(pool: SqlitePool) -> Self {
+        let (queue, commands) = mpsc::channel(QUEUE_MAX);
+        let task = tokio::spawn(run(pool, commands));
+        Self { queue: Mutex::new(Some(queue)), task: Mutex::new(Some(task)) }
+    }
+
+    pub(super) async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
+        if writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let queue = self.queue.lock().map_err(|_| StoreError::Closed)?.clone().ok_or(StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        queue.send((writes, reply)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    pub(super) async fn close(&self) {
+        if let Ok(mut queue) = self.queue.lock() {
+            queue.take();
+        }
+        let task = self.task.lock().ok().and_then(|mut task| task.take());
+        if let Some(task) = task {
+            // A writer that panicked has nothing left to end.
+            let _ = task.await;
+        }
+    }
+}
+
+async fn run(pool: SqlitePool, mut commands: mpsc::Receiver<(Vec<DocumentWrite>, Reply)>) {
+    while let Some((writes, reply)) = commands.recv().await {
+        let mut bytes: usize = writes.iter().map(DocumentWrite::bytes).sum();
+        let mut group = vec![(writes, reply)];
+        while bytes < GROUP_BYTES_MAX
+            && let Ok((writes, reply)) = commands.try_recv()
+        {
+            bytes += writes.iter().map(DocumentWrite::bytes).sum::<usize>();
+            group.push((writes, reply));
+        }
+        let (writes, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        match commit_group(&pool, &writes).await {
+            Ok(outcomes) => {
+                for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                    // The caller may have given up; what is committed stays committed.
+                    let _ = reply.send(Ok(outcome));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "a group of writes was rolled back");
+                for reply in replies {
+                    let _ = reply.send(Err(StoreError::Database(error.to_string())));
+                }
+            }
+        }
+    }
+}
+
+async fn commit_group(pool: &SqlitePool, group: &[Vec<DocumentWrite>]) -> Result<Vec<Vec<Committed>>, StoreError> {
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut outcomes = Vec::with_capacity(group.len());
+    let mut rows: Vec<(i64, &ProjectedRow)> = Vec::new();
+    for writes in group {
+        let mut outcome = Vec::with_capacity(writes.len());
+        for write in writes {
+            match document(&mut tx, write).await? {
+                Some(number) => {
+                    rows.extend(write.rows.iter().map(|row| (number, row)));
+                    outcome.push(Committed::Durable);
+                }
+                None => outcome.push(Committed::Stale),
+            }
+        }
+        outcomes.push(outcome);
+    }
+    project(&mut tx, &rows).await?;
+    tx.commit().await?;
+    Ok(outcomes)
+}
+
+/// Writes one document's heads, changes and snapshot; `None` when its heads are not the expected ones.
+async fn document(tx: &mut SqliteConnection, write: &DocumentWrite) -> Result<Option<i64>, StoreError> {
+    let known = sqlx::query("SELECT number, heads, loose_changes FROM documents WHERE id = $1")
+        .bind(write.document.as_bytes().as_slice())
+        .fetch_optional(&mut *tx)
+        .await?;
+    let number: i64 = match &known {
+        Some(row) if split_heads(row.try_get("heads")?)? != write.expected_heads => return Ok(None),
+        Some(row) => row.try_get("number")?,
+        None if !write.expected_heads.is_empty() => return Ok(None),
+        None => {
+            sqlx::query_scalar(
+                "INSERT INTO documents (id, unit, book, period, heads, seq, loose_changes)
+                 VALUES ($1, $2, $3, $4, x'', 0, 0) RETURNING number",
+            )
+            .bind(write.document.as_bytes().as_slice())
+            .bind(write.identity.unit.as_bytes().as_slice())
+            .bind(write.identity.book.as_str())
+            .bind(&write.identity.period)
+            .fetch_one(&mut *tx)
+            .await?
+        }
+    };
+    let mut seq = 0;
+    for change in &write.changes {
+        // A change that is there already must not undo the group's work.
+        let given: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO changes (document, hash, actor, device, received_at_ms, bytes)
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (hash) DO NOTHING RETURNING seq",
+        )
+        .bind(number)
+        .bind(change.hash.0.as_slice())
+        .bind(change.actor.as_slice())
+        .bind(write.device.map(|device| device.as_bytes().to_vec()))
+        .bind(write.received_at_ms)
+        .bind(change.bytes.as_deref().map(blob::pack))
+        .fetch_optional(&mut *tx)
+        .await?;
+        seq = given.unwrap_or(seq);
+    }
+    let loose: i64 = match &known {
+        Some(row) => row.try_get("loose_changes")?,
+        None => 0,
+    };
+    let added = i64::try_from(write.changes.len()).unwrap_or(i64::MAX);
+    sqlx::query("UPDATE documents SET heads = $1, seq = max(seq, $2), loose_changes = $3 WHERE number = $4")
+        .bind(join_heads(&write.heads))
+        .bind(seq)
+        .bind(if write.snapshot.is_some() { 0 } else { loose + added })
+        .bind(number)
+        .execute(&mut *tx)
+        .await?;
+    if let Some(snapshot) = &write.snapshot {
+        // Devices that are only a little behind still find the changes since the snapshot before this one.
+        sqlx::query(
+            "UPDATE changes SET bytes = NULL
+             WHERE document = $1 AND seq <= (SELECT upto_seq FROM snapshots WHERE document = $1) AND bytes IS NOT NULL",
+        )
+        .bind(number)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(
+            "INSERT INTO snapshots (document, upto_seq, bytes) VALUES ($1, $2, $3)
+             ON CONFLICT (document) DO UPDATE SET upto_seq = $2, bytes = $3",
+        )
+        .bind(number)
+        .bind(seq)
+        .bind(blob::pack(snapshot))
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(Some(number))
+}
+
+/// Brings the projection up to date, many rows in one statement.
+async fn project(tx: &mut SqliteConnection, rows: &[(i64, &ProjectedRow)]) -> Result<(), StoreError> {
+    for rows in rows.chunks(ROWS_PER_INSERT) {
+        let values: Vec<String> = (0..rows.len())
+            .map(|n| n * 6)
+            .map(|n| format!("(${}, ${}, ${}, ${}, ${}, ${})", n + 1, n + 2, n + 3, n + 4, n + 5, n + 6))
+            .collect();
+        let sql = format!(
+            "INSERT INTO rows (ledger, document, row, cells, conflicts, removed) VALUES {}
+             ON CONFLICT (ledger, document, row)
+             DO UPDATE SET cells = excluded.cells, conflicts = excluded.conflicts, removed = excluded.removed",
+            values.join(", ")
+        );
+        let mut insert = sqlx::query(AssertSqlSafe(sql));
+        for (number, row) in rows {
+            insert = insert
+                .bind(&row.ledger)
+                .bind(*number)
+                .bind(row.row.as_bytes().as_slice())
+                .bind(&row.cells)
+                .bind(&row.conflicts)
+                .bind(row.removed);
+        }
+        insert.execute(&mut *tx).await?;
+    }
+    Ok(())
+}

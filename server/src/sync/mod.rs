@@ -1,0 +1,104 @@
+//! The server's side of the exchange: runs the pure session against the store.
+
+mod push;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use sha2::{Digest, Sha256};
+use sync_protocol::{
+    Book, Tenant,
+    catalogue::Catalogue,
+    document::{GateLimits, Refusal},
+    message::{ExchangeReply, ExchangeRequest},
+    session::{Effect, Scope, ServerSession},
+};
+
+use crate::store::{DeviceRecord, Store, StoreError};
+
+/// Counters that tests and operators look at.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Exchanges answered.
+    pub exchanges: AtomicU64,
+    /// Documents loaded into automerge.
+    pub documents_loaded: AtomicU64,
+}
+
+/// Why an exchange was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// The request makes no sense.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store failed; the device keeps its changes and tries again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The exchange.
+#[derive(Debug)]
+pub struct Sync {
+    store: Arc<dyn Store>,
+    catalogue: Arc<Catalogue>,
+    tenant: Tenant,
+    limits: GateLimits,
+    /// What happened so far.
+    pub counters: Counters,
+}
+
+impl Sync {
+    /// An exchange on this store.
+    pub fn new(store: Arc<dyn Store>, catalogue: Arc<Catalogue>, tenant: Tenant) -> Self {
+        Self { store, catalogue, tenant, limits: GateLimits::default(), counters: Counters::default() }
+    }
+
+    /// Answers one request of a device. `now_ms` is the server's time.
+    pub async fn exchange(
+        &self,
+        device: &DeviceRecord,
+        request: ExchangeRequest,
+        now_ms: i64,
+    ) -> Result<ExchangeReply, ExchangeError> {
+        self.counters.exchanges.fetch_add(1, Ordering::Relaxed);
+        let scope = scope(device);
+        let clock_ahead_ms = request.device_time_ms.saturating_sub(now_ms);
+        let (mut session, mut effect) = ServerSession::start(request, &scope)?;
+        loop {
+            effect = match effect {
+                Effect::Store(pushes) => {
+                    let mut outcomes = Vec::new();
+                    for push in pushes {
+                        outcomes.extend(self.push(device, &scope, push, now_ms).await?);
+                    }
+                    // Only noted when something was sent: a device that merely asks costs no write.
+                    self.store.device_seen(device.id, now_ms, clock_ahead_ms).await?;
+                    session.stored(outcomes)
+                }
+                Effect::ReadFeed(query) => {
+                    let page = self.store.feed(device.id, &scope, &query).await?;
+                    match session.page(page, now_ms) {
+                        Effect::Reply(reply) => return Ok(reply),
+                        _ => unreachable!("a page is always answered by the reply"),
+                    }
+                }
+                Effect::Reply(reply) => return Ok(reply),
+            };
+        }
+    }
+}
+
+/// What a device may see and write. Its version follows from its content.
+pub fn scope(device: &DeviceRecord) -> Scope {
+    let books: Vec<&str> = device.books.iter().map(|book| Book::as_str(*book)).collect();
+    let digest = Sha256::digest(format!("{}\0{}", device.unit, books.join(",")));
+    let version = u64::from_be_bytes(digest[..8].try_into().expect("a digest is longer than 8 bytes"));
+    Scope { unit: device.unit, books: device.books.clone(), version }
+}
+
+/// How a token is stored and looked up.
+pub fn token_hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}

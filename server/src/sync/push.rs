@@ -1,0 +1,176 @@
+//! Changes from a device into documents: permission, gate, apply, commit, and only then a receipt.
+
+use std::sync::atomic::Ordering;
+
+use sync_protocol::{
+    ChangeHash, DeviceId, Document, DocumentId, Identity,
+    document::{AdmittedChange, DocumentError, Refusal, RefusalCode, admit},
+    message::{DocumentPush, PushedChange},
+    session::{Scope, StoreOutcome},
+};
+
+use super::Sync;
+use crate::{
+    projection,
+    store::{Committed, DeviceRecord, DocumentWrite, NewChange, StoreError, StoredDocument},
+};
+
+/// Attempts when other writers keep coming first.
+const ATTEMPTS_MAX: usize = 16;
+/// Changes behind a snapshot before a new one is kept.
+const LOOSE_CHANGES_MAX: i64 = 32;
+
+impl Sync {
+    /// Takes one document's changes: an outcome for each of them.
+    pub(super) async fn push(
+        &self,
+        device: &DeviceRecord,
+        scope: &Scope,
+        push: DocumentPush,
+        now_ms: i64,
+    ) -> Result<Vec<StoreOutcome>, StoreError> {
+        let DocumentPush { identity, changes } = push;
+        if let Some(refusal) = self.forbidden(scope, &identity).await? {
+            return Ok(changes.into_iter().map(|change| (change.hash, Err(refusal.clone()))).collect());
+        }
+        // A device repeats itself until it has the receipt: what is known is acknowledged without loading anything.
+        let hashes: Vec<ChangeHash> = changes.iter().map(|change| change.hash).collect();
+        let known = self.store.known_changes(&hashes).await?;
+        let (known, new): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| known.contains(&change.hash));
+        let mut outcomes: Vec<StoreOutcome> = known.into_iter().map(|change| (change.hash, Ok(()))).collect();
+        let mut admitted = Vec::new();
+        for change in new {
+            match self.admit(&change, &identity) {
+                Ok(change) => admitted.push(change),
+                Err(refusal) => outcomes.push((change.hash, Err(refusal))),
+            }
+        }
+        if !admitted.is_empty() {
+            outcomes.extend(self.store_changes(device, &identity, admitted, now_ms).await?);
+        }
+        Ok(outcomes)
+    }
+
+    async fn forbidden(&self, scope: &Scope, identity: &Identity) -> Result<Option<Refusal>, StoreError> {
+        let allowed = scope.books.contains(&identity.book) && self.store.is_below(identity.unit, scope.unit).await?;
+        Ok((!allowed).then(|| {
+            Refusal::new(
+                RefusalCode::Forbidden,
+                "本设备无权填写该单位的这本台账 | this device may not write to that unit's book",
+            )
+        }))
+    }
+
+    fn admit(&self, change: &PushedChange, identity: &Identity) -> Result<AdmittedChange, Refusal> {
+        let admitted = admit(&change.bytes, identity.book, &self.catalogue, &self.limits)?;
+        if admitted.hash() == change.hash {
+            Ok(admitted)
+        } else {
+            Err(Refusal::new(RefusalCode::Malformed, "the change does not have the hash it was sent under"))
+        }
+    }
+
+    /// Applies and commits; starts anew when somebody else wrote to the document meanwhile.
+    async fn store_changes(
+        &self,
+        device: &DeviceRecord,
+        identity: &Identity,
+        changes: Vec<AdmittedChange>,
+        now_ms: i64,
+    ) -> Result<Vec<StoreOutcome>, StoreError> {
+        let id = identity.document(&self.tenant);
+        for _ in 0..ATTEMPTS_MAX {
+            let stored = self.store.document(id).await?;
+            let loose = self.store.loose_changes(id).await?;
+            self.counters.documents_loaded.fetch_add(u64::from(stored.is_some()), Ordering::Relaxed);
+            let arrival =
+                Arrival { document: id, identity: identity.clone(), device: device.id, received_at_ms: now_ms };
+            let changes = changes.clone();
+            let applied = tokio::task::spawn_blocking(move || apply(arrival, stored, changes, loose))
+                .await
+                .map_err(|e| StoreError::Database(format!("applying changes was interrupted: {e}")))??;
+            let Some(write) = applied.write else { return Ok(applied.outcomes) };
+            if self.store.commit(vec![write]).await? == [Committed::Durable] {
+                return Ok(applied.outcomes);
+            }
+        }
+        Err(StoreError::Database(format!("document {id} is written to by too many at once")))
+    }
+}
+
+/// What is known of a delivery before its changes are looked at.
+struct Arrival {
+    document: DocumentId,
+    identity: Identity,
+    device: DeviceId,
+    received_at_ms: i64,
+}
+
+struct Applied {
+    outcomes: Vec<StoreOutcome>,
+    /// None when nothing could be applied.
+    write: Option<DocumentWrite>,
+}
+
+/// Pure: a stored document and changes in, a write and outcomes out.
+fn apply(
+    arrival: Arrival,
+    stored: Option<StoredDocument>,
+    changes: Vec<AdmittedChange>,
+    loose: i64,
+) -> Result<Applied, StoreError> {
+    let (mut document, expected_heads) = match stored {
+        Some(stored) => {
+            let document = Document::load(stored.snapshot.as_deref(), &stored.changes)
+                .map_err(|e| StoreError::Damaged(e.to_string()))?;
+            (document, stored.heads)
+        }
+        None => (Document::new(), Vec::new()),
+    };
+    let mut outcomes = Vec::new();
+    let mut taken = Vec::new();
+    let mut touched = std::collections::BTreeSet::new();
+    let mut take = |document: &mut Document, batch: Vec<AdmittedChange>| match document.apply(batch.clone()) {
+        Ok(rows) => {
+            touched.extend(rows);
+            taken.extend(batch);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    // All at once, which is the rule; one by one to find the bad one, which is the exception.
+    if take(&mut document, changes.clone()).is_err() {
+        for change in changes {
+            let hash = change.hash();
+            if let Err(error) = take(&mut document, vec![change]) {
+                let code = match error {
+                    DocumentError::MissingDependencies(_) => RefusalCode::MissingDependencies,
+                    _ => RefusalCode::Malformed,
+                };
+                outcomes.push((hash, Err(Refusal::new(code, error.to_string()))));
+            }
+        }
+    }
+    outcomes.extend(taken.iter().map(|change| (change.hash(), Ok(()))));
+    let count = i64::try_from(taken.len()).unwrap_or(i64::MAX);
+    let snapshot = (loose + count > LOOSE_CHANGES_MAX).then(|| document.save());
+    let write = (!taken.is_empty()).then(|| DocumentWrite {
+        document: arrival.document,
+        identity: arrival.identity,
+        expected_heads,
+        heads: document.heads(),
+        changes: taken
+            .iter()
+            .map(|change| NewChange {
+                hash: change.hash(),
+                actor: change.actor(),
+                bytes: Some(change.bytes().to_vec()),
+            })
+            .collect(),
+        snapshot,
+        rows: projection::project(&document, &touched),
+        device: Some(arrival.device),
+        received_at_ms: arrival.received_at_ms,
+    });
+    Ok(Applied { outcomes, write })
+}
