@@ -81,7 +81,7 @@ pub fn from_number(value: f64) -> Option<Date> {
         return match text.len() {
             4 | 6 | 8 => digits(&text),
             // A serial number whose date format was lost.
-            5 => serial(value as i64).map(Date::Doubtful),
+            5 => serial(text.parse().ok()?).map(Date::Doubtful),
             _ => None,
         };
     }

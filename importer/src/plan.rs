@@ -141,7 +141,7 @@ impl<'a> Importer<'a> {
             let known = known.entry(table.ledger).or_insert_with(|| Known::new(ledger, documents));
             let sheet = &workbook.sheets[table.sheet];
             let place = Place { workbook, table, sheet, row: row.row };
-            let mut record = self.record(&place, ledger, &mut plan.findings);
+            let record = self.record(&place, ledger, &mut plan.findings);
             if record.cells.is_empty() && record.extras.is_empty() {
                 continue;
             }
@@ -153,7 +153,7 @@ impl<'a> Importer<'a> {
                 continue;
             }
             known.taken.insert(id, format!("{}!{}", sheet.name, address(sheet.row_number(row.row), 0)));
-            self.compare(ledger, id, &mut record, known, documents, &place, &mut plan);
+            Comparison { ledger, id, existing: known.rows.get(&id), documents, place: &place }.run(record, &mut plan);
         }
         plan
     }
@@ -245,71 +245,6 @@ impl<'a> Importer<'a> {
         record.content_id(ledger, self.catalogue.public_key())
     }
 
-    /// Cells that differ become edits, unless a person has edited them since.
-    fn compare(
-        &self,
-        ledger: &Ledger,
-        id: RowId,
-        record: &mut Record,
-        known: &Known,
-        documents: &UnitDocuments,
-        place: &Place<'_>,
-        plan: &mut UnitPlan,
-    ) {
-        let existing = known.rows.get(&id);
-        let mut changed = 0;
-        let mut write = |book: Book, edit: Edit, finding: &mut dyn FnMut(&FindingKind)| {
-            let current = existing.and_then(|row| row.cells.get(&cell_key(&edit.address)));
-            if current == Some(&edit.value) {
-                return;
-            }
-            if let Some(current) = current
-                && let Some(document) = documents.0.get(&book)
-                && let Some(provenance) = document.provenance(&edit.address)
-                && matches!(provenance.how, Means::Form | Means::Resolve | Means::Return)
-            {
-                finding(&FindingKind::KeptEdit { who: provenance.who, value: current.to_string() });
-                return;
-            }
-            changed += 1;
-            plan.edits.entry(book).or_default().push(edit);
-        };
-        for (index, value) in record.cells.drain(..) {
-            let column = &ledger.columns[index];
-            let edit = Edit { address: Address::new(&ledger.id, id, &column.key), value };
-            write(ledger.book_of(column), edit, &mut |kind| {
-                plan.findings.push(place.about(kind, ledger, column));
-            });
-        }
-        for (index, codes) in record.sets.drain(..) {
-            let column = &ledger.columns[index];
-            let gone: Vec<String> = existing
-                .map(|row| {
-                    row.members(&column.key)
-                        .filter(|code| !codes.iter().any(|c| c == code))
-                        .map(str::to_owned)
-                        .collect()
-                })
-                .unwrap_or_default();
-            for (code, present) in codes.into_iter().map(|c| (c, true)).chain(gone.into_iter().map(|c| (c, false))) {
-                let address = Address::new(&ledger.id, id, &column.key).member(code);
-                write(ledger.book_of(column), Edit { address, value: Value::Bool(present) }, &mut |kind| {
-                    plan.findings.push(place.about(kind, ledger, column));
-                });
-            }
-        }
-        // Nobody classed these columns: they are treated as restricted.
-        for (header, text) in record.extras.drain(..) {
-            let address = Address::new(&ledger.id, id, EXTRA).member(extra_name(&header));
-            write(ledger.book.restricted(), Edit { address, value: Value::Text(text) }, &mut |_| {});
-        }
-        match (existing, changed) {
-            (None, _) => plan.counts.added += 1,
-            (Some(_), 0) => plan.counts.unchanged += 1,
-            (Some(_), _) => plan.counts.changed += 1,
-        }
-    }
-
     /// A single total row is compared with the sum of the rows above it.
     fn check_totals(&self, workbook: &Workbook, table: &Table, findings: &mut Vec<Finding>) {
         let [total] = table.totals.as_slice() else { return };
@@ -362,6 +297,73 @@ impl Record {
         }
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         RowId::derive(secret, &ledger.id, &parts)
+    }
+}
+
+/// A normalised row against the one that is stored.
+struct Comparison<'a> {
+    ledger: &'a Ledger,
+    id: RowId,
+    existing: Option<&'a Row>,
+    documents: &'a UnitDocuments,
+    place: &'a Place<'a>,
+}
+
+impl Comparison<'_> {
+    /// Cells that differ become edits, unless a person has edited them since.
+    fn run(&self, record: Record, plan: &mut UnitPlan) {
+        let Self { ledger, id, existing, documents, place } = *self;
+        let mut changed = 0;
+        let mut write = |book: Book, edit: Edit, finding: &mut dyn FnMut(&FindingKind)| {
+            let current = existing.and_then(|row| row.cells.get(&cell_key(&edit.address)));
+            if current == Some(&edit.value) {
+                return;
+            }
+            if let Some(current) = current
+                && let Some(document) = documents.0.get(&book)
+                && let Some(provenance) = document.provenance(&edit.address)
+                && matches!(provenance.how, Means::Form | Means::Resolve | Means::Return)
+            {
+                finding(&FindingKind::KeptEdit { who: provenance.who, value: current.to_string() });
+                return;
+            }
+            changed += 1;
+            plan.edits.entry(book).or_default().push(edit);
+        };
+        for (index, value) in record.cells {
+            let column = &ledger.columns[index];
+            let edit = Edit { address: Address::new(&ledger.id, id, &column.key), value };
+            write(ledger.book_of(column), edit, &mut |kind| {
+                plan.findings.push(place.about(kind, ledger, column));
+            });
+        }
+        for (index, codes) in record.sets {
+            let column = &ledger.columns[index];
+            let gone: Vec<String> = existing
+                .map(|row| {
+                    row.members(&column.key)
+                        .filter(|code| !codes.iter().any(|c| c == code))
+                        .map(str::to_owned)
+                        .collect()
+                })
+                .unwrap_or_default();
+            for (code, present) in codes.into_iter().map(|c| (c, true)).chain(gone.into_iter().map(|c| (c, false))) {
+                let address = Address::new(&ledger.id, id, &column.key).member(code);
+                write(ledger.book_of(column), Edit { address, value: Value::Bool(present) }, &mut |kind| {
+                    plan.findings.push(place.about(kind, ledger, column));
+                });
+            }
+        }
+        // Nobody classed these columns: they are treated as restricted.
+        for (header, text) in record.extras {
+            let address = Address::new(&ledger.id, id, EXTRA).member(extra_name(&header));
+            write(ledger.book.restricted(), Edit { address, value: Value::Text(text) }, &mut |_| {});
+        }
+        match (existing, changed) {
+            (None, _) => plan.counts.added += 1,
+            (Some(_), 0) => plan.counts.unchanged += 1,
+            (Some(_), _) => plan.counts.changed += 1,
+        }
     }
 }
 

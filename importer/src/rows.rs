@@ -139,14 +139,15 @@ pub fn define_units(
                         .and_then(|c| register.reporting_unit(c))
                         .or_else(|| register.reporting_unit(&name)),
                 };
-                let id = known.unwrap_or_else(|| match &code {
-                    Some(code) => UnitId::derive(tenant, None, code),
-                    None => {
+                let id = known.unwrap_or_else(|| {
+                    if let Some(code) = &code {
+                        UnitId::derive(tenant, None, code)
+                    } else {
                         let parent_name = register.unit(parent).map(|unit| unit.name.clone());
                         UnitId::derive(tenant, Some(parent), &organisation(&name, parent_name.as_deref()))
                     }
                 });
-                let order = names.text(*row, ledger.unit.sort_order.as_ref()).and_then(|t| t.parse::<f64>().ok());
+                let order = names.text(*row, ledger.unit.sort_order.as_ref()).and_then(|t| t.parse::<i64>().ok());
                 let unit = Unit {
                     id,
                     parent: Some(parent),
@@ -156,7 +157,7 @@ pub fn define_units(
                     short_name: names
                         .text(*row, ledger.unit.short_name.as_ref())
                         .or_else(|| register.unit(id).and_then(|unit| unit.short_name.clone())),
-                    sort_order: order.map_or_else(|| i64::try_from(position).unwrap_or(i64::MAX), |n| n as i64),
+                    sort_order: order.unwrap_or_else(|| i64::try_from(position).unwrap_or(i64::MAX)),
                 };
                 if register.unit(id) != Some(&unit) {
                     register.insert(unit.clone());

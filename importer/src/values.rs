@@ -243,8 +243,11 @@ fn percent(cell: &Filled<'_>) -> Normalised {
 fn boolean(cell: &Filled<'_>) -> Normalised {
     let flag = match cell {
         Filled::Bool(flag) => Some(*flag),
-        Filled::Number { value, .. } if *value == 1.0 => Some(true),
-        Filled::Number { value, .. } if *value == 0.0 => Some(false),
+        Filled::Number { value, .. } => match Decimal::from_f64(*value).and_then(Decimal::integer) {
+            Some(1) => Some(true),
+            Some(0) => Some(false),
+            _ => None,
+        },
         Filled::Text(text) => match compact(text).as_ref() {
             "√" | "✓" | "✔" | "是" | "有" | "Y" | "y" | "1" | "●" | "启用" => Some(true),
             "×" | "✗" | "否" | "无" | "没有" | "N" | "n" | "0" | "○" | "停用" => Some(false),

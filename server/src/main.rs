@@ -275,7 +275,7 @@ async fn enrol(server: &Server, name: String, owner: String, unit: &str, restric
     let unit = units.iter().find(|known| known.code.as_deref() == Some(unit)).with_context(|| {
         format!("没有编码为 {unit} 的单位,请先导入名录和党组织台账 no unit with this code: import the registers first")
     })?;
-    let token: String = clock::random::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let token = data_encoding::HEXLOWER.encode(&clock::random::<32>());
     let mut books = vec![Book::Unit, Book::Township];
     if restricted {
         books.push(Book::UnitRestricted);

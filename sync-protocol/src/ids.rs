@@ -31,7 +31,7 @@ fn derive(kind: &str, parts: &[&str]) -> Uuid {
     let mut name = kind.to_owned();
     for part in parts {
         // Length first: ("ab", "c") and ("a", "bc") must not meet.
-        name.push_str(&format!("\0{}\0{part}", part.len()));
+        name = format!("{name}\0{}\0{part}", part.len());
     }
     Uuid::new_v5(&NAMESPACE, name.as_bytes())
 }

@@ -1,1 +1,4 @@
-//! x
+//! Helpers of the tests that cross crates.
+
+pub mod process;
+pub mod roster;

@@ -101,17 +101,18 @@ fn xlsx(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {
             Err(XlsxError::WorksheetNotFound(_) | XlsxError::NotAWorksheet(_)) => continue,
             Err(error) => return Err(xlsx_error(error)),
         };
-        let percent: Vec<bool> = cells.styles().iter().map(|style| is_percent(style)).collect();
+        let percent: Vec<bool> = cells.styles().iter().map(is_percent).collect();
         while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(xlsx_error)? {
             let percent = percent.get(style).copied().unwrap_or(false);
             let value = match cell.get_value() {
                 DataRef::SharedString(text) => text_cell(&mut texts, text),
-                DataRef::String(text) => text_cell(&mut texts, text),
                 DataRef::Int(number) => Some(Cell::Number { value: *number as f64, percent }),
                 DataRef::Float(number) => Some(Cell::Number { value: *number, percent }),
                 DataRef::Bool(flag) => Some(Cell::Bool(*flag)),
                 DataRef::DateTime(serial) => Some(date_cell(serial)),
-                DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text_cell(&mut texts, text),
+                DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
+                    text_cell(&mut texts, text)
+                }
                 DataRef::Error(_) => Some(Cell::Error),
                 DataRef::Empty => None,
             };
@@ -148,7 +149,7 @@ fn xls(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {
                 Data::Bool(flag) => Some(Cell::Bool(*flag)),
                 Data::DateTime(serial) => Some(date_cell(serial)),
                 Data::Error(_) => Some(Cell::Error),
-                _ => None,
+                Data::Empty => None,
             };
             put(&mut sheet, position, value, &mut budget, limits)?;
         }

@@ -61,10 +61,9 @@ impl Style {
         let boxed = |size: f64| base(size).set_border(FormatBorder::Thin);
         match self {
             Style::Title => base(20.0).set_bold().set_align(FormatAlign::Center),
-            Style::FormNumber => base(11.0).set_align(FormatAlign::Right),
+            Style::FormNumber | Style::MetaRight => base(11.0).set_align(FormatAlign::Right),
             Style::MetaLeft => base(11.0).set_align(FormatAlign::Left),
             Style::MetaCentre => base(11.0).set_align(FormatAlign::Center),
-            Style::MetaRight => base(11.0).set_align(FormatAlign::Right),
             Style::Header => boxed(11.0).set_font_name("黑体").set_align(FormatAlign::Center).set_text_wrap(),
             Style::ColumnNumber => boxed(9.0).set_align(FormatAlign::Center),
             Style::Text => boxed(10.5).set_num_format("@").set_align(FormatAlign::Left),
@@ -109,6 +108,10 @@ pub struct Print {
     pub landscape: bool,
     /// Rows repeated on every page, inclusive.
     pub repeat_rows: (u32, u32),
+    /// Pages beside each other.
+    pub pages_wide: u16,
+    /// Columns repeated on every page, inclusive.
+    pub repeat_columns: Option<(u16, u16)>,
 }
 
 /// A workbook that is being written.
@@ -245,7 +248,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// A4, one page wide, header repeated, pages numbered; margins of annexed tables (GB/T 9704).
+    /// A4, header repeated, pages numbered; margins of annexed tables (GB/T 9704).
     pub fn print(&mut self, print: Print) -> Result<(), WriteError> {
         let inch = |mm: f64| mm / 25.4;
         self.sheet.set_paper_size(9);
@@ -255,7 +258,10 @@ impl Page<'_> {
         } else {
             self.sheet.set_margins(inch(28.0), inch(26.0), inch(37.0), inch(35.0), inch(12.0), inch(12.0));
         }
-        self.sheet.set_print_fit_to_pages(1, 0);
+        self.sheet.set_print_fit_to_pages(print.pages_wide, 0);
+        if let Some((from, to)) = print.repeat_columns {
+            self.sheet.set_repeat_columns(from, to)?;
+        }
         self.sheet.set_repeat_rows(print.repeat_rows.0, print.repeat_rows.1)?;
         self.sheet.set_footer("&C第 &P 页 共 &N 页");
         Ok(())

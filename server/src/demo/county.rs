@@ -88,6 +88,7 @@ pub(super) struct Branch {
 }
 
 /// A member.
+#[expect(clippy::struct_excessive_bools, reason = "they are four facts of a roster")]
 #[derive(Debug, Clone)]
 pub(super) struct Member {
     pub(super) name: String,
@@ -133,8 +134,8 @@ fn branch(town: &str, town_index: usize, index: usize, rng: &mut StdRng) -> Bran
         _ => ("机关党支部".to_owned(), "机关", "", 0),
     };
     // Two branches lend each other members, so that the county has a round number of them.
-    let size = if index % 2 == 0 { MEMBERS_PER_BRANCH + index } else { MEMBERS_PER_BRANCH - (index - 1) };
-    let late = index == 17 && town_index % 3 == 0;
+    let size = if index.is_multiple_of(2) { MEMBERS_PER_BRANCH + index } else { MEMBERS_PER_BRANCH - (index - 1) };
+    let late = index == 17 && town_index.is_multiple_of(3);
     let established = if late {
         (2012, 6, rng.random_range(1..28))
     } else {

@@ -125,7 +125,7 @@ fn organisations(index: usize, town: &Town) -> Ledger {
         "备注",
     ];
     let title = format!("{}党组织基本情况台帐", town.short_name);
-    let mut table = Table::new("Sheet1", &title, &town.name, headers.len(), index % 4 == 0);
+    let mut table = Table::new("Sheet1", &title, &town.name, headers.len(), index.is_multiple_of(4));
     table.header(&headers);
     let (mut formal, mut total) = (0, 0);
     for (number, branch) in town.branches.iter().enumerate() {
@@ -145,7 +145,7 @@ fn organisations(index: usize, town: &Town) -> Ledger {
             phone(&branch.phone, number),
             MessyCell::Number(own as f64),
             MessyCell::Number((branch.members.len() - own) as f64),
-            if index % 2 == 0 {
+            if index.is_multiple_of(2) {
                 MessyCell::Number(branch.members.len() as f64)
             } else {
                 format!("{}人", branch.members.len()).into()
@@ -179,7 +179,7 @@ fn members(index: usize, town: &Town) -> Ledger {
         headers.push("党组织编码");
     }
     headers.extend(["姓  名", "性别", "民族", "*身份证号码(必填)", "出生\n年月", "文化程度"]);
-    headers.push(if index % 2 == 0 { "党籍状态" } else { "党员类别" });
+    headers.push(if index.is_multiple_of(2) { "党籍状态" } else { "党员类别" });
     headers.extend(["入党时间", "转正时间", "工作单位", "是否在职", "生活困难党员", "手机号码", "家庭住址", "特长"]);
     let title = format!("{}党员花名册", town.short_name);
     let mut table = Table::new(&town.short_name, &title, &town.name, headers.len(), false);
@@ -197,7 +197,7 @@ fn members(index: usize, town: &Town) -> Ledger {
             table.row(cells);
         }
         // Group cells are merged down in half of the towns.
-        if index % 2 == 0 {
+        if index.is_multiple_of(2) {
             table.group(first, 1);
         }
     }
@@ -210,14 +210,14 @@ fn members(index: usize, town: &Town) -> Ledger {
 }
 
 fn member_cells(index: usize, at: usize, branch: &Branch, member: &Member) -> Vec<MessyCell> {
-    let category = match (member.formal, index % 2 == 0) {
+    let category = match (member.formal, index.is_multiple_of(2)) {
         (true, true) => "正式",
         (false, true) => "预备",
         (true, false) => "正式党员",
         (false, false) => "预备党员",
     };
     // One number in a thousand was typed as a number and has lost its last digits.
-    let id_card = if at == 7 && branch.code.ends_with("-004") && index % 5 == 0 {
+    let id_card = if at == 7 && branch.code.ends_with("-004") && index.is_multiple_of(5) {
         MessyCell::Number(member.id_card.replace('X', "0").parse().unwrap_or_default())
     } else {
         member.id_card.clone().into()
@@ -225,23 +225,23 @@ fn member_cells(index: usize, at: usize, branch: &Branch, member: &Member) -> Ve
     vec![
         padded(&member.name, at).into(),
         if member.female { "女" } else { "男" }.into(),
-        if index % 2 == 0 { member.ethnic.trim_end_matches('族') } else { member.ethnic }.into(),
+        if index.is_multiple_of(2) { member.ethnic.trim_end_matches('族') } else { member.ethnic }.into(),
         id_card,
         date(member.birth, index + at),
         member.education.into(),
         category.into(),
         date(member.joined, index + at / 10),
         member.formal_on.map_or(MessyCell::Blank, |day| date(day, index + at / 10)),
-        if at % 5 == 0 { "务农".into() } else { "—".into() },
+        if at.is_multiple_of(5) { "务农".into() } else { "—".into() },
         if member.in_service { "√".into() } else { MessyCell::Blank },
         if member.hardship { "是".into() } else { MessyCell::Blank },
         phone(&member.phone, at),
-        if at % 3 == 0 {
+        if at.is_multiple_of(3) {
             "同上".into()
         } else {
             format!("{}{}组", branch.name.replace("党支部", ""), at % 8 + 1).into()
         },
-        if at % 11 == 0 { "水电维修".into() } else { MessyCell::Blank },
+        if at.is_multiple_of(11) { "水电维修".into() } else { MessyCell::Blank },
     ]
 }
 
@@ -298,7 +298,7 @@ fn assessments(index: usize, town: &Town) -> Ledger {
         }
     }
     table.foot();
-    let extension = if index % 3 == 0 { "xls" } else { "xlsx" };
+    let extension = if index.is_multiple_of(3) { "xls" } else { "xlsx" };
     Ledger { file: format!("{:02}_{}_五好评价.{extension}", index + 1, town.short_name), sheets: vec![table.sheet] }
 }
 

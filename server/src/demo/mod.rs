@@ -179,7 +179,10 @@ async fn devices(server: &Arc<Server>, folder: &Path, url: &str) -> anyhow::Resu
         );
     }
     let book = Identity { unit: village.id, book: Book::Unit, period: server.period() };
-    let member = a.rows(&book, "members").await?.into_iter().next().context("the village has members")?;
+    // Another member on every run: the conflicts of earlier runs stay for a person to settle.
+    let members = a.rows(&book, "members").await?;
+    let member = members.iter().find(|row| !row.text("phone").starts_with("1390000")).or(members.first());
+    let member = member.context("the village has members")?;
     let now = clock::now_ms();
     // Different cells of one row, and one cell twice.
     a.save(&book, "members", member.id, &[("employer", "青山合作社".into()), ("phone", "13900001111".into())], now)

@@ -30,7 +30,8 @@ pub(super) async fn page(State(server): State<Arc<Server>>) -> Result<Html<Strin
         ("修改", totals.changes),
         ("有冲突的记录", totals.conflicts),
     ];
-    let rows: String = rows.iter().map(|(name, count)| format!("<tr><th scope=row>{name}<td>{count}")).collect();
+    let rows: Vec<String> = rows.iter().map(|(name, count)| format!("<tr><th scope=row>{name}<td>{count}")).collect();
+    let rows = rows.concat();
     let county = escape(&status.county);
     Ok(Html(format!(
         "<!doctype html><html lang=zh-CN><meta charset=utf-8><meta name=viewport content='width=device-width'>

@@ -62,7 +62,7 @@ pub fn lines(server: &Server, stored: &[StoredConflict], units: &[Unit], unmaske
             let column = ledger.and_then(|ledger| ledger.column(key));
             let print = |value: &Value| {
                 let text = column.map_or_else(|| value.to_string(), |c| printed(&server.catalogue, c, value));
-                let text = if value.is_null() { "(已清空)".to_owned() } else { text };
+                let text = if value.is_null() { "（已清空）".to_owned() } else { text };
                 let class = column.map_or(Sensitivity::S3, |c| c.sensitivity);
                 if unmasked { text } else { importer::values::masked(&text, class) }
             };
@@ -73,7 +73,7 @@ pub fn lines(server: &Server, stored: &[StoredConflict], units: &[Unit], unmaske
             });
             lines.push(ConflictLine {
                 ledger: ledger.map_or(row.ledger.clone(), |ledger| ledger.title.clone()),
-                unit: names.get(&row.unit).copied().unwrap_or("(未知单位)").to_owned(),
+                unit: names.get(&row.unit).copied().unwrap_or("（未知单位）").to_owned(),
                 record: record_name(&cells),
                 column: column.map_or(key, |column| column.title.as_str()).to_owned(),
                 values: values.collect(),
@@ -106,7 +106,7 @@ pub(super) fn sheet(
     let mut page = book.sheet("冲突清单")?;
     let headers =
         ["序号", "台账", "党组织", "记录", "列", "采用值", "填写人", "填写时间", "另一值", "填写人", "填写时间"];
-    page.merge((0, 0), (0, 10), "冲突清单(同一单元格有不同填写,采用值在前,其余值未丢失)", Style::Title)?;
+    page.merge((0, 0), (0, 10), "冲突清单（同一单元格有不同填写，采用值在前，其余值均已保留）", Style::Title)?;
     for (column, header) in (0u16..).zip(headers) {
         page.put(1, column, &Out::Text(header.into()), Style::Header)?;
         page.width(column, [5.5, 16.0, 26.0, 12.0, 12.0, 16.0, 14.0, 16.0, 16.0, 14.0, 16.0][usize::from(column)])?;
@@ -138,5 +138,5 @@ pub(super) fn sheet(
         page.merge((2, 0), (2, 10), "没有冲突", Style::TextCentre)?;
     }
     page.freeze(2, 0)?;
-    page.print(Print { landscape: true, repeat_rows: (0, 1) })
+    page.print(Print { landscape: true, repeat_rows: (0, 1), pages_wide: 1, repeat_columns: None })
 }

@@ -100,8 +100,8 @@ impl Table<'_> {
         }
         let title = format!("{}{}", self.server.county_name, self.ledger.title);
         page.merge((0, 1), (0, last), &title, Style::Title)?;
-        let masked = if self.unmasked { "" } else { "(限制级信息已脱敏)" };
-        let meta = format!("统计截止日期:{}{masked}", chinese_date(date));
+        let masked = if self.unmasked { "" } else { "（限制级信息已脱敏）" };
+        let meta = format!("统计截止日期：{}{masked}", chinese_date(date));
         page.merge((1, 1), (1, last), &meta, Style::MetaLeft)?;
         page.put(2, 0, &Out::Text("系统编号".into()), Style::Header)?;
         page.put(2, 1, &Out::Text("序号".into()), Style::Header)?;
@@ -117,7 +117,12 @@ impl Table<'_> {
         }
         page.hide_row(3)?;
         page.freeze(FIRST_ROW, 2)?;
-        page.print(Print { landscape: true, repeat_rows: (0, 2) })?;
+        // About 130 characters of 10 points fit on a page; the first columns name the record on each of them.
+        let characters: f64 = columns.iter().map(width).sum();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a ledger is a few pages wide")]
+        let pages_wide = (characters / 130.0).ceil().clamp(1.0, 20.0) as u16;
+        let repeat_columns = (pages_wide > 1).then_some((1, 5.min(last)));
+        page.print(Print { landscape: true, repeat_rows: (0, 2), pages_wide, repeat_columns })?;
         Ok(())
     }
 

@@ -18,6 +18,8 @@ use crate::Server;
 
 /// First row of the header, from 0.
 const HEADER_ROW: u32 = 3;
+/// Height of a data row in points.
+const ROW_HEIGHT: f64 = 18.0;
 /// Printed where a ratio has no denominator or a column does not apply.
 const NOT_APPLICABLE: &str = "—";
 
@@ -86,12 +88,14 @@ impl Sheet<'_> {
         let first_row = HEADER_ROW + depth + 1;
         for (index, line) in self.lines.iter().enumerate() {
             let row = first_row + u32::try_from(index).unwrap_or(u32::MAX);
+            page.height(row, ROW_HEIGHT)?;
             for (column, declared) in (0u16..).zip(&self.form.columns) {
                 let (value, style) = self.cell(declared, row, index, line);
                 page.put(row, column, &value, style)?;
             }
         }
         let total_row = first_row + u32::try_from(self.lines.len()).unwrap_or(u32::MAX);
+        page.height(total_row, ROW_HEIGHT)?;
         self.total(page, first_row, total_row)?;
         self.foot(page, total_row + 1, last)?;
         page.width(0, 5.5)?;
@@ -100,20 +104,20 @@ impl Sheet<'_> {
             page.width(column, 8.2)?;
         }
         page.freeze(first_row, 2)?;
-        page.print(Print { landscape: last > 8, repeat_rows: (1, first_row - 1) })
+        page.print(Print { landscape: last > 8, repeat_rows: (1, first_row - 1), pages_wide: 1, repeat_columns: None })
     }
 
     fn frame(&self, page: &mut Page<'_>, last: u16) -> Result<(), WriteError> {
         let third = (last + 1) / 3;
         page.merge((0, last - third + 1), (0, last), &self.form.form_number, Style::FormNumber)?;
-        let title = format!("{}{}({})", self.server.county_name, self.form.title, self.period);
+        let title = format!("{}{}（{}）", self.server.county_name, self.form.title, self.period);
         page.merge((1, 0), (1, last), &title, Style::Title)?;
         page.height(1, 32.0)?;
-        let unit = format!("填报单位(盖章):{}", self.server.county_name);
+        let unit = format!("填报单位（盖章）：{}", self.server.county_name);
         page.merge((2, 0), (2, third - 1), &unit, Style::MetaLeft)?;
-        let date = format!("统计截止日期:{}", chinese_date(self.date));
+        let date = format!("统计截止日期：{}", chinese_date(self.date));
         page.merge((2, third), (2, last - third), &date, Style::MetaCentre)?;
-        page.merge((2, last - third + 1), (2, last), &format!("单位:{}", self.form.units), Style::MetaRight)
+        page.merge((2, last - third + 1), (2, last), &format!("单位：{}", self.form.units), Style::MetaRight)
     }
 
     /// Header levels: equal neighbours under equal parents are merged, short paths reach down.
@@ -248,13 +252,14 @@ impl Sheet<'_> {
 
     fn foot(&self, page: &mut Page<'_>, mut row: u32, last: u16) -> Result<(), WriteError> {
         for (index, note) in self.form.notes.iter().enumerate() {
-            let text = if index == 0 { format!("注:1.{note}") } else { format!("   {}.{note}", index + 1) };
+            let text = if index == 0 { format!("注：1. {note}") } else { format!("　　{}. {note}", index + 1) };
             page.merge((row, 0), (row, last), &text, Style::Note)?;
             row += 1;
         }
         let date = chinese_date(self.date);
-        let line =
-            format!("单位负责人(签字):          审核人:          填表人:          联系电话:          填报日期:{date}");
+        let line = format!(
+            "单位负责人（签字）：　　　　　　　　审核人：　　　　　　　　填表人：　　　　　　　　联系电话：　　　　　　　　填报日期：{date}"
+        );
         page.merge((row, 0), (row, last), &line, Style::MetaLeft)?;
         page.height(row, 28.0)
     }
@@ -278,7 +283,7 @@ impl Sheet<'_> {
                 if let (Some(left), Some(right)) = (columns(&check.left), columns(&check.right))
                     && !check.holds(left, right)
                 {
-                    failed.push(format!("{sheet} {}:栏次 {} 不成立({left} 与 {right})", line.label, check.text));
+                    failed.push(format!("{sheet} {}：栏次 {} 不成立（{left} 与 {right}）", line.label, check.text));
                 }
             }
         }

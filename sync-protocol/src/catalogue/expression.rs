@@ -122,7 +122,9 @@ impl Node {
             }
             Node::In(a, choices) => {
                 a.names(column, variable);
-                choices.iter().for_each(|choice| choice.names(column, variable));
+                for choice in choices {
+                    choice.names(column, variable);
+                }
             }
         }
     }

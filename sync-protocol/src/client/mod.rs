@@ -110,7 +110,7 @@ impl Device {
         let store = DeviceStore::open(&config.path).await?;
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(10))
-            .timeout(Duration::from_secs(120))
+            .timeout(Duration::from_mins(2))
             .build()
             .map_err(|e| DeviceError::Offline(e.to_string()))?;
         Ok(Self { config, catalogue, store, http })
@@ -123,7 +123,7 @@ impl Device {
 
     /// A document with everything this device knows of it.
     pub async fn document(&self, identity: &Identity) -> Result<Document, DeviceError> {
-        Ok(self.store.document(identity).await?)
+        self.store.document(identity).await
     }
 
     /// The rows of a ledger in one document, removed ones left out.
@@ -157,7 +157,7 @@ impl Device {
         for (column, value) in cells {
             let edit = Edit { address: Address::new(ledger, row, *column), value: value.clone() };
             let declared = self.catalogue.ledger(ledger).and_then(|l| l.column(column).map(|c| l.book_of(c)));
-            if declared.is_some_and(|book| book.is_restricted()) { restricted.push(edit) } else { open.push(edit) }
+            if declared.is_some_and(super::ids::Book::is_restricted) { restricted.push(edit) } else { open.push(edit) }
         }
         let twin = identity.in_book(identity.book.restricted());
         let mut new = false;

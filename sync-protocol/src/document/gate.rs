@@ -10,7 +10,7 @@ use std::io::Read;
 use automerge::legacy;
 
 use crate::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, Kind},
     ids::{Book, ChangeHash},
     row::{Address, REMOVED, is_name},
 };
@@ -184,11 +184,14 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 fn push_leb128(out: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
+    loop {
+        let low = u8::try_from(value & 0x7f).expect("seven bits");
         value >>= 7;
+        out.push(if value == 0 { low } else { low | 0x80 });
+        if value == 0 {
+            return;
+        }
     }
-    out.push(value as u8);
 }
 
 /// One operation against the document model and the catalogue.
@@ -254,13 +257,13 @@ fn fits(
         return wrong_book(home);
     }
     let kind = match value {
-        None => crate::catalogue::Kind::Text,
         Some(automerge::ScalarValue::Null) => return Ok(()),
-        Some(automerge::ScalarValue::Boolean(_)) => crate::catalogue::Kind::Bool,
-        Some(automerge::ScalarValue::Int(_) | automerge::ScalarValue::Timestamp(_)) => crate::catalogue::Kind::Int,
-        Some(_) => crate::catalogue::Kind::Text,
+        Some(automerge::ScalarValue::Boolean(_)) => Kind::Bool,
+        Some(automerge::ScalarValue::Int(_) | automerge::ScalarValue::Timestamp(_)) => Kind::Int,
+        // Letters of a long text count as text.
+        Some(_) | None => Kind::Text,
     };
-    let expected = if address.member.is_some() { crate::catalogue::Kind::Bool } else { column.column_type.kind() };
+    let expected = if address.member.is_some() { Kind::Bool } else { column.column_type.kind() };
     let is_set = column.column_type.is_set();
     if kind == expected && is_set == address.member.is_some() { Ok(()) } else { Err(wrong_value(address)) }
 }

@@ -161,8 +161,12 @@ impl Document {
         for patch in patches {
             let key = match (patch.path.first(), patch.action) {
                 (Some((_, Prop::Map(key))), _) => Some(key.clone()),
-                (None, PatchAction::PutMap { key, .. } | PatchAction::DeleteMap { key }) => Some(key),
-                (None, PatchAction::Conflict { prop: Prop::Map(key) }) => Some(key),
+                (
+                    None,
+                    PatchAction::PutMap { key, .. }
+                    | PatchAction::DeleteMap { key }
+                    | PatchAction::Conflict { prop: Prop::Map(key) },
+                ) => Some(key),
                 _ => None,
             };
             if let Some(address) = key.and_then(|key| Address::parse(&key)) {

@@ -170,7 +170,7 @@ async fn bootstrap(
         bytes += pull.bytes();
         page.documents.push(pull);
         let is_last = index + 1 == rows.len() && i64::try_from(rows.len()).unwrap_or(i64::MAX) < PAGE_ITEMS_MAX;
-        if bytes >= query.bytes_max && !is_last || index + 1 == rows.len() && !is_last {
+        if !is_last && (bytes >= query.bytes_max || index + 1 == rows.len()) {
             let id: Vec<u8> = row.try_get("id")?;
             let after = DocumentId::from_bytes(id.try_into().map_err(|_| StoreError::Damaged("document id".into()))?);
             page.position = Position::Bootstrap { upto_seq, after };

@@ -18,12 +18,13 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 /// Rows in one INSERT.
 const ROWS_PER_INSERT: usize = 100;
 
+type Command = (Vec<DocumentWrite>, Reply);
 type Reply = oneshot::Sender<Result<Vec<Committed>, StoreError>>;
 
 /// The queue in front of the writer.
 #[derive(Debug)]
 pub(super) struct Commits {
-    queue: Mutex<Option<mpsc::Sender<(Vec<DocumentWrite>, Reply)>>>,
+    queue: Mutex<Option<mpsc::Sender<Command>>>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -56,7 +57,7 @@ impl Commits {
     }
 }
 
-async fn run(pool: SqlitePool, mut commands: mpsc::Receiver<(Vec<DocumentWrite>, Reply)>) {
+async fn run(pool: SqlitePool, mut commands: mpsc::Receiver<Command>) {
     while let Some((writes, reply)) = commands.recv().await {
         let mut bytes: usize = writes.iter().map(DocumentWrite::bytes).sum();
         let mut group = vec![(writes, reply)];

@@ -1,0 +1,139 @@
+//! Catalogue files as they are written, before anything is checked.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::catalogue::{Format, HeaderWords, Requirement, Sensitivity, UnitSource};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) ledger: Option<RawLedger>,
+    #[serde(default)]
+    pub(super) column: Vec<RawColumn>,
+    #[serde(default)]
+    pub(super) list: Vec<RawList>,
+    #[serde(default)]
+    pub(super) measure: Vec<RawMeasure>,
+    #[serde(rename = "return")]
+    pub(super) form: Option<RawReturn>,
+    pub(super) parameters: Option<toml::Table>,
+    pub(super) headers: Option<HeaderWords>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLedger {
+    pub(super) id: Spanned<String>,
+    pub(super) title: String,
+    pub(super) title_en: String,
+    #[serde(default)]
+    pub(super) title_aliases: Vec<String>,
+    pub(super) tier: u8,
+    pub(super) book: Spanned<String>,
+    pub(super) writer: String,
+    pub(super) keys: Spanned<Vec<Vec<String>>>,
+    #[serde(default)]
+    pub(super) sort: Vec<String>,
+    pub(super) unit: UnitSource,
+}
+
+/// A column of a ledger or of a return: the file says which.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawColumn {
+    pub(super) key: Option<Spanned<String>>,
+    pub(super) title: Option<String>,
+    #[serde(rename = "type")]
+    pub(super) column_type: Option<Spanned<String>>,
+    pub(super) required: Option<Requirement>,
+    #[serde(default)]
+    pub(super) allowed: String,
+    #[serde(default)]
+    pub(super) aliases: Vec<Spanned<String>>,
+    pub(super) sensitivity: Option<Sensitivity>,
+    pub(super) number: Option<Spanned<String>>,
+    pub(super) header: Option<Vec<String>>,
+    pub(super) measure: Option<Spanned<String>>,
+    pub(super) ratio: Option<Spanned<[String; 2]>>,
+    pub(super) share: Option<Spanned<[String; 2]>>,
+    pub(super) print: Option<Print>,
+    pub(super) format: Option<Format>,
+    pub(super) only: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Print {
+    Sequence,
+    Group,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawList {
+    pub(super) id: Spanned<String>,
+    pub(super) title: String,
+    pub(super) codes: Spanned<Vec<Vec<String>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMeasure {
+    pub(super) id: Spanned<String>,
+    pub(super) title: String,
+    pub(super) ledger: Spanned<String>,
+    #[serde(rename = "where")]
+    pub(super) condition: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) count: Count,
+    pub(super) sum: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Count {
+    #[default]
+    Rows,
+    Units,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReturn {
+    pub(super) id: Spanned<String>,
+    pub(super) number: String,
+    pub(super) form_number: String,
+    pub(super) title: String,
+    pub(super) units: String,
+    #[serde(default)]
+    pub(super) groups: Vec<RawGroup>,
+    #[serde(default)]
+    pub(super) variables: Vec<RawVariable>,
+    #[serde(default)]
+    pub(super) lookups: BTreeMap<String, Spanned<[String; 2]>>,
+    #[serde(default)]
+    pub(super) checks: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) notes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawGroup {
+    pub(super) label: String,
+    #[serde(rename = "where")]
+    pub(super) condition: Spanned<String>,
+    #[serde(default)]
+    pub(super) of_which: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawVariable {
+    pub(super) name: String,
+    pub(super) list: Spanned<String>,
+    pub(super) default: Spanned<String>,
+}
