@@ -315,7 +315,7 @@ impl Comparison<'_> {
         let Self { ledger, id, existing, documents, place } = *self;
         let mut changed = 0;
         let mut write = |book: Book, edit: Edit, finding: &mut dyn FnMut(&FindingKind)| {
-            let current = existing.and_then(|row| row.cells.get(&cell_key(&edit.address)));
+            let current = existing.and_then(|row| row.cells.get(edit.address.cell().as_ref()));
             if current == Some(&edit.value) {
                 return;
             }
@@ -397,13 +397,6 @@ impl Known {
             }
         }
         known
-    }
-}
-
-fn cell_key(address: &Address) -> String {
-    match &address.member {
-        Some(member) => format!("{}/{member}", address.column),
-        None => address.column.clone(),
     }
 }
 

@@ -303,8 +303,10 @@ fn write(
         (hash, None, projection::from_edits(edits))
     } else {
         let Some(change) = document.write(identity, edits, author)? else { return Ok(None) };
-        let touched: std::collections::BTreeSet<RowKey> =
-            edits.iter().map(|edit| RowKey { ledger: edit.address.ledger.clone(), row: edit.address.row }).collect();
+        let touched: std::collections::BTreeSet<RowKey> = edits
+            .iter()
+            .map(|edit| RowKey { ledger: edit.address.ledger.to_string(), row: edit.address.row })
+            .collect();
         (change.hash, Some(change.bytes), projection::project(&document, &touched))
     };
     let snapshot = (fresh || loose >= LOOSE_CHANGES_MAX).then(|| document.save());

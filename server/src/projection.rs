@@ -1,10 +1,11 @@
 //! The projection: documents as rows that returns can read without automerge.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use sync_protocol::{
-    Document, Row, Value,
+    Document, Row, RowId, Value,
     document::{Edit, RowKey, RowState},
+    row::REMOVED,
 };
 
 use crate::store::ProjectedRow;
@@ -22,17 +23,40 @@ pub fn project_all(document: &Document) -> Vec<ProjectedRow> {
 /// The rows of a document that was just made from these edits and nothing else: the same as [`project_all`],
 /// without asking the document.
 pub fn from_edits(edits: &[Edit]) -> Vec<ProjectedRow> {
-    let mut rows: BTreeMap<RowKey, Row> = BTreeMap::new();
-    let mut last: Option<RowKey> = None;
+    let mut rows: BTreeMap<(&str, RowId), Cells<'_>> = BTreeMap::new();
     for Edit { address, value } in edits {
-        let same = last.as_ref().is_some_and(|key| key.row == address.row && key.ledger == address.ledger);
-        if !same {
-            last = Some(RowKey { ledger: address.ledger.clone(), row: address.row });
+        let cells = rows.entry((address.ledger.as_str(), address.row)).or_default();
+        if address.column == REMOVED {
+            cells.removed = *value == Value::Bool(true);
+        } else {
+            cells.values.push((address.cell(), value));
         }
-        let key = last.clone().expect("set above");
-        rows.entry(key).or_insert_with(|| Row::new(address.row)).put(address, value.clone());
     }
-    rows.into_iter().map(|(key, row)| projected(&key, &RowState { row, conflicts: Vec::new() })).collect()
+    rows.into_iter()
+        .map(|((ledger, row), mut cells)| {
+            cells.values.sort_by(|a, b| a.0.cmp(&b.0));
+            ProjectedRow {
+                ledger: ledger.to_owned(),
+                row,
+                cells: json(&cells),
+                conflicts: None,
+                removed: cells.removed,
+            }
+        })
+        .collect()
+}
+
+/// The cells of a row, borrowed.
+#[derive(Default)]
+struct Cells<'a> {
+    values: Vec<(Cow<'a, str>, &'a Value)>,
+    removed: bool,
+}
+
+impl serde::Serialize for Cells<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.values.iter().map(|(key, value)| (key, value)))
+    }
 }
 
 fn projected(key: &RowKey, state: &RowState) -> ProjectedRow {
@@ -55,6 +79,6 @@ pub fn cells(json: &str) -> Result<BTreeMap<String, Value>, serde_json::Error> {
 }
 
 /// A projected row as a row.
-pub fn row(id: sync_protocol::RowId, json: &str, removed: bool) -> Result<Row, serde_json::Error> {
+pub fn row(id: RowId, json: &str, removed: bool) -> Result<Row, serde_json::Error> {
     Ok(Row { id, cells: cells(json)?, removed })
 }

@@ -313,11 +313,16 @@ impl RowId {
     }
 }
 
+impl RowId {
+    /// Appends the text form.
+    pub(crate) fn push_to(self, text: &mut String) {
+        CROCKFORD.encode_append(&self.0, text);
+    }
+}
+
 impl fmt::Display for RowId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut buffer = [0; 16];
-        CROCKFORD.encode_mut(&self.0, &mut buffer);
-        f.write_str(std::str::from_utf8(&buffer).expect("the alphabet is ASCII"))
+        f.write_str(&CROCKFORD.encode(&self.0))
     }
 }
 

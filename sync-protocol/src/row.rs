@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
+use smol_str::SmolStr;
 
 use crate::{ids::RowId, value::Value};
 
@@ -16,39 +17,63 @@ pub const EXTRA: &str = "@extra";
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address {
     /// Catalogue id of the ledger.
-    pub ledger: String,
+    pub ledger: SmolStr,
     /// The record.
     pub row: RowId,
     /// Catalogue key of the column, or a mark such as [`REMOVED`].
-    pub column: String,
+    pub column: SmolStr,
     /// One code of a `multi` column: sets merge member by member.
-    pub member: Option<String>,
+    pub member: Option<SmolStr>,
 }
 
 impl Address {
     /// The cell of a plain column.
-    pub fn new(ledger: impl Into<String>, row: RowId, column: impl Into<String>) -> Self {
+    pub fn new(ledger: impl Into<SmolStr>, row: RowId, column: impl Into<SmolStr>) -> Self {
         Self { ledger: ledger.into(), row, column: column.into(), member: None }
     }
 
     /// The member `code` of a `multi` column.
     #[must_use]
-    pub fn member(mut self, code: impl Into<String>) -> Self {
+    pub fn member(mut self, code: impl Into<SmolStr>) -> Self {
         self.member = Some(code.into());
         self
+    }
+
+    /// The document key. Imports make millions of them: no formatting machinery.
+    pub fn key(&self) -> String {
+        let member = self.member.as_ref().map_or(0, |member| member.len() + 1);
+        let mut key = String::with_capacity(self.ledger.len() + self.column.len() + 18 + member);
+        key.push_str(&self.ledger);
+        key.push('/');
+        self.row.push_to(&mut key);
+        key.push('/');
+        key.push_str(&self.column);
+        if let Some(member) = &self.member {
+            key.push('/');
+            key.push_str(member);
+        }
+        key
+    }
+
+    /// How the cell is named inside its row: `column`, or `column/code`.
+    pub fn cell(&self) -> std::borrow::Cow<'_, str> {
+        match &self.member {
+            Some(member) => format!("{}/{member}", self.column).into(),
+            None => self.column.as_str().into(),
+        }
     }
 
     /// Reads a document key; `None` for document marks such as `@unit` and for foreign keys.
     pub fn parse(key: &str) -> Option<Self> {
         let mut parts = key.split('/');
         let (ledger, row, column) = (parts.next()?, parts.next()?, parts.next()?);
-        let member = parts.next().map(str::to_owned);
+        let member = parts.next().map(SmolStr::from);
         let fits = parts.next().is_none()
             && is_name(ledger)
             && is_name(column.strip_prefix('@').unwrap_or(column))
             && member.as_deref().is_none_or(|m| is_name(m) || column == EXTRA && is_header(m));
         fits.then_some(())?;
-        Some(Self { ledger: ledger.to_owned(), row: row.parse().ok()?, column: column.to_owned(), member })
+        Some(Self { ledger: ledger.into(), row: row.parse().ok()?, column: column.into(), member })
     }
 }
 
@@ -64,11 +89,7 @@ fn is_header(text: &str) -> bool {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.ledger, self.row, self.column)?;
-        match &self.member {
-            Some(member) => write!(f, "/{member}"),
-            None => Ok(()),
-        }
+        f.write_str(&self.key())
     }
 }
 
@@ -118,11 +139,7 @@ impl Row {
         if address.column == REMOVED {
             self.removed = value == Value::Bool(true);
         } else {
-            let key = match &address.member {
-                Some(member) => format!("{}/{member}", address.column),
-                None => address.column.clone(),
-            };
-            self.cells.insert(key, value);
+            self.cells.insert(address.cell().into_owned(), value);
         }
     }
 }

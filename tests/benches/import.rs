@@ -34,6 +34,9 @@ fn compare() -> anyhow::Result<()> {
     let file = folder.path().join("roster.xlsx");
     std::fs::write(&file, roster::workbook(BRANCHES, MEMBERS_PER_BRANCH)?)?;
     let rows = BRANCHES * MEMBERS_PER_BRANCH;
+    if let Ok(keep) = std::env::var("KEEP_ROSTER") {
+        std::fs::copy(&file, keep)?;
+    }
     println!("{rows} rows x {} columns, {:.1} MB", roster::HEADERS.len(), std::fs::metadata(&file)?.len() as f64 / 1e6);
     let (mut bare, mut ours) = ((f64::MAX, f64::MAX), (f64::MAX, f64::MAX));
     for round in 0..ROUNDS {

@@ -170,7 +170,7 @@ impl Document {
                 _ => None,
             };
             if let Some(address) = key.and_then(|key| Address::parse(&key)) {
-                touched.insert(RowKey { ledger: address.ledger, row: address.row });
+                touched.insert(RowKey { ledger: address.ledger.into(), row: address.row });
             }
         }
         Ok(touched)

@@ -24,7 +24,7 @@ pub struct RowState {
 impl Document {
     /// The winning value of a cell; `None` when nobody wrote it.
     pub fn get(&self, address: &Address) -> Option<Value> {
-        let (value, object) = self.doc.get(ROOT, address.to_string()).ok()??;
+        let (value, object) = self.doc.get(ROOT, address.key()).ok()??;
         Some(match value {
             automerge::Value::Object(_) => self.text(&object),
             automerge::Value::Scalar(scalar) => from_scalar(&scalar),
@@ -61,14 +61,14 @@ impl Document {
 
     /// Who wrote the winning value of a cell, and how.
     pub fn provenance(&self, address: &Address) -> Option<Provenance> {
-        let (_, id) = self.doc.get(ROOT, address.to_string()).ok()??;
+        let (_, id) = self.doc.get(ROOT, address.key()).ok()??;
         self.written_by(&id).provenance
     }
 
     fn collect(&self, prefix: &str, states: &mut BTreeMap<RowKey, RowState>) {
         let mut disputed = Vec::new();
         self.each(prefix, |address, value, conflict| {
-            let key = RowKey { ledger: address.ledger.clone(), row: address.row };
+            let key = RowKey { ledger: address.ledger.to_string(), row: address.row };
             let state = states
                 .entry(key.clone())
                 .or_insert_with(|| RowState { row: Row::new(address.row), conflicts: Vec::new() });
@@ -88,7 +88,7 @@ impl Document {
     fn conflict(&self, address: Address) -> Option<Conflict> {
         let mut values: Vec<ConflictValue> = Vec::new();
         // automerge lists the winner last.
-        for (value, id) in self.doc.get_all(ROOT, address.to_string()).ok()?.into_iter().rev() {
+        for (value, id) in self.doc.get_all(ROOT, address.key()).ok()?.into_iter().rev() {
             let value = match value {
                 automerge::Value::Object(_) => self.text(&id),
                 automerge::Value::Scalar(scalar) => from_scalar(&scalar),

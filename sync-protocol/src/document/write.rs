@@ -2,7 +2,7 @@
 
 use automerge::{
     ActorId as AutomergeActor, ROOT, ReadDoc, ScalarValue,
-    hydrate::{Map, Value as Hydrated},
+    hydrate::{Map, MapValue, Value as Hydrated},
     transaction::{CommitOptions, Transactable},
 };
 
@@ -94,7 +94,7 @@ impl Document {
         self.doc.set_actor(AutomergeActor::from(author.actor.0));
         let mut tx = self.doc.transaction();
         for edit in edits {
-            let key = edit.address.to_string();
+            let key = edit.address.key();
             match (tx.get(ROOT, &key)?, &edit.value) {
                 // A long text that people write together keeps being merged letter by letter.
                 (Some((automerge::Value::Object(automerge::ObjType::Text), object)), Value::Text(text)) => {
@@ -116,17 +116,21 @@ impl Document {
         if edits.is_empty() {
             return Ok(None);
         }
-        let mut cells = std::collections::HashMap::with_capacity(edits.len() + 4);
-        cells.insert("@format".to_owned(), Hydrated::Scalar(ScalarValue::Int(FORMAT)));
-        cells.insert("@unit".to_owned(), Hydrated::Scalar(ScalarValue::Str(identity.unit.to_string().into())));
-        cells.insert("@book".to_owned(), Hydrated::Scalar(ScalarValue::Str(identity.book.as_str().into())));
-        cells.insert("@period".to_owned(), Hydrated::Scalar(ScalarValue::Str(identity.period.as_str().into())));
+        let mut cells = Map::default();
+        cells.reserve(edits.len() + 4);
+        let mut put = |key: String, value: ScalarValue| {
+            cells.insert(key, MapValue { value: Hydrated::Scalar(value), conflict: false });
+        };
+        put("@format".to_owned(), ScalarValue::Int(FORMAT));
+        put("@unit".to_owned(), ScalarValue::Str(identity.unit.to_string().into()));
+        put("@book".to_owned(), ScalarValue::Str(identity.book.as_str().into()));
+        put("@period".to_owned(), ScalarValue::Str(identity.period.as_str().into()));
         for edit in edits {
-            cells.insert(edit.address.to_string(), Hydrated::Scalar(scalar(&edit.value)));
+            put(edit.address.key(), scalar(&edit.value));
         }
         self.doc.set_actor(AutomergeActor::from(author.actor.0));
         let mut tx = self.doc.transaction();
-        tx.init_root_from_hydrate(&Map::from(cells))?;
+        tx.init_root_from_hydrate(&cells)?;
         Ok(tx.commit_with(options(author)).0.map(|h| ChangeHash(h.0)))
     }
 
