@@ -329,11 +329,9 @@ impl fmt::Display for RowId {
 impl FromStr for RowId {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let mut bytes = [0; 10];
-        match CROCKFORD.decode_mut(text.as_bytes(), &mut bytes) {
-            Ok(10) if text.len() == 16 => Ok(Self(bytes)),
-            _ => Err(IdError { text: text.into(), expected: "row id" }),
-        }
+        let error = || IdError { text: text.into(), expected: "row id" };
+        let bytes = CROCKFORD.decode(text.as_bytes()).map_err(|_| error())?;
+        bytes.try_into().map(Self).map_err(|_| error())
     }
 }
 

@@ -207,7 +207,7 @@ async fn devices(server: &Arc<Server>, folder: &Path, url: &str) -> anyhow::Resu
         let done = device.exchange(clock::now_ms()).await?;
         println!(
             "    手机{name}:送达 receipts {},收到 documents {},共 {} 字节 bytes",
-            done.receipts,
+            done.receipts.len(),
             done.documents,
             done.bytes_sent + done.bytes_received
         );

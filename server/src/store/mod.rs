@@ -2,7 +2,6 @@
 //! another database can stand behind it without a caller noticing.
 
 mod blob;
-pub mod contract;
 pub mod sqlite;
 
 use std::collections::BTreeSet;

@@ -11,7 +11,7 @@ use crate::{
     catalogue::Catalogue,
     conflict::{Conflict, Means, Provenance},
     document::{Author, Document, Edit},
-    ids::{ActorId, Identity, RowId},
+    ids::{ActorId, ChangeHash, Identity, RowId},
     message::{self, ExchangeReply, ExchangeRequest, MEDIA_TYPE, RefusedChange},
     row::{Address, Row},
     session::{DeviceSession, SessionError},
@@ -86,7 +86,7 @@ pub struct Exchanged {
     /// Body bytes received, as on the wire.
     pub bytes_received: usize,
     /// Own changes that arrived for good.
-    pub receipts: usize,
+    pub receipts: Vec<ChangeHash>,
     /// Own changes that were not taken.
     pub refusals: Vec<RefusedChange>,
     /// Documents with news.
@@ -211,7 +211,7 @@ impl Device {
         while let Some(request) = session.next_request(now_ms) {
             let reply = self.send(&request, &mut done).await?;
             let step = session.receive(reply)?;
-            done.receipts += step.receipts.len();
+            done.receipts.extend_from_slice(&step.receipts);
             done.documents += step.documents.len();
             done.clock_ahead_ms = step.clock_ahead_ms;
             self.store.commit(&step).await?;

@@ -209,6 +209,8 @@ fn ledger(raw: RawLedger, columns: Vec<RawColumn>, catalogue: &Catalogue, report
         }
     };
     let mut known: Vec<Column> = Vec::new();
+    // A column with a mistake of its own is still there for whoever names it.
+    let declared: Vec<String> = columns.iter().filter_map(|c| c.key.as_ref()).map(|k| k.get_ref().clone()).collect();
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for column in columns {
         let (Some(key), Some(title), Some(type_text), Some(required), Some(sensitivity)) =
@@ -252,7 +254,7 @@ fn ledger(raw: RawLedger, columns: Vec<RawColumn>, catalogue: &Catalogue, report
     let unit = [&raw.unit.reporting_unit, &raw.unit.code, &raw.unit.name, &raw.unit.short_name, &raw.unit.sort_order];
     let key_columns = raw.keys.get_ref().iter().flatten();
     for column in key_columns.chain(&raw.sort).chain(unit.into_iter().flatten()) {
-        if !known.iter().any(|c| c.key == *column) {
+        if !declared.contains(column) {
             report.at(&raw.id, format!("keys, sort or unit name the column `{column}`, which does not exist"));
         }
     }

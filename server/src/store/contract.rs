@@ -1,1 +1,0 @@
-//! What every store must do, as cases that run against any of them.

@@ -1,0 +1,58 @@
+//! The command line, as the administrator types it.
+
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+fn taizhang(folder: &TempDir, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_taizhang")).args(arguments).current_dir(folder.path()).output().expect("runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn mistakes_are_answered_with_a_sentence_and_exit_code_two() {
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::write(folder.path().join("page.xls"), "<html><table></table></html>").expect("file");
+    std::fs::write(folder.path().join("broken.toml"), "county_code = \"12\"").expect("file");
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["return", "R99"], 2, "没有这张报表或台账"),
+        (&["return", "R03", "--set", "round=sometime"], 2, "initial, mid, final, adhoc"),
+        (&["return", "R03", "--set", "color=red"], 2, "color"),
+        (&["import", "page.xls"], 1, "另存为 .xlsx"),
+        (&["import", "missing.xlsx"], 1, "无法打开文件"),
+        (&["--config", "broken.toml", "doctor"], 2, "6位行政区划代码"),
+        (&["device", "手机", "--owner", "张三", "--unit", "404"], 2, "没有编码为 404 的单位"),
+    ];
+    for (arguments, code, expected) in cases {
+        let output = taizhang(&folder, arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(expected), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn an_empty_county_is_sound_and_still_prints_its_return() {
+    let folder = tempfile::tempdir().expect("folder");
+    let doctor = taizhang(&folder, &["doctor", "--json"]);
+    assert_eq!(doctor.status.code(), Some(0));
+    let diagnosis: serde_json::Value = serde_json::from_slice(&doctor.stdout).expect("JSON");
+    assert_eq!(diagnosis["wrong"], serde_json::json!([]));
+    let drawn = taizhang(&folder, &["return", "R03", "--date", "2012-04-30", "--json"]);
+    assert_eq!(drawn.status.code(), Some(0), "{}", text(&drawn.stderr));
+    let drawn: serde_json::Value = serde_json::from_slice(&drawn.stdout).expect("JSON");
+    let path = folder.path().join(drawn["path"].as_str().expect("a path"));
+    assert!(path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("基组年03表_")));
+    assert!(path.is_file());
+}
+
+#[test]
+fn help_is_in_chinese_and_english_and_names_the_exit_codes() {
+    let folder = tempfile::tempdir().expect("folder");
+    let help = text(&taizhang(&folder, &["--help"]).stdout);
+    for expected in ["导入台账工作簿", "Import ledger workbooks", "退出码"] {
+        assert!(help.contains(expected), "{help}");
+    }
+}

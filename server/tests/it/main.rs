@@ -1,0 +1,6 @@
+//! Tests of the server: the store's contract, the command line, and being killed.
+
+mod cli;
+mod contract;
+mod kill;
+mod support;

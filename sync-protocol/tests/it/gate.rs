@@ -1,0 +1,122 @@
+use automerge::{ActorId, AutoCommit, ObjType, ROOT, ScalarValue, transaction::Transactable};
+use sync_protocol::{
+    Book, Document, RowId,
+    catalogue::Catalogue,
+    conflict::Means,
+    document::{GateLimits, RefusalCode, admit},
+};
+
+use crate::document::{author, edit, identity};
+
+/// The only change of a document that `write` made, as a hostile or foreign client would send it.
+fn change(write: impl FnOnce(&mut AutoCommit)) -> Vec<u8> {
+    let mut doc = AutoCommit::new().with_actor(ActorId::from([9; 16]));
+    write(&mut doc);
+    doc.commit();
+    doc.get_changes(&[]).pop().expect("one change").bytes().into_owned()
+}
+
+fn key(column: &str) -> String {
+    format!("members/{}/{column}", RowId::random([1; 10]))
+}
+
+#[test]
+fn what_has_no_place_in_a_ledger_is_refused() {
+    let catalogue = Catalogue::builtin();
+    let limits = GateLimits::default();
+    let put = |key: String, value: ScalarValue| change(|doc| doc.put(ROOT, key, value).expect("put"));
+    let text = |text: &str| ScalarValue::Str(text.into());
+    let mut whole = AutoCommit::new();
+    whole.put(ROOT, key("name"), "张三").expect("put");
+    let nested = change(|doc| {
+        let map = doc.put_object(ROOT, key("name"), ObjType::Map).expect("map");
+        doc.put(&map, "a", 1).expect("put");
+    });
+    let deleted = {
+        let mut doc = AutoCommit::new().with_actor(ActorId::from([9; 16]));
+        doc.put(ROOT, key("name"), "张三").expect("put");
+        doc.commit();
+        doc.delete(ROOT, key("name")).expect("delete");
+        doc.commit();
+        doc.get_changes(&[]).pop().expect("two changes").bytes().into_owned()
+    };
+    let mut flipped = put(key("name"), text("张三"));
+    *flipped.last_mut().expect("bytes") ^= 0xff;
+    let mut lying = put(key("name"), text(&"长".repeat(2000)));
+    lying.truncate(lying.len() - 3);
+    let cases: Vec<(&str, Vec<u8>, RefusalCode)> = vec![
+        ("empty", vec![], RefusalCode::Malformed),
+        ("noise", vec![0x85; 100], RefusalCode::Malformed),
+        ("a whole document", whole.save(), RefusalCode::Malformed),
+        ("a flipped byte", flipped, RefusalCode::Malformed),
+        ("a wrong length", lying, RefusalCode::Malformed),
+        ("too many bytes", vec![0; limits.change_bytes_max + 1], RefusalCode::TooLarge),
+        ("a nested map", nested, RefusalCode::ForeignOperation),
+        ("a deleted key", deleted, RefusalCode::ForeignOperation),
+        ("a number with decimals", put(key("name"), ScalarValue::F64(1.5)), RefusalCode::ForeignOperation),
+        ("a counter", put(key("name"), ScalarValue::counter(1)), RefusalCode::ForeignOperation),
+        ("a key of no cell", put("hello world".into(), text("x")), RefusalCode::ForeignOperation),
+        ("a very long text", put(key("remark"), text(&"x".repeat(limits.text_bytes_max + 1))), RefusalCode::TooLarge),
+        ("an identity number in the open book", put(key("id_card"), text("x")), RefusalCode::WrongBook),
+        (
+            "a township's decision in a unit's book",
+            put(format!("grading/{}/final_grade", RowId::random([1; 10])), text("advanced")),
+            RefusalCode::WrongBook,
+        ),
+        ("text where yes or no is meant", put(key("in_service"), text("是")), RefusalCode::WrongValue),
+        ("a number where text is meant", put(key("name"), ScalarValue::Int(1)), RefusalCode::WrongValue),
+        ("a removal that is no flag", put(key("@removed"), text("yes")), RefusalCode::WrongValue),
+    ];
+    for (what, bytes, expected) in cases {
+        let refusal = admit(&bytes, Book::Unit, &catalogue, &limits).expect_err(what);
+        assert_eq!(refusal.code, expected, "{what}: {refusal}");
+        assert!(!refusal.sentence.is_empty());
+    }
+}
+
+#[test]
+fn honest_changes_pass_compressed_or_not() {
+    let catalogue = Catalogue::builtin();
+    let limits = GateLimits::default();
+    let long = "很长的说明".repeat(500);
+    for bytes in [
+        change(|doc| doc.put(ROOT, key("name"), "张三").expect("put")),
+        change(|doc| doc.put(ROOT, key("remark"), long.as_str()).expect("put")),
+        // JavaScript clients write Text where we write strings.
+        change(|doc| {
+            let text = doc.put_object(ROOT, key("remark"), ObjType::Text).expect("text");
+            doc.splice_text(&text, 0, 0, "一起写").expect("splice");
+        }),
+        // A newer device's column is kept, not dropped.
+        change(|doc| doc.put(ROOT, key("column_of_next_year"), "x").expect("put")),
+    ] {
+        let admitted = admit(&bytes, Book::Unit, &catalogue, &limits).expect("honest");
+        let mut document = Document::new();
+        let touched = document.apply(vec![admitted]).expect("applies");
+        assert_eq!(touched.len(), 1);
+    }
+}
+
+#[test]
+fn a_small_bomb_inflates_only_to_the_cap() {
+    let catalogue = Catalogue::builtin();
+    let limits = GateLimits { inflated_bytes_max: 100_000, ..GateLimits::default() };
+    let bytes = change(|doc| doc.put(ROOT, key("remark"), "x".repeat(1_000_000)).expect("put"));
+    assert!(bytes.len() < 10_000, "it is a bomb");
+    let refusal = admit(&bytes, Book::Unit, &catalogue, &limits).expect_err("a bomb");
+    assert_eq!(refusal.code, RefusalCode::TooLarge);
+}
+
+#[test]
+fn orphans_do_not_slip_in() {
+    let catalogue = Catalogue::builtin();
+    let mut document = Document::new();
+    document.write(&identity(), &[edit(1, "name", "张三")], &author(1, "县", Means::Import)).expect("written");
+    let second =
+        document.write(&identity(), &[edit(1, "name", "李四")], &author(1, "县", Means::Import)).expect("written");
+    let second = second.expect("a change");
+    let admitted = admit(&second.bytes, Book::Unit, &catalogue, &GateLimits::default()).expect("honest");
+    let mut empty = Document::new();
+    assert!(empty.apply(vec![admitted]).is_err(), "its predecessor is missing");
+    assert!(empty.is_empty(), "and the document is as it was");
+}

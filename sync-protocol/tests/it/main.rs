@@ -1,0 +1,7 @@
+//! Tests of what every replica agrees on.
+
+mod catalogue;
+mod document;
+mod gate;
+mod ids;
+mod session;

@@ -1,0 +1,114 @@
+use sync_protocol::{
+    Book, ChangeHash, Tenant, UnitId,
+    document::{Refusal, RefusalCode},
+    message::{self, ExchangeReply, ExchangeRequest},
+    session::{DeviceSession, Effect, FeedPage, FeedQuery, Outgoing, Position, Scope, ServerSession, SessionError},
+};
+
+use crate::document::identity;
+
+fn scope(version: u64) -> Scope {
+    Scope { unit: UnitId::derive(&Tenant::new("340099"), None, "001"), books: vec![Book::Unit], version }
+}
+
+fn outgoing(number: u8, size: usize) -> Outgoing {
+    Outgoing { identity: identity(), hash: ChangeHash([number; 32]), bytes: vec![number; size] }
+}
+
+/// Runs one request through the server's end; the store is a closure.
+fn serve(request: ExchangeRequest, scope: &Scope, page: impl Fn(&FeedQuery) -> FeedPage) -> ExchangeReply {
+    let (mut session, mut effect) = ServerSession::start(request, scope).expect("a sound request");
+    loop {
+        effect = match effect {
+            Effect::Store(pushes) => {
+                let changes = pushes.into_iter().flat_map(|push| push.changes);
+                let outcome = |hash: ChangeHash| match hash.0[0] {
+                    0xff => Err(Refusal::new(RefusalCode::Forbidden, "no")),
+                    _ => Ok(()),
+                };
+                session.stored(changes.map(|change| (change.hash, outcome(change.hash))).collect())
+            }
+            Effect::ReadFeed(query) => match session.page(page(&query), 5_000) {
+                Effect::Reply(reply) => return reply,
+                other => panic!("{other:?}"),
+            },
+            Effect::Reply(reply) => return reply,
+        };
+    }
+}
+
+fn quiet(_: &FeedQuery) -> FeedPage {
+    FeedPage { documents: vec![], position: Position::Feed { seq: 9 }, more: false }
+}
+
+#[test]
+fn many_changes_take_several_requests_and_each_gets_its_receipt_once() {
+    let outbox: Vec<_> = (0..5).map(|n| outgoing(n, 100_000)).collect();
+    let mut device = DeviceSession::new(None, outbox);
+    let mut receipts = Vec::new();
+    let mut requests = 0;
+    while let Some(request) = device.next_request(1_000) {
+        requests += 1;
+        let bytes = message::encode(&request);
+        let request = message::decode(&bytes).expect("frames come back");
+        let reply = serve(request, &scope(1), quiet);
+        receipts.extend(device.receive(reply).expect("a sound reply").receipts);
+    }
+    assert_eq!(requests, 3, "two changes of 100,000 bytes fit into a request");
+    assert_eq!(receipts, (0..5).map(|n| ChangeHash([n; 32])).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_refused_change_does_not_hold_up_the_others() {
+    let mut device = DeviceSession::new(None, vec![outgoing(0xff, 10), outgoing(1, 10)]);
+    let request = device.next_request(1_000).expect("a request");
+    let step = device.receive(serve(request, &scope(1), quiet)).expect("a sound reply");
+    assert_eq!(step.receipts, [ChangeHash([1; 32])]);
+    assert_eq!(step.refusals[0].code, RefusalCode::Forbidden);
+    assert_eq!(step.clock_ahead_ms, -4_000);
+    assert_eq!(device.next_request(1_000), None, "both are answered");
+}
+
+#[test]
+fn replies_that_would_loop_forever_are_errors() {
+    let stuck = |_: &FeedQuery| FeedPage { documents: vec![], position: Position::Feed { seq: 9 }, more: true };
+    let mut device = DeviceSession::new(None, vec![]);
+    let request = device.next_request(0).expect("a request");
+    device.receive(serve(request, &scope(1), stuck)).expect("the first page moves the cursor");
+    let request = device.next_request(0).expect("more was announced");
+    assert_eq!(device.receive(serve(request, &scope(1), stuck)), Err(SessionError::Stuck));
+
+    let mut device = DeviceSession::new(None, vec![outgoing(1, 10)]);
+    let request = device.next_request(0).expect("a request");
+    let mut reply = serve(request, &scope(1), quiet);
+    reply.receipts.clear();
+    assert_eq!(device.receive(reply), Err(SessionError::Unanswered(1)));
+}
+
+#[test]
+fn a_cursor_of_another_scope_or_of_nothing_starts_anew() {
+    let positions = |cursor: Option<Vec<u8>>, version: u64| {
+        let seen = std::cell::RefCell::new(None);
+        let mut device = DeviceSession::new(cursor, vec![]);
+        let request = device.next_request(0).expect("a request");
+        let reply = serve(request, &scope(version), |query| {
+            *seen.borrow_mut() = Some(query.position.clone());
+            quiet(query)
+        });
+        (seen.into_inner().expect("the feed was read"), Vec::from(reply.cursor))
+    };
+    let (first, cursor) = positions(None, 1);
+    assert_eq!(first, None);
+    assert_eq!(positions(Some(cursor.clone()), 1).0, Some(Position::Feed { seq: 9 }));
+    assert_eq!(positions(Some(cursor), 2).0, None, "its rights have changed");
+    assert_eq!(positions(Some(vec![1, 2, 3]), 1).0, None, "garbage costs a fresh start, no error");
+}
+
+#[test]
+fn another_version_is_refused_with_a_sentence() {
+    let mut device = DeviceSession::new(None, vec![]);
+    let mut request = device.next_request(0).expect("a request");
+    request.protocol = 7;
+    let refusal = ServerSession::start(request, &scope(1)).expect_err("another version");
+    assert!(refusal.sentence.contains('7'), "{refusal}");
+}
