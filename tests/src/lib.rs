@@ -1,4 +1,7 @@
 //! Helpers of the tests that cross crates.
 
+pub mod county;
+pub mod node;
+pub mod office;
 pub mod process;
 pub mod roster;

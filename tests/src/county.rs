@@ -1,0 +1,64 @@
+//! A server on a temporary folder, for tests.
+
+use std::{path::Path, sync::Arc};
+
+use server::{
+    Server, clock,
+    config::{Config, File},
+    http,
+    store::{DeviceRecord, Store, sqlite::SqliteStore},
+    sync::token_hash,
+};
+use sync_protocol::{
+    ActorId, Book, DeviceId, UnitId,
+    client::{Device, DeviceConfig},
+};
+
+/// Opens a server; `county_key` as another replica of the same county would have it.
+pub async fn open(data: &Path, county_key: Option<&[u8]>) -> anyhow::Result<Server> {
+    std::fs::create_dir_all(data)?;
+    let config = Config::check(File { data_dir: data.to_owned(), ..File::default() })?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data.join("taizhang.sqlite")).await?);
+    if let Some(key) = county_key {
+        store.secret("county_key", key).await?;
+    }
+    Ok(Server::open(store, &config).await?)
+}
+
+/// Serves on a free port until the test ends; returns the address.
+pub async fn serve(server: &Server) -> anyhow::Result<String> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(http::serve(Arc::new(server.clone()), listener, std::future::pending()));
+    Ok(url)
+}
+
+/// Enrols a device under its (ASCII) name, which is its token too, and opens it.
+pub async fn device(
+    server: &Server,
+    folder: &Path,
+    url: &str,
+    name: &str,
+    unit: UnitId,
+    books: &[Book],
+) -> anyhow::Result<Device> {
+    let mut id = [0; 16];
+    id.copy_from_slice(&token_hash(name)[..16]);
+    let record = DeviceRecord {
+        id: DeviceId::from_bytes(id),
+        name: name.to_owned(),
+        owner: name.to_owned(),
+        token_hash: token_hash(name),
+        unit,
+        books: books.to_vec(),
+    };
+    server.store.put_device(&record, clock::now_ms()).await?;
+    let config = DeviceConfig {
+        path: folder.join(format!("{name}.sqlite")),
+        server: url.to_owned(),
+        token: name.to_owned(),
+        who: name.to_owned(),
+        actor: ActorId(clock::random()),
+    };
+    Ok(Device::open(config, server.catalogue.clone()).await?)
+}

@@ -1,0 +1,38 @@
+//! Independent readers and peers written for Node, from `tests/interop`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use anyhow::Context;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("interop")
+}
+
+/// Installs the packages of the lock file, once per test run.
+fn installed() -> Result<(), String> {
+    static DONE: OnceLock<Result<(), String>> = OnceLock::new();
+    let install = || {
+        if folder().join("node_modules/.package-lock.json").exists() {
+            return Ok(());
+        }
+        let output = Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(folder())
+            .output()
+            .map_err(|e| format!("npm is needed for the interop tests (Node >= 20): {e}"))?;
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    };
+    DONE.get_or_init(install).clone()
+}
+
+/// Runs a script with arguments and reads the JSON that it prints.
+pub fn json(script: &str, arguments: &[&Path]) -> anyhow::Result<serde_json::Value> {
+    installed().map_err(anyhow::Error::msg)?;
+    let output = Command::new("node").arg(script).args(arguments).current_dir(folder()).output().context("node")?;
+    anyhow::ensure!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}

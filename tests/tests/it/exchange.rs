@@ -1,0 +1,91 @@
+//! What a quiet exchange costs.
+
+use std::sync::atomic::Ordering;
+
+use anyhow::Result;
+use server::{clock, import::import_file};
+use sync_protocol::{Book, Identity, UnitId, Value};
+use tests::{county, roster};
+
+const BRANCHES: usize = 1_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_with_nothing_new_costs_one_small_request_whatever_it_holds() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = county::open(&folder.path().join("data"), None).await?;
+    server.store.put_units(&roster::units(&server.tenant, server.county, BRANCHES)).await?;
+    let file = folder.path().join("roster.xlsx");
+    std::fs::write(&file, roster::workbook(BRANCHES, 1)?)?;
+    let done = import_file(&server, &file, "县委组织部", &|_, _| {}).await?;
+    assert_eq!(done.documents, 2 * BRANCHES);
+    let url = county::serve(&server).await?;
+    let books = [Book::Unit, Book::UnitRestricted];
+    let device = county::device(&server, folder.path(), &url, "supervisor", server.county, &books).await?;
+    let first = device.exchange(clock::now_ms()).await?;
+    assert_eq!(first.documents, 2 * BRANCHES);
+    assert_eq!(device.documents().await?.len(), 2 * BRANCHES);
+    assert!(first.requests > 1, "the first sync is cut into pages");
+
+    let loaded = || server.sync.counters.documents_loaded.load(Ordering::Relaxed);
+    let before = loaded();
+    let quiet = device.exchange(clock::now_ms()).await?;
+    assert_eq!((quiet.requests, quiet.documents), (1, 0));
+    assert!(quiet.bytes_sent + quiet.bytes_received < 1024, "{quiet:?}");
+    assert_eq!(loaded(), before, "nothing was loaded to answer");
+
+    // The counter does count: one edit of one document loads one.
+    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(7));
+    let book = Identity { unit, book: Book::Unit, period: server.period() };
+    let row = device.rows(&book, "members").await?[0].id;
+    device.save(&book, "members", row, &[("remark", Value::from("在外务工"))], clock::now_ms()).await?;
+    let edited = device.exchange(clock::now_ms()).await?;
+    assert_eq!((edited.requests, edited.receipts.len()), (1, 1));
+    assert!(edited.bytes_sent + edited.bytes_received < 1024, "{edited:?}");
+    assert_eq!(loaded(), before + 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_writes_only_where_it_may() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = county::open(&folder.path().join("data"), None).await?;
+    server.store.put_units(&roster::units(&server.tenant, server.county, 2)).await?;
+    let url = county::serve(&server).await?;
+    let own = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let other = UnitId::derive(&server.tenant, None, &roster::branch_code(1));
+    let device = county::device(&server, folder.path(), &url, "cadre", own, &[Book::Unit]).await?;
+    for (unit, book, allowed) in [
+        (own, Book::Unit, true),
+        (other, Book::Unit, false),
+        (own, Book::Township, false),
+        (own, Book::UnitRestricted, false),
+    ] {
+        let ledger = if book == Book::Township { "grading" } else { "members" };
+        let column = if book == Book::UnitRestricted { "address" } else { "remark" };
+        let identity = Identity { unit, book, period: server.period() };
+        let row = device.new_row(ledger, &[], clock::random());
+        device.save(&identity, ledger, row, &[(column, "x".into())], 0).await?;
+        let done = device.exchange(clock::now_ms()).await?;
+        assert_eq!(done.refusals.is_empty(), allowed, "{book} of {unit}: {:?}", done.refusals);
+    }
+    assert_eq!(device.unsent().await?, 0, "refused changes are not sent for ever");
+    assert_eq!(server.store.totals().await?.documents, 1);
+
+    let stranger = raw_post(&url, "nobody").await?;
+    assert!(stranger.contains("401"), "{stranger}");
+    Ok(())
+}
+
+/// A request with a token that nobody has, without the client's help.
+async fn raw_post(url: &str, token: &str) -> Result<String> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let address = url.trim_start_matches("http://");
+    let mut socket = tokio::net::TcpStream::connect(address).await?;
+    let request = format!(
+        "POST /sync/exchange HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    );
+    socket.write_all(request.as_bytes()).await?;
+    let mut reply = String::new();
+    socket.read_to_string(&mut reply).await?;
+    Ok(reply.lines().next().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,6 @@
+//! What crosses crates.
+
+mod converge;
+mod exchange;
+mod story;
+mod tidy;

@@ -1,0 +1,110 @@
+//! The rules of the house, as tests.
+
+use std::path::{Path, PathBuf};
+
+/// Lines of a source file, at most.
+const LINES_MAX: usize = 500;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+/// Every file that git would carry, with its text.
+fn files(extensions: &[&str]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("folder").flatten() {
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !matches!(name.as_str(), "target" | "node_modules" | ".git" | "demo" | "dist")
+                    || path.ends_with("src/demo")
+                {
+                    folders.push(path);
+                }
+            } else if extensions.iter().any(|extension| name.ends_with(&format!(".{extension}"))) {
+                let relative = path.strip_prefix(root()).expect("inside").to_string_lossy().into_owned();
+                found.push((relative, std::fs::read_to_string(&path).expect("text")));
+            }
+        }
+    }
+    assert!(!found.is_empty());
+    found
+}
+
+/// Files that contain a word, outside the places where it belongs.
+fn outside(word: &str, allowed: &[&str]) -> Vec<String> {
+    files(&["rs"])
+        .into_iter()
+        .filter(|(path, text)| text.contains(word) && !allowed.iter().any(|place| path.starts_with(place)))
+        .map(|(path, _)| path)
+        .collect()
+}
+
+#[test]
+fn each_library_has_one_room() {
+    for (word, allowed) in [
+        ("calamine::", &["importer/src/workbook/read.rs", "tests/benches/"][..]),
+        ("rust_xlsxwriter::", &["importer/src/workbook/write.rs", "tests/benches/"]),
+        ("automerge::", &["sync-protocol/src/document/", "sync-protocol/tests/"]),
+        ("sqlx::", &["server/src/store/", "sync-protocol/src/client/"]),
+        ("axum::", &["server/src/http/"]),
+        ("Timestamp::now", &["server/src/clock.rs"]),
+        ("SystemTime::now", &[]),
+        ("rand::rng(", &["server/src/clock.rs"]),
+    ] {
+        let mut elsewhere = outside(word, allowed);
+        elsewhere.retain(|path| path != "tests/tests/it/tidy.rs");
+        assert!(elsewhere.is_empty(), "`{word}` belongs into {allowed:?}, not {elsewhere:?}");
+    }
+}
+
+#[test]
+fn the_core_has_no_runtime_files_or_network() {
+    let core = files(&["rs"]);
+    let core = core
+        .iter()
+        .filter(|(path, _)| path.starts_with("sync-protocol/src/") && !path.starts_with("sync-protocol/src/client/"));
+    for (path, text) in core {
+        for word in ["tokio::", "std::fs", "std::net", "std::time::Instant", "reqwest::"] {
+            assert!(!text.contains(word), "{path} names {word}");
+        }
+    }
+}
+
+#[test]
+fn sql_stays_in_the_stores() {
+    for (path, text) in files(&["rs"]) {
+        let may = ["server/src/store/", "sync-protocol/src/client/", "tests/tests/it/tidy.rs"];
+        if may.iter().any(|place| path.starts_with(place)) {
+            continue;
+        }
+        for word in ["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM "] {
+            assert!(!text.contains(word), "{path} contains SQL: {word}");
+        }
+    }
+}
+
+#[test]
+fn files_stay_small_and_finished() {
+    for (path, text) in files(&["rs", "ts", "vue", "mjs"]) {
+        let lines = text.lines().count();
+        assert!(lines <= LINES_MAX, "{path} has {lines} lines, {LINES_MAX} at most");
+        if path == "tests/tests/it/tidy.rs" {
+            continue;
+        }
+        for word in ["todo!(", "unimplemented!(", "FIXME", "#[ignore", "#[allow(", "dbg!("] {
+            assert!(!text.contains(word), "{path} contains {word}");
+        }
+        assert!(!text.contains('\t'), "{path} contains a tab");
+    }
+}
+
+#[test]
+fn the_changelog_and_the_architecture_name_what_exists() {
+    let architecture = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    for word in architecture.split('`').skip(1).step_by(2).filter(|word| word.ends_with(".rs") || word.ends_with('/')) {
+        assert!(root().join(word).exists(), "ARCHITECTURE.md names `{word}`, which does not exist");
+    }
+}
