@@ -145,34 +145,34 @@ impl FindingKind {
     pub fn chinese(&self) -> String {
         use FindingKind as K;
         match self {
-            K::NoTable => "本表未识别出台账,未导入。如应导入,请核对表头".into(),
-            K::UnknownHeader => "表头未对应到任何列,内容作为附加信息随行保留".into(),
-            K::DecidedByValues { column } => format!("按内容判断,本列作为“{column}”导入"),
+            K::NoTable => "本表未识别出台账，未导入。如应导入，请核对表头".into(),
+            K::UnknownHeader => "表头未对应到任何列，内容作为附加信息随行保留".into(),
+            K::DecidedByValues { column } => format!("按内容判断，本列作为“{column}”导入"),
             K::UnknownUnit { suggestions } if suggestions.is_empty() => {
-                "名录中没有这个党组织或填报单位,本行未导入。请先导入党组织台账或改正名称".into()
+                "名录中没有这个党组织或填报单位，本行未导入。请先导入党组织台账或改正名称".into()
             }
             K::UnknownUnit { suggestions } => {
-                format!("名录中没有这个名称,本行未导入。是否为:{}?", suggestions.join("、"))
+                format!("名录中没有这个名称，本行未导入。是否为：{}?", suggestions.join("、"))
             }
-            K::NoUnit => "本行没有写明党组织或填报单位,未导入。请补填".into(),
-            K::PrecisionLost => "号码存成了数字,末几位已丢失,未导入。请改为文本格式重新填写".into(),
-            K::BadIdCard { reason } => format!("身份证号有误({reason}),已按原样保留。请核对"),
-            K::BadDate => "不是有效日期,未导入。请按 2012.3.1 或 2012.3 填写".into(),
-            K::DoubtfulDate { taken } => format!("日期不完整或有歧义,按 {taken} 导入。请核对"),
-            K::BadNumber => "不是数字,未导入".into(),
-            K::DoubtfulPercent => "不能确定是比例还是百分数,未导入。请写成 85% 的形式".into(),
-            K::BadBool => "应填“是”或“否”,未导入".into(),
-            K::UnknownCode { allowed } => format!("不在可选项内,已按原文保留。可选:{allowed}"),
-            K::BadPhone => "电话号码格式不符,已按原样保留。请核对".into(),
-            K::SeveralPhones => "一格内有多个号码,取第一个,其余作为附加信息随行保留".into(),
-            K::ErrorValue => "公式错误值,未导入。请修正公式".into(),
-            K::Masked => "内容已脱敏(含 *),未导入".into(),
-            K::UnknownValue => "填为“不详”,作为空值处理".into(),
-            K::NoKey => "缺少用于识别记录的列,每次导入都会新增一行。请补填".into(),
-            K::DuplicateRow { first } => format!("与 {first} 是同一记录,本行未导入。请合并后再导入"),
-            K::DoubtfulMatch => "与已有记录姓名等信息相同但号码不同,作为新记录导入。请核对是否重复".into(),
-            K::KeptEdit { who, value } => format!("{who} 已在系统中改为“{value}”,保留系统中的值"),
-            K::TotalDiffers { sum } => format!("合计数与各行之和({sum})不一致。请核对"),
+            K::NoUnit => "本行没有写明党组织或填报单位，未导入。请补填".into(),
+            K::PrecisionLost => "号码存成了数字，末几位已丢失，未导入。请改为文本格式重新填写".into(),
+            K::BadIdCard { reason } => format!("身份证号有误（{reason}），已按原样保留。请核对"),
+            K::BadDate => "不是有效日期，未导入。请按 2012.3.1 或 2012.3 填写".into(),
+            K::DoubtfulDate { taken } => format!("日期不完整或有歧义，按 {taken} 导入。请核对"),
+            K::BadNumber => "不是数字，未导入".into(),
+            K::DoubtfulPercent => "不能确定是比例还是百分数，未导入。请写成 85% 的形式".into(),
+            K::BadBool => "应填“是”或“否”，未导入".into(),
+            K::UnknownCode { allowed } => format!("不在可选项内，已按原文保留。可选：{allowed}"),
+            K::BadPhone => "电话号码格式不符，已按原样保留。请核对".into(),
+            K::SeveralPhones => "一格内有多个号码，取第一个，其余作为附加信息随行保留".into(),
+            K::ErrorValue => "公式错误值，未导入。请修正公式".into(),
+            K::Masked => "内容已脱敏(含 *)，未导入".into(),
+            K::UnknownValue => "填为“不详”，作为空值处理".into(),
+            K::NoKey => "缺少用于识别记录的列，每次导入都会新增一行。请补填".into(),
+            K::DuplicateRow { first } => format!("与 {first} 是同一记录，本行未导入。请合并后再导入"),
+            K::DoubtfulMatch => "与已有记录姓名等信息相同但号码不同，作为新记录导入。请核对是否重复".into(),
+            K::KeptEdit { who, value } => format!("{who} 已在系统中改为“{value}”，保留系统中的值"),
+            K::TotalDiffers { sum } => format!("合计数与各行之和（{sum}）不一致。请核对"),
         }
     }
 

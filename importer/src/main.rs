@@ -17,7 +17,7 @@ use sync_protocol::{Tenant, UnitId, catalogue::Catalogue};
 #[command(
     name = "taizhang-import",
     version,
-    after_help = "退出码 Exit codes:\n  0  没有错误 no errors\n  1  文件中有错误(见清单) the file has errors (listed)\n  2  文件无法读取或参数有误 the file cannot be read, or wrong usage"
+    after_help = "退出码 Exit codes:\n  0  没有错误 no errors\n  1  文件中有错误（见清单） the file has errors (listed)\n  2  文件无法读取或参数有误 the file cannot be read, or wrong usage"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -128,7 +128,7 @@ fn print(report: &Report) {
     println!("{}", report.file);
     for table in &report.tables {
         println!(
-            "  [{}] {}({}),{} 行 rows,表头在第 {} 行 header row",
+            "  [{}] {}({})，{} 行 rows,表头在第 {} 行 header row",
             table.sheet, table.title, table.ledger, table.rows, table.header_row
         );
         for column in &table.columns {
@@ -149,7 +149,7 @@ fn print(report: &Report) {
     }
     let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     println!(
-        "  {} 张台账 ledgers,{} 条问题 findings(其中错误 errors {errors} 条)",
+        "  {} 张台账 ledgers,{} 条问题 findings（其中错误 errors {errors} 条）",
         report.tables.len(),
         report.findings.len()
     );

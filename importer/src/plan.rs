@@ -166,7 +166,7 @@ impl<'a> Importer<'a> {
             let (index, wan) = match &mapped.target {
                 Target::Column { index, wan } => (*index, *wan),
                 Target::Extra(header) => {
-                    if let Some(text) = place.text(cell) {
+                    if let Some(text) = place.text(cell).filter(|text| !self.catalogue.words().empty.contains(text)) {
                         record.extras.push((header.clone(), text));
                     }
                     continue;

@@ -7,7 +7,7 @@ use sync_protocol::{
     unit::{Unit, UnitLevel},
 };
 
-use crate::text::{organisation, stem};
+use crate::text::{compact, organisation, stem};
 
 /// Why a row's unit was not found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Register {
     by_name: HashMap<(Option<UnitId>, String), UnitId>,
     /// Organisations by name alone: `None` when two townships have one of that name.
     by_bare_name: HashMap<String, Option<UnitId>>,
+    /// Reporting units by the stem of their name (青山镇), longest first.
+    stems: Vec<(String, UnitId)>,
 }
 
 impl Register {
@@ -52,6 +54,10 @@ impl Register {
                 UnitLevel::Organisation => organisation(name, parent.as_deref()),
                 UnitLevel::County | UnitLevel::ReportingUnit => stem(name),
             };
+            if unit.level == UnitLevel::ReportingUnit && !self.stems.iter().any(|(stem, _)| *stem == name) {
+                self.stems.push((name.clone(), unit.id));
+                self.stems.sort_by_key(|(stem, _)| std::cmp::Reverse(stem.len()));
+            }
             let scope = if unit.level == UnitLevel::Organisation { unit.parent } else { None };
             self.by_name.insert((scope, name.clone()), unit.id);
             if unit.level == UnitLevel::Organisation {
@@ -94,6 +100,8 @@ impl Register {
         let Some(name) = name else {
             return Err(code.map_or(Unresolved::Unnamed, |_| Unresolved::Unknown(Vec::new())));
         };
+        // “中共青山镇青石村支部委员会” says itself which reporting unit it belongs to.
+        let reporting_unit = reporting_unit.or_else(|| self.named_in(name));
         let parent = reporting_unit.and_then(|id| self.units.get(&id));
         let short = organisation(name, parent.map(|unit| unit.name.as_str()));
         let found = match reporting_unit {
@@ -103,13 +111,23 @@ impl Register {
         found.ok_or_else(|| Unresolved::Unknown(self.suggest(reporting_unit, &short)))
     }
 
+    /// The reporting unit whose name stands in front of an organisation's.
+    fn named_in(&self, organisation: &str) -> Option<UnitId> {
+        let name = compact(organisation);
+        let name = ["中国共产党", "中共"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(&name);
+        let in_front = |(stem, _): &&(String, UnitId)| name.len() > stem.len() && name.starts_with(stem.as_str());
+        self.stems.iter().find(in_front).map(|(_, id)| *id)
+    }
+
     /// Up to three names that contain the text, or that it contains.
     fn suggest(&self, parent: Option<UnitId>, short: &str) -> Vec<String> {
         let mut near: Vec<&str> = self
             .by_name
             .iter()
             .filter(|((scope, name), _)| {
-                (parent.is_none() || *scope == parent) && (name.contains(short) || short.contains(name.as_str()))
+                scope.is_some()
+                    && (parent.is_none() || *scope == parent)
+                    && (name.contains(short) || short.contains(name.as_str()))
             })
             .map(|(_, id)| self.units[id].name.as_str())
             .collect();

@@ -122,7 +122,7 @@ pub async fn import_file(
     }
     if !pending.is_empty() {
         let message =
-            format!("{} 个单位正被频繁修改,请稍后重新导入 units are being written to: import again", pending.len());
+            format!("{} 个单位正被频繁修改，请稍后重新导入 units are being written to: import again", pending.len());
         return Err(ImportError::Interrupted(message));
     }
     let counts = serde_json::to_string(&report.counts).unwrap_or_default();

@@ -34,8 +34,8 @@ struct Arguments {
 
 const EXIT_CODES: &str = "退出码 Exit codes:
   0  成功 success
-  1  已完成,但有错误需要处理(见输出)done, but with errors to look at (listed)
-  2  未完成,或参数有误 not done, or wrong usage";
+  1  已完成，但有错误需要处理（见输出）done, but with errors to look at (listed)
+  2  未完成，或参数有误 not done, or wrong usage";
 
 #[derive(Subcommand)]
 enum Command {
@@ -218,12 +218,12 @@ async fn import(server: &Server, files: &[PathBuf], who: &str, json: bool) -> an
     }
     for report in reports.iter().filter(|_| !json) {
         if report.already_imported {
-            println!("{}: 以前导入过,未改动 imported before, left alone", report.file);
+            println!("{}: 以前导入过，未改动 imported before, left alone", report.file);
             continue;
         }
         let counts = report.counts;
         println!(
-            "{}: 新增 added {},修改 changed {},未变 unchanged {},未导入 refused {}",
+            "{}: 新增 added {}，修改 changed {}，未变 unchanged {}，未导入 refused {}",
             report.file, counts.added, counts.changed, counts.unchanged, counts.refused
         );
         for finding in report.findings.iter().filter(|f| f.severity > Severity::Info) {
@@ -273,7 +273,7 @@ async fn print_conflicts(server: &Server, json: bool) -> anyhow::Result<bool> {
 async fn enrol(server: &Server, name: String, owner: String, unit: &str, restricted: bool) -> anyhow::Result<bool> {
     let units = server.store.units().await?;
     let unit = units.iter().find(|known| known.code.as_deref() == Some(unit)).with_context(|| {
-        format!("没有编码为 {unit} 的单位,请先导入名录和党组织台账 no unit with this code: import the registers first")
+        format!("没有编码为 {unit} 的单位，请先导入名录和党组织台账 no unit with this code: import the registers first")
     })?;
     let token = data_encoding::HEXLOWER.encode(&clock::random::<32>());
     let mut books = vec![Book::Unit, Book::Township];
@@ -290,7 +290,7 @@ async fn enrol(server: &Server, name: String, owner: String, unit: &str, restric
     };
     server.store.put_device(&record, clock::now_ms()).await?;
     println!("{token}");
-    eprintln!("{} 的令牌如上,只显示这一次 the token above is shown only once ({})", record.name, unit.name);
+    eprintln!("{} 的令牌如上，只显示这一次 the token above is shown only once ({})", record.name, unit.name);
     Ok(true)
 }
 
@@ -308,7 +308,7 @@ async fn diagnose(server: &Server, json: bool) -> anyhow::Result<bool> {
     }
     let totals = diagnosis.totals;
     println!(
-        "单位 units {},文档 documents {},修改 changes {},记录 rows {},有冲突的记录 rows in conflict {}",
+        "单位 units {}，文档 documents {}，修改 changes {}，记录 rows {}，有冲突的记录 rows in conflict {}",
         totals.units, totals.documents, totals.changes, totals.rows, totals.conflicts
     );
     for wrong in &diagnosis.wrong {

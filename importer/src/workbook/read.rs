@@ -47,7 +47,7 @@ pub enum ReadError {
     )]
     Encrypted,
     /// Over a limit.
-    #[error("文件过大:{what}超过{limit}。请拆分后导入。 | too large: more than {limit} {what}; split the workbook")]
+    #[error("文件过大：{what}超过{limit}。请拆分后导入。 | too large: more than {limit} {what}; split the workbook")]
     TooLarge {
         /// What there is too much of.
         what: &'static str,
@@ -56,7 +56,7 @@ pub enum ReadError {
     },
     /// Damaged.
     #[error(
-        "文件已损坏,无法读取({0})。请用 Excel 或 WPS 打开修复后另存为 .xlsx。 | damaged workbook ({0}): repair it in Excel or WPS and save it as .xlsx"
+        "文件已损坏，无法读取({0})。请用 Excel 或 WPS 打开修复后另存为 .xlsx。 | damaged workbook ({0}): repair it in Excel or WPS and save it as .xlsx"
     )]
     Damaged(String),
 }
@@ -174,7 +174,9 @@ fn check_inflated(bytes: &[u8], limits: &ReadLimits) -> Result<(), ReadError> {
         total = total.saturating_add(part.size());
     }
     if total > limits.inflated_bytes_max {
-        return Err(ReadError::TooLarge { what: "字节(解压后)bytes inflated", limit: limits.inflated_bytes_max });
+        return Err(ReadError::TooLarge {
+            what: "字节（解压后）bytes inflated", limit: limits.inflated_bytes_max
+        });
     }
     Ok(())
 }

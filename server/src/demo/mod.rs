@@ -50,7 +50,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     }
     // Before anything long: a port that is taken should be said at once.
     let listener = tokio::net::TcpListener::bind(options.listen).await.with_context(|| {
-        format!("端口被占用,请用 --listen 换一个 cannot listen on {}; choose another with --listen", options.listen)
+        format!("端口被占用，请用 --listen 换一个 cannot listen on {}; choose another with --listen", options.listen)
     })?;
     let address = listener.local_addr()?;
     let config = Config::check(File { data_dir: folder.join("data"), listen: options.listen, ..File::default() })?;
@@ -65,7 +65,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let reports = import(&server, &files).await?;
     summarise(&reports, &folder.join("findings.txt"))?;
 
-    println!("三、两台手机离线填写,再同步 Two devices edit offline and come back");
+    println!("三、两台手机离线填写，再同步 Two devices edit offline and come back");
     let stop = stop_switch();
     let serving = tokio::spawn(http::serve(server.clone(), listener, stop.1));
     devices(&server, folder, &format!("http://{address}")).await?;
@@ -137,7 +137,7 @@ async fn import(server: &Server, files: &[PathBuf]) -> anyhow::Result<Vec<Import
 fn summarise(reports: &[ImportReport], findings: &Path) -> anyhow::Result<()> {
     let already = reports.iter().filter(|r| r.already_imported).count();
     if already > 0 {
-        println!("    {already} 个工作簿以前导入过,未改动 imported before, left alone");
+        println!("    {already} 个工作簿以前导入过，未改动 imported before, left alone");
     }
     let mut counts = importer::plan::Counts::default();
     let mut lines = Vec::new();
@@ -152,7 +152,7 @@ fn summarise(reports: &[ImportReport], findings: &Path) -> anyhow::Result<()> {
     }
     let documents: usize = reports.iter().map(|r| r.documents).sum();
     println!(
-        "    新增 added {} 行,修改 changed {} 行,未变 unchanged {} 行,未导入 refused {} 行;写入 {} 份文档 documents",
+        "    新增 added {} 行，修改 changed {} 行，未变 unchanged {} 行，未导入 refused {} 行；写入 {} 份文档 documents",
         counts.added, counts.changed, counts.unchanged, counts.refused, documents
     );
     if already < reports.len() {
@@ -174,7 +174,7 @@ async fn devices(server: &Arc<Server>, folder: &Path, url: &str) -> anyhow::Resu
     for (name, device) in [("甲", &a), ("乙", &b)] {
         let done = device.exchange(clock::now_ms()).await?;
         println!(
-            "    手机{name}:首次同步 {} 份文档,{} 个请求,收 {} 字节 took documents",
+            "    手机{name}:首次同步 {} 份文档，{} 个请求，收 {} 字节 took documents",
             done.documents, done.requests, done.bytes_received
         );
     }
@@ -202,11 +202,11 @@ async fn devices(server: &Arc<Server>, folder: &Path, url: &str) -> anyhow::Resu
         cells.push(("employer", employer.into()));
         device.save(&book, "members", row, &cells, now).await?;
     }
-    println!("    离线填写后,未送达 unsent: 甲 {} 处,乙 {} 处", a.unsent().await?, b.unsent().await?);
+    println!("    离线填写后，未送达 unsent: 甲 {} 处，乙 {} 处", a.unsent().await?, b.unsent().await?);
     for (name, device) in [("甲", &a), ("乙", &b), ("甲", &a)] {
         let done = device.exchange(clock::now_ms()).await?;
         println!(
-            "    手机{name}:送达 receipts {},收到 documents {},共 {} 字节 bytes",
+            "    手机{name}:送达 receipts {}，收到 documents {}，共 {} 字节 bytes",
             done.receipts.len(),
             done.documents,
             done.bytes_sent + done.bytes_received

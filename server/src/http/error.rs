@@ -15,10 +15,10 @@ pub enum ApiError {
     #[error("{0}")]
     BadRequest(String),
     /// 401: no token, or one that nobody has.
-    #[error("设备令牌无效,请重新登记设备 | unknown device token: enrol the device again")]
+    #[error("设备令牌无效，请重新登记设备 | unknown device token: enrol the device again")]
     Unauthorized,
     /// 500: our fault; the cause is logged, not sent.
-    #[error("服务器内部错误,数据未丢失,请稍后重试 | internal error: nothing is lost, try again later")]
+    #[error("服务器内部错误，数据未丢失，请稍后重试 | internal error: nothing is lost, try again later")]
     Internal,
 }
 

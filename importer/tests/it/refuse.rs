@@ -1,0 +1,42 @@
+//! Files that cannot be read are refused with a sentence that says what to do.
+
+use importer::{ReadError, ReadLimits, read};
+
+use crate::support::workbook;
+
+#[test]
+fn what_is_no_workbook_is_refused_in_words() {
+    let xlsx = workbook(&[("s", "a|b", &[])]);
+    let mut encrypted = vec![0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
+    encrypted.resize(2048, 0);
+    for (what, bytes, expected) in [
+        ("nothing", vec![], "空文件"),
+        ("a page", b"<html><table><tr><td>1</td></tr></table></html>".to_vec(), "另存为 .xlsx"),
+        ("half a file", xlsx[..xlsx.len() / 2].to_vec(), "已损坏"),
+        ("an empty container", encrypted, "已损坏"),
+        ("a zip of something else", b"PK\x03\x04nothing of the kind".to_vec(), "已损坏"),
+    ] {
+        let error = read(&bytes, &ReadLimits::default()).expect_err(what).to_string();
+        assert!(error.contains(expected), "{what}: {error}");
+        assert!(error.contains(" | "), "in two languages: {error}");
+    }
+}
+
+#[test]
+fn limits_hold() {
+    let bytes = workbook(&[("s", "a|b|c\nd|e|f", &[(0, 0, 0, 1)]), ("t", "a", &[])]);
+    let limits = ReadLimits::default();
+    for (limits, fits) in [
+        (limits, true),
+        (ReadLimits { cells_max: 6, ..limits }, true),
+        (ReadLimits { cells_max: 5, ..limits }, false),
+        (ReadLimits { sheets_max: 1, ..limits }, false),
+        (ReadLimits { merges_max: 0, ..limits }, false),
+        (ReadLimits { inflated_bytes_max: 1000, ..limits }, false),
+        (ReadLimits { file_bytes_max: 10, ..limits }, false),
+    ] {
+        let read = read(&bytes, &limits);
+        assert_eq!(read.is_ok(), fits, "{limits:?}");
+        assert!(fits || matches!(read, Err(ReadError::TooLarge { .. })), "{limits:?}");
+    }
+}
