@@ -84,6 +84,10 @@ pub async fn import_file(
     progress: Progress<'_>,
 ) -> Result<ImportReport, ImportError> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let limit = ReadLimits::default().file_bytes_max as u64;
+    if tokio::fs::metadata(path).await?.len() > limit {
+        return Err(ReadError::TooLarge { what: "字节 bytes", limit }.into());
+    }
     let bytes = tokio::fs::read(path).await?;
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
     if server.store.is_imported(&digest).await? {
@@ -189,11 +193,12 @@ async fn round(
     let queue = Arc::new(Mutex::new(units.into_iter()));
     let known = Arc::new(known);
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(1, 8);
+    let mut workers = tokio::task::JoinSet::new();
     for _ in 0..threads {
         let (job, queue, known, sender, author) =
             (job.clone(), queue.clone(), known.clone(), sender.clone(), author.clone());
         let runtime = tokio::runtime::Handle::current();
-        tokio::task::spawn_blocking(move || {
+        workers.spawn_blocking(move || {
             let importer = importer_of(&job.server);
             loop {
                 let unit = queue.lock().ok().and_then(|mut units| units.next());
@@ -223,9 +228,14 @@ async fn round(
             progress(done);
         }
         if last {
-            return Ok(stale);
+            break;
         }
     }
+    // A worker that panicked has left its unit out: that is no success.
+    while let Some(ended) = workers.join_next().await {
+        ended.map_err(|e| ImportError::Interrupted(e.to_string()))?;
+    }
+    Ok(stale)
 }
 
 async fn commit(

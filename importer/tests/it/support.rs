@@ -6,8 +6,11 @@ use importer::{
 };
 use sync_protocol::{Tenant, UnitId, catalogue::Catalogue};
 
+/// Top, left, bottom, right.
+pub type Merge = (u32, u16, u32, u16);
+
 /// A sheet as text: rows by line, cells by `|`. `#12.5` is a number, `@40969` a date cell, `%0.95` a formatted percent.
-pub fn workbook(sheets: &[(&str, &str, &[(u32, u16, u32, u16)])]) -> Vec<u8> {
+pub fn workbook(sheets: &[(&str, &str, &[Merge])]) -> Vec<u8> {
     let mut book = Book::new("t", Created { unix_s: 0 }).expect("book");
     for (name, text, merges) in sheets {
         let mut page = book.sheet(name).expect("sheet");

@@ -253,7 +253,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Remembers that it ended, with its counts as JSON.
     async fn finish_batch(&self, id: &str, now_ms: i64, counts: &str) -> Result<(), StoreError>;
 
-    /// Whether an import of a file with this digest has ended.
+    /// Whether a file with this digest was imported whole: one that had refused rows is worth another try.
     async fn is_imported(&self, digest: &[u8; 32]) -> Result<bool, StoreError>;
 
     /// Sizes.

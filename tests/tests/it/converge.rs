@@ -73,6 +73,14 @@ async fn importing_a_ledger_again_changes_nothing_and_edits_of_people_stay() -> 
     assert_eq!((first.counts.added, first.documents), (2, 1));
     let same = import_file(&server, &sheet("one-again.xlsx", "一中")?, "县", &|_, _| {}).await?;
     assert!(same.already_imported);
+    // A file with refused rows is worth another try once what it names is known.
+    let early = county::open(&folder.path().join("early"), None).await?;
+    let path = sheet("one-early.xlsx", "一中")?;
+    let refused = import_file(&early, &path, "县", &|_, _| {}).await?;
+    assert_eq!((refused.counts.added, refused.counts.refused), (0, 2));
+    early.store.put_units(&tests::roster::units(&early.tenant, early.county, 1)).await?;
+    let again = import_file(&early, &path, "县", &|_, _| {}).await?;
+    assert_eq!((again.counts.added, again.counts.refused), (2, 0));
 
     // Somebody in the field corrects one row; then the office sends a ledger with another value for both.
     let url = county::serve(&server).await?;

@@ -191,7 +191,8 @@ async fn since(
     last: i64,
     query: &FeedQuery,
 ) -> Result<FeedPage, StoreError> {
-    let select = "SELECT c.seq, c.device, c.bytes, d.number, d.unit, d.book, d.period, d.heads
+    // Without the bytes: a page must not hold more of them than it will send.
+    let select = "SELECT c.seq, c.device, c.bytes IS NULL AS folded, d.number, d.unit, d.book, d.period, d.heads
                   FROM changes c JOIN documents d ON d.number = c.document";
     let sql = in_scope(select, "c.seq > $1", "c.seq", scope.books.len());
     let mut statement = sqlx::query(AssertSqlSafe(sql)).bind(seq).bind(top).bind(subtree_end(top));
@@ -205,31 +206,7 @@ async fn since(
     for (index, row) in rows.iter().enumerate() {
         let own = row.try_get::<Option<Vec<u8>>, _>("device")?.as_deref() == Some(device.as_bytes().as_slice());
         if !own {
-            let identity = codec::identity(row)?;
-            let known = page.documents.iter_mut().find(|pull| pull.identity == identity);
-            match (row.try_get::<Option<Vec<u8>>, _>("bytes")?, known) {
-                // Already sent whole, which includes this change.
-                (_, Some(pull)) if pull.snapshot.is_some() => {}
-                (Some(change), Some(pull)) => {
-                    let change = blob::unpack(&change)?;
-                    bytes += change.len();
-                    pull.changes.push(change.into());
-                }
-                (Some(change), None) => {
-                    let change = blob::unpack(&change)?;
-                    bytes += change.len();
-                    page.documents.push(DocumentPull { identity, snapshot: None, changes: vec![change.into()] });
-                }
-                // Only kept inside the snapshot: the document is sent whole, once.
-                (None, known) => {
-                    let pull = whole(stored(&mut *tx, row).await?);
-                    bytes += pull.bytes();
-                    match known {
-                        Some(known) => *known = pull,
-                        None => page.documents.push(pull),
-                    }
-                }
-            }
+            bytes += add(tx, &mut page.documents, row).await?;
         }
         let is_last = index + 1 == rows.len();
         if bytes >= query.bytes_max && !is_last || is_last && cut {
@@ -239,6 +216,41 @@ async fn since(
         }
     }
     Ok(page)
+}
+
+/// Adds one change to a page; returns the bytes it added.
+async fn add(
+    tx: &mut SqliteConnection,
+    documents: &mut Vec<DocumentPull>,
+    row: &SqliteRow,
+) -> Result<usize, StoreError> {
+    let identity = codec::identity(row)?;
+    let known = documents.iter().position(|pull| pull.identity == identity);
+    // Already sent whole, which includes this change.
+    if known.is_some_and(|at| documents[at].snapshot.is_some()) {
+        return Ok(0);
+    }
+    // Only kept inside the snapshot: the document is sent whole, once.
+    if row.try_get("folded")? {
+        let pull = whole(stored(tx, row).await?);
+        let bytes = pull.bytes();
+        match known {
+            Some(at) => documents[at] = pull,
+            None => documents.push(pull),
+        }
+        return Ok(bytes);
+    }
+    let packed: Vec<u8> = sqlx::query_scalar("SELECT bytes FROM changes WHERE seq = $1")
+        .bind(row.try_get::<i64, _>("seq")?)
+        .fetch_one(tx)
+        .await?;
+    let change = blob::unpack(&packed)?;
+    let bytes = change.len();
+    match known {
+        Some(at) => documents[at].changes.push(change.into()),
+        None => documents.push(DocumentPull { identity, snapshot: None, changes: vec![change.into()] }),
+    }
+    Ok(bytes)
 }
 
 pub(super) async fn rows(

@@ -184,10 +184,12 @@ pub(super) async fn finish_batch(pool: &SqlitePool, id: &str, now_ms: i64, count
 }
 
 pub(super) async fn is_imported(pool: &SqlitePool, digest: &[u8; 32]) -> Result<bool, StoreError> {
-    let found: Option<i64> =
-        sqlx::query_scalar("SELECT 1 FROM import_batches WHERE digest = $1 AND finished_at_ms IS NOT NULL LIMIT 1")
-            .bind(digest.as_slice())
-            .fetch_optional(pool)
-            .await?;
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM import_batches
+             WHERE digest = $1 AND finished_at_ms IS NOT NULL AND json_extract(counts, '$.refused') = 0 LIMIT 1",
+    )
+    .bind(digest.as_slice())
+    .fetch_optional(pool)
+    .await?;
     Ok(found.is_some())
 }
