@@ -231,6 +231,8 @@ impl UnitSource {
 pub struct Ledger {
     /// Catalogue id, for example `members`.
     pub id: String,
+    /// Its place in the catalogue.
+    pub number: u32,
     /// Title in Chinese.
     pub title: String,
     /// Title in English.

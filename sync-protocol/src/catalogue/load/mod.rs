@@ -5,6 +5,7 @@ mod returns;
 
 use std::{collections::BTreeMap, fmt};
 
+use include_dir::{Dir, include_dir};
 use toml::Spanned;
 
 use super::{Catalogue, Code, CodeList, Column, ColumnType, HeaderWords, Ledger};
@@ -53,30 +54,21 @@ impl fmt::Display for CatalogueErrors {
     }
 }
 
-macro_rules! builtin {
-    ($($path:literal),* $(,)?) => {
-        vec![$(Source {
-            name: concat!("catalogue/", $path).to_owned(),
-            text: include_str!(concat!("../../../catalogue/", $path)).to_owned(),
-        }),*]
-    };
-}
+/// Every file under `catalogue/` belongs to the built-in catalogue.
+static BUILTIN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/catalogue");
 
 pub(super) fn builtin_sources() -> Vec<Source> {
-    builtin![
-        "headers.toml",
-        "parameters.toml",
-        "codes.toml",
-        "measures.toml",
-        "ledgers/reporting-units.toml",
-        "ledgers/organisations.toml",
-        "ledgers/members.toml",
-        "ledgers/five-good-assessment.toml",
-        "ledgers/grading.toml",
-        "ledgers/rectification.toml",
-        "ledgers/rectification-items.toml",
-        "returns/r03-grading-summary.toml",
-    ]
+    let mut sources = Vec::new();
+    let mut folders = vec![&BUILTIN];
+    while let Some(folder) = folders.pop() {
+        folders.extend(folder.dirs());
+        sources.extend(folder.files().filter_map(|file| {
+            let text = file.contents_utf8()?.to_owned();
+            Some(Source { name: format!("catalogue/{}", file.path().display()), text })
+        }));
+    }
+    sources.sort_by(|a, b| a.name.cmp(&b.name));
+    sources
 }
 
 /// Collects mistakes of one file.
@@ -161,6 +153,7 @@ pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
             report.byte(place, "a [[column]] needs a [ledger] or a [return] in the same file");
         }
     }
+    catalogue.ledgers.sort_by_key(|ledger| ledger.number);
     for ledger in &catalogue.ledgers {
         for column in &ledger.columns {
             if let ColumnType::Ref(target) = &column.column_type
@@ -260,6 +253,7 @@ fn ledger(raw: RawLedger, columns: Vec<RawColumn>, catalogue: &Catalogue, report
     }
     Some(Ledger {
         id: raw.id.into_inner(),
+        number: raw.number,
         title: raw.title,
         title_en: raw.title_en,
         title_aliases: raw.title_aliases,

@@ -28,6 +28,7 @@ pub(super) struct File {
 pub(super) struct RawLedger {
     pub(super) id: Spanned<String>,
     pub(super) title: String,
+    pub(super) number: u32,
     pub(super) title_en: String,
     #[serde(default)]
     pub(super) title_aliases: Vec<String>,
