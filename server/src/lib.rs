@@ -6,10 +6,12 @@ pub mod demo;
 pub mod doctor;
 pub mod http;
 pub mod import;
+pub mod indicators;
 pub mod projection;
 pub mod returns;
 pub mod store;
 pub mod sync;
+pub mod tallies;
 
 use std::sync::Arc;
 
@@ -39,6 +41,13 @@ pub struct Server {
 }
 
 impl Server {
+    /// Opens the embedded store of this configuration, and a server on it.
+    pub async fn open_embedded(config: &config::Config) -> Result<Self, store::StoreError> {
+        let path = config.data_dir.join("taizhang.sqlite");
+        let tally = tallies::Tallies::new(&config.catalogue, config.campaign_year);
+        Self::open(Arc::new(store::sqlite::SqliteStore::open(&path, tally).await?), config).await
+    }
+
     /// Opens a server on its store; creates the county and its key on first use.
     pub async fn open(store: Arc<dyn Store>, config: &config::Config) -> Result<Self, store::StoreError> {
         let catalogue = Arc::new(config.catalogue.clone());

@@ -1,5 +1,7 @@
 //! The command line of the server.
 
+mod catalogue;
+
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
@@ -10,8 +12,9 @@ use server::{
     config::Config,
     demo, doctor, http,
     import::import_file,
+    indicators,
     returns::{self, ReturnRequest, conflicts},
-    store::{DeviceRecord, sqlite::SqliteStore},
+    store::DeviceRecord,
     sync::token_hash,
 };
 use sync_protocol::{Book, DeviceId};
@@ -59,6 +62,23 @@ enum Command {
     },
     /// 生成报表或合并台账 · Draw a return (R03) or a merged ledger (members)
     Return(ReturnArguments),
+    /// 综合指标 · Indicators of the county or of a unit with everything below it
+    Indicators {
+        /// 指标编号或名称,默认全部 · Ids (I-12) or names; all if absent
+        names: Vec<String>,
+        /// 单位编码,默认全县 · Code of the unit; the county if absent
+        #[arg(long)]
+        unit: Option<String>,
+        /// 统计截止日期 · Statistics date; today if absent
+        #[arg(long)]
+        date: Option<jiff::civil::Date>,
+        /// 以 JSON 输出 · Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// 查看或检查目录(台账、代码、指标)· The catalogue of ledgers, codes and indicators
+    #[command(subcommand)]
+    Catalogue(CatalogueCommand),
     /// 列出冲突 · List conflicts
     Conflicts {
         /// 以 JSON 输出 · Print JSON
@@ -123,6 +143,20 @@ struct ReturnArguments {
     json: bool,
 }
 
+#[derive(Subcommand)]
+enum CatalogueCommand {
+    /// 检查本县目录文件 · Check a county's own TOML files, laid over the built-in ones
+    Check {
+        /// 文件或目录 · Files, or folders of files
+        paths: Vec<PathBuf>,
+    },
+    /// 打印一种台账 · Print a ledger for people
+    Show {
+        /// 台账名,默认列出全部 · Id of the ledger; a list of all if absent
+        ledger: Option<String>,
+    },
+}
+
 fn choice(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("应为 名称=值 must be name=value")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
@@ -148,22 +182,29 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         demo::run(&demo::Options { folder, listen, seed, serve: !no_serve }).await?;
         return Ok(true);
     }
+    if let Command::Catalogue(CatalogueCommand::Check { paths }) = &arguments.command {
+        return catalogue::check(paths);
+    }
     let mut config = Config::read(arguments.config)?;
+    if let Command::Catalogue(CatalogueCommand::Show { ledger }) = &arguments.command {
+        return catalogue::show(&config.catalogue, ledger.as_deref());
+    }
     if let Some(data) = arguments.data {
         config.data_dir = data;
     }
     std::fs::create_dir_all(&config.data_dir).with_context(|| config.data_dir.display().to_string())?;
-    let path = config.data_dir.join("taizhang.sqlite");
-    let store = SqliteStore::open(&path).await.with_context(|| path.display().to_string())?;
-    let server = Server::open(Arc::new(store), &config).await?;
+    let server = Server::open_embedded(&config).await.with_context(|| config.data_dir.display().to_string())?;
     let result = match arguments.command {
         Command::Serve { listen } => return serve(server, listen.unwrap_or(config.listen)).await,
         Command::Import { files, who, json } => import(&server, &files, &who, json).await,
         Command::Return(arguments) => draw(&server, arguments).await,
+        Command::Indicators { names, unit, date, json } => {
+            print_indicators(&server, &names, unit.as_deref(), date.unwrap_or_else(returns::today), json).await
+        }
         Command::Conflicts { json } => print_conflicts(&server, json).await,
         Command::Device { name, owner, unit, restricted } => enrol(&server, name, owner, &unit, restricted).await,
         Command::Doctor { json } => diagnose(&server, json).await,
-        Command::Demo { .. } => unreachable!("handled above"),
+        Command::Catalogue(_) | Command::Demo { .. } => unreachable!("handled above"),
     };
     server.store.close().await;
     result
@@ -252,6 +293,42 @@ async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result<boo
         }
     }
     Ok(drawn.failed_checks.is_empty())
+}
+
+async fn print_indicators(
+    server: &Server,
+    names: &[String],
+    unit: Option<&str>,
+    date: jiff::civil::Date,
+    json: bool,
+) -> anyhow::Result<bool> {
+    let top = match unit {
+        Some(code) => unit_with_code(server, code).await?.id,
+        None => server.county,
+    };
+    let lines = indicators::indicators(server, top, date, names).await?;
+    anyhow::ensure!(!lines.is_empty(), "没有这些指标 no such indicators: {}", names.join(", "));
+    if json {
+        println!("{}", serde_json::to_string_pretty(&lines)?);
+        return Ok(true);
+    }
+    for line in &lines {
+        let of =
+            line.figure.denominator.map_or_else(String::new, |under| format!(" {}/{under}", line.figure.numerator));
+        let target = match (line.target_percent, line.reached) {
+            (Some(target), Some(reached)) => format!("  目标 {target}% {}", if reached { "已达标" } else { "未达标" }),
+            _ => String::new(),
+        };
+        println!("{:<6} {}：{}{of}{target}", line.id, line.title, line.printed);
+    }
+    Ok(true)
+}
+
+async fn unit_with_code(server: &Server, code: &str) -> anyhow::Result<sync_protocol::unit::Unit> {
+    let units = server.store.units().await?;
+    units.into_iter().find(|known| known.code.as_deref() == Some(code)).with_context(|| {
+        format!("没有编码为 {code} 的单位，请先导入名录和党组织台账 no unit with this code: import the registers first")
+    })
 }
 
 async fn print_conflicts(server: &Server, json: bool) -> anyhow::Result<bool> {

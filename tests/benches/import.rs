@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p tests --bench import`
 
-use std::{path::Path, process::Command, sync::Arc, time::Instant};
+use std::{path::Path, process::Command, time::Instant};
 
 use anyhow::Context;
 use calamine::Reader;
@@ -11,7 +11,6 @@ use server::{
     Server,
     config::{Config, File},
     import::import_file,
-    store::{Store, sqlite::SqliteStore},
 };
 use tests::{process::peak_memory_mib, roster};
 
@@ -87,8 +86,7 @@ fn import(file: &Path, data: &Path) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let config = Config::check(File { data_dir: data.to_owned(), ..File::default() })?;
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data.join("taizhang.sqlite")).await?);
-        let server = Server::open(store, &config).await?;
+        let server = Server::open_embedded(&config).await?;
         server.store.put_units(&roster::units(&server.tenant, server.county, BRANCHES)).await?;
         let begun = Instant::now();
         let done = import_file(&server, file, "bench", &|_, _| {}).await?;

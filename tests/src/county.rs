@@ -8,6 +8,7 @@ use server::{
     http,
     store::{DeviceRecord, Store, sqlite::SqliteStore},
     sync::token_hash,
+    tallies::Tallies,
 };
 use sync_protocol::{
     ActorId, Book, DeviceId, UnitId,
@@ -18,11 +19,22 @@ use sync_protocol::{
 pub async fn open(data: &Path, county_key: Option<&[u8]>) -> anyhow::Result<Server> {
     std::fs::create_dir_all(data)?;
     let config = Config::check(File { data_dir: data.to_owned(), ..File::default() })?;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data.join("taizhang.sqlite")).await?);
     if let Some(key) = county_key {
+        let tally = Tallies::new(&config.catalogue, config.campaign_year);
+        let store = SqliteStore::open(&data.join("taizhang.sqlite"), tally).await?;
         store.secret("county_key", key).await?;
+        store.close().await;
     }
-    Ok(Server::open(store, &config).await?)
+    Ok(Server::open_embedded(&config).await?)
+}
+
+/// Opens a server whose county lays one catalogue file of its own over the built-in ones.
+pub async fn open_with(data: &Path, catalogue: &str) -> anyhow::Result<Server> {
+    let folder = data.join("catalogue");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join("own.toml"), catalogue)?;
+    let config = Config::check(File { data_dir: data.to_owned(), catalogue_dir: Some(folder), ..File::default() })?;
+    Ok(Server::open_embedded(&config).await?)
 }
 
 /// Serves on a free port until the test ends; returns the address.

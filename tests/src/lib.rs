@@ -5,3 +5,4 @@ pub mod node;
 pub mod office;
 pub mod process;
 pub mod roster;
+pub mod sheet;

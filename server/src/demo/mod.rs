@@ -24,7 +24,7 @@ use crate::{
     http,
     import::{ImportReport, import_file},
     returns::{self, ReturnRequest, conflicts},
-    store::{DeviceRecord, sqlite::SqliteStore},
+    store::DeviceRecord,
     sync::token_hash,
 };
 
@@ -54,8 +54,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     })?;
     let address = listener.local_addr()?;
     let config = Config::check(File { data_dir: folder.join("data"), listen: options.listen, ..File::default() })?;
-    let store = Arc::new(SqliteStore::open(&config.data_dir.join("taizhang.sqlite")).await?);
-    let server = Arc::new(Server::open(store, &config).await?);
+    let server = Arc::new(Server::open_embedded(&config).await?);
 
     println!("一、生成示范县台账 Generate the ledgers of a synthetic county");
     let files = generate(options.seed, &ledgers)?;

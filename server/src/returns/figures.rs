@@ -1,18 +1,18 @@
-//! Counting: measures over the rows of the projection, by reporting unit and by group.
+//! Counting: sums of tallies, by reporting unit and by group. No row is read for a figure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sync_protocol::{
     Row, UnitId,
-    catalogue::{Aggregate, Content, Group, Measure, ReturnForm, Variables},
+    catalogue::{Content, Group, ReturnForm, Variables},
     unit::{Unit, UnitLevel},
 };
 
 use super::ReturnError;
-use crate::{Server, projection, store::StoredRow};
-
-/// Units whose rows are in memory at once.
-const UNITS_PER_CHUNK: usize = 100;
+use crate::{
+    Server, projection,
+    store::{StoredRow, SumOf},
+};
 
 /// Measure id → value.
 pub type Counts = BTreeMap<String, i64>;
@@ -26,39 +26,38 @@ pub struct Figures {
     pub by_group: Vec<Counts>,
 }
 
-/// Counts every measure that the form prints.
+/// Sums every measure that the form prints.
 pub async fn figures(server: &Server, form: &ReturnForm, variables: &Variables) -> Result<Figures, ReturnError> {
-    let measures: Vec<&Measure> = used(form).iter().filter_map(|id| server.catalogue.measure(id)).collect();
-    let ledgers: BTreeSet<&str> = measures.iter().map(|m| m.ledger.as_str()).collect();
-    let units = server.store.units().await?;
-    let parents: BTreeMap<UnitId, Option<UnitId>> = units.iter().map(|unit| (unit.id, unit.parent)).collect();
-    let reporting: Vec<&Unit> = units.iter().filter(|unit| unit.level == UnitLevel::ReportingUnit).collect();
-    let mut by_unit: BTreeMap<UnitId, Counts> = reporting.iter().map(|unit| (unit.id, Counts::new())).collect();
-    let mut by_group = vec![Counts::new(); form.groups.len()];
-    let ids: Vec<UnitId> = units.iter().map(|unit| unit.id).collect();
-    for chunk in ids.chunks(UNITS_PER_CHUNK) {
-        let groups = groups_of(server, chunk, &form.groups, variables).await?;
-        for ledger in &ledgers {
-            for (unit, rows) in read(server, ledger, chunk).await? {
-                let owner = reporting_unit(unit, &parents, &by_unit);
-                for measure in measures.iter().filter(|m| m.ledger == **ledger) {
-                    let value = count(measure, &rows, variables);
-                    if value == 0 {
-                        continue;
-                    }
-                    if let Some(counts) = owner.and_then(|owner| by_unit.get_mut(&owner)) {
-                        *counts.entry(measure.id.clone()).or_default() += value;
-                    }
-                    for group in groups.get(&unit).into_iter().flatten() {
-                        *by_group[*group].entry(measure.id.clone()).or_default() += value;
-                    }
-                }
+    // Stored key → measure id, for the chosen variables.
+    let keys: BTreeMap<String, &str> =
+        used(form).into_iter().filter_map(|id| Some((server.catalogue.measure(id)?.key(variables), id))).collect();
+    let measures: Vec<String> = keys.keys().cloned().collect();
+    let period = server.period();
+    let sums = server.store.sums_by_unit(server.county, UnitLevel::ReportingUnit, &period, &measures).await?;
+    let mut by_unit: BTreeMap<UnitId, Counts> = BTreeMap::new();
+    for sum in sums {
+        if let (SumOf::Unit(unit), Some(id)) = (sum.of, keys.get(&sum.measure)) {
+            *by_unit.entry(unit).or_default().entry((*id).to_owned()).or_default() += sum.value;
+        }
+    }
+    let groups: Vec<String> = (0..form.groups.len()).map(|index| Group::measure_id(&form.id, index)).collect();
+    let mut by_group = vec![Counts::new(); groups.len()];
+    if !groups.is_empty() {
+        for sum in server.store.sums_by_group(server.county, &groups, &period, &measures).await? {
+            if let (SumOf::Group(group), Some(id)) = (sum.of, keys.get(&sum.measure))
+                && let Some(index) = groups.iter().position(|known| *known == group)
+            {
+                *by_group[index].entry((*id).to_owned()).or_default() += sum.value;
             }
         }
     }
-    let by_unit =
-        reporting.into_iter().map(|unit| (unit.clone(), by_unit.remove(&unit.id).unwrap_or_default())).collect();
-    Ok(Figures { by_unit, by_group })
+    let units = server.store.units().await?;
+    let reporting = units.into_iter().filter(|unit| unit.level == UnitLevel::ReportingUnit);
+    let by_unit = reporting.map(|unit| {
+        let counts = by_unit.remove(&unit.id).unwrap_or_default();
+        (unit, counts)
+    });
+    Ok(Figures { by_unit: by_unit.collect(), by_group })
 }
 
 /// The rows of a ledger by unit: open and restricted cells joined, removed rows left out.
@@ -81,54 +80,6 @@ pub(super) async fn read(
         }
     }
     Ok(by_unit)
-}
-
-/// Which groups each unit counts in, by its row in `organisations`.
-async fn groups_of(
-    server: &Server,
-    units: &[UnitId],
-    groups: &[Group],
-    variables: &Variables,
-) -> Result<BTreeMap<UnitId, Vec<usize>>, ReturnError> {
-    if groups.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let organisations = read(server, "organisations", units).await?;
-    let of = |rows: Vec<Row>| -> Vec<usize> {
-        (0..groups.len()).filter(|g| rows.iter().any(|row| groups[*g].condition.holds(row, variables))).collect()
-    };
-    Ok(organisations.into_iter().map(|(unit, rows)| (unit, of(rows))).collect())
-}
-
-fn count(measure: &Measure, rows: &[Row], variables: &Variables) -> i64 {
-    let counted = rows.iter().filter(|row| measure.condition.as_ref().is_none_or(|c| c.holds(row, variables)));
-    match &measure.aggregate {
-        Aggregate::Rows => i64::try_from(counted.count()).unwrap_or(i64::MAX),
-        Aggregate::Units => i64::from(counted.count() > 0),
-        Aggregate::Sum(column) => counted
-            .map(|row| match row.get(column) {
-                Some(sync_protocol::Value::Int(number)) => *number,
-                _ => 0,
-            })
-            .fold(0, i64::saturating_add),
-    }
-}
-
-fn reporting_unit(
-    unit: UnitId,
-    parents: &BTreeMap<UnitId, Option<UnitId>>,
-    reporting: &BTreeMap<UnitId, Counts>,
-) -> Option<UnitId> {
-    // A tree of three levels; the bound is for a register that was damaged into a circle.
-    let mut at = Some(unit);
-    for _ in 0..16 {
-        let id = at?;
-        if reporting.contains_key(&id) {
-            return Some(id);
-        }
-        at = parents.get(&id).copied().flatten();
-    }
-    None
 }
 
 /// The measures that a form needs.

@@ -83,13 +83,13 @@ pub async fn draw(server: &Server, request: &ReturnRequest) -> Result<Drawn, Ret
     Err(ReturnError::Unknown(request.name.clone(), available.join(", ")))
 }
 
-/// The values of a return's variables: what was chosen, defaults, and parameters that follow from them.
+/// The values of a return's variables: what was chosen, or the default.
 pub fn variables(
     server: &Server,
     form: &sync_protocol::catalogue::ReturnForm,
     chosen: &[(String, String)],
 ) -> Result<Variables, ReturnError> {
-    let mut variables = Variables::from([("campaign_year".to_owned(), Value::Int(server.campaign_year.into()))]);
+    let mut variables = server.catalogue.variables(server.campaign_year, None);
     if let Some((name, _)) = chosen.iter().find(|(name, _)| !form.variables.iter().any(|v| v.name == *name)) {
         let allowed: Vec<&str> = form.variables.iter().map(|v| v.name.as_str()).collect();
         return Err(ReturnError::Variable { name: name.clone(), allowed: allowed.join(", ") });
@@ -103,13 +103,6 @@ pub fn variables(
             return Err(ReturnError::Variable { name: variable.name.clone(), allowed: allowed.join(", ") });
         }
         variables.insert(variable.name.clone(), Value::text(value));
-    }
-    for (name, (parameter, by)) in &form.lookups {
-        let key = variables.get(by).and_then(Value::as_text).unwrap_or_default();
-        let value = server.catalogue.parameter(parameter).and_then(|table| table.get(key)).and_then(|v| v.as_str());
-        // Month-day parameters are completed with the campaign year.
-        let value = value.map_or(Value::Null, |text| Value::Text(format!("{}-{text}", server.campaign_year)));
-        variables.insert(name.clone(), value);
     }
     Ok(variables)
 }

@@ -13,7 +13,7 @@ use sync_protocol::{
     ActorId, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     message::DocumentPull,
     session::{FeedPage, FeedQuery, Scope},
-    unit::Unit,
+    unit::{Unit, UnitLevel},
 };
 
 /// What can go wrong below.
@@ -131,6 +131,53 @@ pub struct StoredRow {
     pub removed: bool,
 }
 
+/// A row that a tally reads.
+#[derive(Debug, Clone)]
+pub struct TallyRow {
+    /// Catalogue id of the ledger.
+    pub ledger: String,
+    /// The record.
+    pub row: RowId,
+    /// JSON object: column key → value.
+    pub cells: String,
+    /// Whether it was removed in this book.
+    pub removed: bool,
+}
+
+/// What a store counts for each unit, whenever one of its documents changes.
+pub trait Tally: Send + Sync + std::fmt::Debug {
+    /// The ledgers whose rows it reads.
+    fn ledgers(&self) -> &[String];
+
+    /// Changes whenever it would count differently: then everything is counted anew.
+    fn fingerprint(&self) -> [u8; 32];
+
+    /// Counts the rows of one unit and period: measure key, date where it is kept apart by one, value.
+    fn tally(&self, rows: &[TallyRow]) -> Result<Vec<(String, String, i64)>, StoreError>;
+}
+
+/// A sum of tallies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TallySum {
+    /// The unit or group it is of.
+    pub of: SumOf,
+    /// The measure's key.
+    pub measure: String,
+    /// The date, where the measure is kept apart by one.
+    pub by: String,
+    /// The sum.
+    pub value: i64,
+}
+
+/// What a sum is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SumOf {
+    /// A unit with everything below it.
+    Unit(UnitId),
+    /// The units that have this measure.
+    Group(String),
+}
+
 /// A row in dispute.
 #[derive(Debug, Clone, Serialize)]
 pub struct StoredConflict {
@@ -228,6 +275,24 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The rows of a ledger in these units, open and restricted books, by unit.
     async fn rows(&self, ledger: &str, period: &str, units: &[UnitId]) -> Result<Vec<StoredRow>, StoreError>;
+
+    /// Sums of these measures for each unit of this level below `top` (with everything below it), or for `top` itself.
+    async fn sums_by_unit(
+        &self,
+        top: UnitId,
+        level: UnitLevel,
+        period: &str,
+        measures: &[String],
+    ) -> Result<Vec<TallySum>, StoreError>;
+
+    /// Sums of these measures over the units below `top` that have each of these group measures.
+    async fn sums_by_group(
+        &self,
+        top: UnitId,
+        groups: &[String],
+        period: &str,
+        measures: &[String],
+    ) -> Result<Vec<TallySum>, StoreError>;
 
     /// The projection of one document.
     async fn projection(&self, document: DocumentId) -> Result<Vec<ProjectedRow>, StoreError>;

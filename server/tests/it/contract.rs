@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use server::store::{Committed, DeviceRecord, DocumentWrite, NewChange, ProjectedRow, Store, sqlite::SqliteStore};
+use server::{
+    store::{Committed, DeviceRecord, DocumentWrite, NewChange, ProjectedRow, Store, sqlite::SqliteStore},
+    tallies::Tallies,
+};
 use sync_protocol::{
     Book, ChangeHash, DeviceId, Document, DocumentId, Identity, RowId, Tenant, UnitId, Value,
+    catalogue::Catalogue,
     conflict::{Means, Provenance},
     document::{Author, Edit},
     session::{FeedPage, FeedQuery, Position, Scope},
@@ -15,7 +19,9 @@ const BYTES_MAX: usize = 1 << 20;
 
 async fn sqlite() -> (tempfile::TempDir, Arc<dyn Store>) {
     let folder = tempfile::tempdir().expect("folder");
-    let store = SqliteStore::open(&folder.path().join("store.sqlite")).await.expect("store");
+    let store = SqliteStore::open(&folder.path().join("store.sqlite"), Tallies::new(&Catalogue::builtin(), 2012))
+        .await
+        .expect("store");
     (folder, Arc::new(store))
 }
 

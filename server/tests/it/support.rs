@@ -1,11 +1,11 @@
 //! A county small enough for a test.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use server::{
     Server, clock,
     config::{Config, File},
-    store::{DeviceRecord, Store, sqlite::SqliteStore},
+    store::DeviceRecord,
     sync::token_hash,
 };
 use sync_protocol::{
@@ -16,8 +16,7 @@ use sync_protocol::{
 pub async fn server(data: &Path) -> Server {
     std::fs::create_dir_all(data).expect("folder");
     let config = Config::check(File { data_dir: data.to_owned(), ..File::default() }).expect("configuration");
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data.join("taizhang.sqlite")).await.expect("store"));
-    Server::open(store, &config).await.expect("server")
+    Server::open_embedded(&config).await.expect("server")
 }
 
 /// Enrols a device and opens it; the token is its name.

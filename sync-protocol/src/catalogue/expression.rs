@@ -3,13 +3,15 @@
 //! ```text
 //! org_status == 'active' and established_on <= $grading_cutoff
 //! previous_grade in ('average', 'backward') and final_grade is filled
+//! 3 * p3_present >= 2 * p3_due
 //! ```
 //!
 //! Names are columns, `$names` are variables; both are checked when the catalogue is loaded.
-//! Dates compare as text, which is right for `YYYY-MM-DD` and its prefixes. An empty cell compares
-//! unequal to everything and is neither less nor greater.
+//! Dates of different precision are ordered by what both say; decimals compare with whole numbers by
+//! value. `+`, `-` and `*` work on whole numbers. An empty cell compares unequal to everything and is neither less
+//! nor greater.
 
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap};
 
 use crate::{row::Row, value::Value};
 
@@ -34,6 +36,7 @@ enum Node {
     And(Box<Node>, Box<Node>),
     Or(Box<Node>, Box<Node>),
     Compare(Comparison, Box<Node>, Box<Node>),
+    Arithmetic(Operator, Box<Node>, Box<Node>),
     In(Box<Node>, Vec<Node>),
     Filled(Box<Node>, bool),
 }
@@ -46,6 +49,13 @@ enum Comparison {
     AtMost,
     Greater,
     AtLeast,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Plus,
+    Minus,
+    Times,
 }
 
 impl Expression {
@@ -81,7 +91,10 @@ impl Node {
                 let (Some(a), Some(b)) = (a.value(row, variables), b.value(row, variables)) else {
                     return *how == Comparison::Unequal;
                 };
-                let order = order(a, b);
+                let order = match how {
+                    Comparison::Equal | Comparison::Unequal => order(&a, &b),
+                    _ => same_precision(&a, &b).or_else(|| order(&a, &b)),
+                };
                 match how {
                     Comparison::Equal => order == Some(Ordering::Equal),
                     Comparison::Unequal => order != Some(Ordering::Equal),
@@ -95,17 +108,27 @@ impl Node {
                 .value(row, variables)
                 .is_some_and(|needle| choices.iter().filter_map(|c| c.value(row, variables)).any(|c| c == needle)),
             Node::Filled(inner, filled) => inner.value(row, variables).is_some() == *filled,
-            Node::Column(_) | Node::Variable(_) | Node::Literal(_) => {
-                self.value(row, variables) == Some(&Value::Bool(true))
+            Node::Column(_) | Node::Variable(_) | Node::Literal(_) | Node::Arithmetic(..) => {
+                self.value(row, variables).as_deref() == Some(&Value::Bool(true))
             }
         }
     }
 
-    fn value<'a>(&'a self, row: &'a Row, variables: &'a Variables) -> Option<&'a Value> {
+    fn value<'a>(&'a self, row: &'a Row, variables: &'a Variables) -> Option<Cow<'a, Value>> {
         match self {
-            Node::Column(name) => row.get(name),
-            Node::Variable(name) => variables.get(name).filter(|value| !value.is_null()),
-            Node::Literal(value) => Some(value),
+            Node::Column(name) => row.get(name).map(Cow::Borrowed),
+            Node::Variable(name) => variables.get(name).filter(|value| !value.is_null()).map(Cow::Borrowed),
+            Node::Literal(value) => Some(Cow::Borrowed(value)),
+            Node::Arithmetic(operator, a, b) => {
+                let (a, b) = (a.value(row, variables)?, b.value(row, variables)?);
+                let (Value::Int(a), Value::Int(b)) = (a.as_ref(), b.as_ref()) else { return None };
+                let result = match operator {
+                    Operator::Plus => a.checked_add(*b),
+                    Operator::Minus => a.checked_sub(*b),
+                    Operator::Times => a.checked_mul(*b),
+                };
+                result.map(|number| Cow::Owned(Value::Int(number)))
+            }
             _ => None,
         }
     }
@@ -116,7 +139,7 @@ impl Node {
             Node::Variable(name) => variable(name),
             Node::Literal(_) => {}
             Node::Not(a) | Node::Filled(a, _) => a.names(column, variable),
-            Node::And(a, b) | Node::Or(a, b) | Node::Compare(_, a, b) => {
+            Node::And(a, b) | Node::Or(a, b) | Node::Compare(_, a, b) | Node::Arithmetic(_, a, b) => {
                 a.names(column, variable);
                 b.names(column, variable);
             }
@@ -130,11 +153,26 @@ impl Node {
     }
 }
 
+/// Dates of different precision compare by what both say: all of 2012-03 is up to 2012-03-31, and to 2012-03-15.
+fn same_precision(a: &Value, b: &Value) -> Option<Ordering> {
+    let (a, b) = (a.as_text()?, b.as_text()?);
+    let is_date = |text: &str| {
+        matches!(text.len(), 4 | 7 | 10 | 16)
+            && text.as_bytes()[..4].iter().all(u8::is_ascii_digit)
+            && text.as_bytes().get(4).is_none_or(|b| *b == b'-')
+    };
+    let length = a.len().min(b.len());
+    (is_date(a) && is_date(b)).then(|| a.as_bytes()[..length].cmp(&b.as_bytes()[..length]))
+}
+
 fn order(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
         (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
         (Value::Text(a), Value::Text(b)) => Some(a.cmp(b)),
         (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
+        // Decimals are stored as text: 93.3 against 90.
+        (Value::Text(a), Value::Int(b)) => a.parse::<f64>().ok()?.partial_cmp(&(*b as f64)),
+        (Value::Int(a), Value::Text(b)) => (*a as f64).partial_cmp(&b.parse::<f64>().ok()?),
         _ => None,
     }
 }
@@ -156,8 +194,8 @@ fn tokens(text: &str) -> Result<Vec<String>, String> {
                     1
                 }
             }
-            '(' | ')' | ',' => 1,
-            '$' | '-' | '_' | 'a'..='z' | 'A'..='Z' | '0'..='9' => {
+            '(' | ')' | ',' | '+' | '*' | '-' => 1,
+            '$' | '_' | 'a'..='z' | 'A'..='Z' | '0'..='9' => {
                 let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
                 1 + rest[1..].find(|c| !word(c)).unwrap_or(rest.len() - 1)
             }
@@ -219,7 +257,7 @@ impl Parser<'_> {
             let node = self.or(depth + 1)?;
             return if self.take(")") { Ok(node) } else { Err("`)` is missing".into()) };
         }
-        let left = Box::new(self.term()?);
+        let left = Box::new(self.sum()?);
         if self.take("in") {
             return self.choices().map(|choices| Node::In(left, choices));
         }
@@ -246,7 +284,7 @@ impl Parser<'_> {
             _ => return Ok(*left),
         };
         self.at += 1;
-        Ok(Node::Compare(how, left, Box::new(self.term()?)))
+        Ok(Node::Compare(how, left, Box::new(self.sum()?)))
     }
 
     fn choices(&mut self) -> Result<Vec<Node>, String> {
@@ -260,6 +298,27 @@ impl Parser<'_> {
         if self.take(")") { Ok(choices) } else { Err("`)` is missing after the list".into()) }
     }
 
+    fn sum(&mut self) -> Result<Node, String> {
+        let mut node = self.product()?;
+        loop {
+            let operator = match self.peek() {
+                Some("+") => Operator::Plus,
+                Some("-") => Operator::Minus,
+                _ => return Ok(node),
+            };
+            self.at += 1;
+            node = Node::Arithmetic(operator, Box::new(node), Box::new(self.product()?));
+        }
+    }
+
+    fn product(&mut self) -> Result<Node, String> {
+        let mut node = self.term()?;
+        while self.take("*") {
+            node = Node::Arithmetic(Operator::Times, Box::new(node), Box::new(self.term()?));
+        }
+        Ok(node)
+    }
+
     fn term(&mut self) -> Result<Node, String> {
         let token = self.peek().ok_or("the expression ends too early")?.to_owned();
         self.at += 1;
@@ -270,7 +329,7 @@ impl Parser<'_> {
             "and" | "or" | "not" | "in" | "is" => Err(format!("unexpected `{token}`")),
             _ if first == '\'' => Ok(Node::Literal(Value::text(token.trim_matches('\'')))),
             _ if first == '$' => Ok(Node::Variable(token[1..].to_owned())),
-            _ if first == '-' || first.is_ascii_digit() => token
+            _ if first.is_ascii_digit() => token
                 .parse()
                 .map(|number| Node::Literal(Value::Int(number)))
                 .map_err(|_| format!("`{token}` is not a whole number")),
@@ -291,6 +350,7 @@ mod tests {
         for (key, value) in [("grade", Value::from("average")), ("n", 3.into()), ("ok", true.into())] {
             row.cells.insert(key.into(), value);
         }
+        row.cells.insert("score".into(), "93.3".into());
         row.cells.insert("on".into(), "2012-03".into());
         row.cells.insert("cleared".into(), Value::Null);
         let variables = Variables::from([("cutoff".to_owned(), Value::from("2012-03-31"))]);
@@ -300,10 +360,16 @@ mod tests {
             ("grade in ('advanced', 'average') and ok", true),
             ("not ok or n > 3", false),
             ("n >= 3 and n <= 3", true),
-            ("on <= $cutoff", true),
+            ("on <= $cutoff and on >= $cutoff", true),
+            ("on < '2012-04-01' and on > '2012-02' and not on < '2012-03-02'", true),
+            ("on == '2012-03-31'", false),
             ("cleared is empty and absent is empty", true),
             ("absent < 3 or absent >= 3", false),
             ("absent != 'x'", true),
+            ("n + 1 == 4 and 2 * n > 5 and n - 1 <= 2", true),
+            ("3 * n >= 2 * n + 4", false),
+            ("n + absent == 3 or n + grade == 3", false),
+            ("score >= 90 and score < 94", true),
             ("(n == 1 or n == 3) and not (grade == 'backward')", true),
         ] {
             let expression = Expression::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
@@ -321,7 +387,8 @@ mod tests {
             ("n in 3", "a list in brackets"),
             ("n is", "`filled` or `empty`"),
             ("n == 1 n", "unexpected `n`"),
-            ("n + 1", "unexpected character"),
+            ("n / 1", "unexpected character"),
+            ("n + ", "ends too early"),
             ("9999999999999999999 == n", "not a whole number"),
             (deep.as_str(), "nested too deeply"),
         ] {

@@ -5,18 +5,24 @@
 //! be unknown at run time.
 
 mod expression;
+mod indicator;
 mod ledger;
 mod load;
+mod measure;
 mod returns;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::value::Value;
+
 pub use expression::{Expression, Variables};
+pub use indicator::{Basis, Figure, Indicator, Term, Window};
 pub use ledger::{Column, ColumnType, Kind, Ledger, Requirement, Sensitivity, UnitKind, UnitSource};
 pub use load::{CatalogueError, CatalogueErrors, Source};
-pub use returns::{Aggregate, Check, Content, Format, Group, Measure, Relation, ReturnColumn, ReturnForm, Variable};
+pub use measure::{Aggregate, Having, Instance, Measure, UnitRows};
+pub use returns::{Check, Content, Format, Group, Relation, ReturnColumn, ReturnForm, Variable};
 
 /// One code of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +83,7 @@ pub struct Catalogue {
     lists: BTreeMap<String, CodeList>,
     returns: Vec<ReturnForm>,
     measures: BTreeMap<String, Measure>,
+    indicators: Vec<Indicator>,
     parameters: toml::Table,
     words: HeaderWords,
     /// HMAC key for row ids of ledgers whose natural key is not sensitive.
@@ -128,6 +135,53 @@ impl Catalogue {
     /// The measure with this id; those that returns name exist, which loading has checked.
     pub fn measure(&self, id: &str) -> Option<&Measure> {
         self.measures.get(id)
+    }
+
+    /// All measures, by id.
+    pub fn measures(&self) -> impl Iterator<Item = &Measure> {
+        self.measures.values()
+    }
+
+    /// All indicators, by id.
+    pub fn indicators(&self) -> &[Indicator] {
+        &self.indicators
+    }
+
+    /// An indicator by its id (`I-12`) or name.
+    pub fn indicator(&self, name: &str) -> Option<&Indicator> {
+        self.indicators.iter().find(|indicator| indicator.id == name || indicator.name == name)
+    }
+
+    /// The variables of measures: county parameters, with month-days completed by the campaign year and tables looked
+    /// up by `code`; `$campaign_year`, `$next_year` and `$previous_year`.
+    pub fn variables(&self, campaign_year: i16, code: Option<&str>) -> Variables {
+        let mut variables = Variables::new();
+        for (name, value) in &self.parameters {
+            let value = match (value, code) {
+                (toml::Value::Table(table), Some(code)) => table.get(code),
+                (toml::Value::Table(_), None) => None,
+                (value, _) => Some(value),
+            };
+            let value = match value {
+                Some(toml::Value::Integer(number)) => Value::Int(*number),
+                Some(toml::Value::String(text)) if text.len() == 5 && text.as_bytes()[2] == b'-' => {
+                    Value::Text(format!("{campaign_year}-{text}"))
+                }
+                Some(toml::Value::String(text)) => Value::text(text),
+                _ => continue,
+            };
+            variables.insert(name.clone(), value);
+        }
+        variables.insert("campaign_year".into(), Value::Text(campaign_year.to_string()));
+        variables.insert("next_year".into(), Value::Text((campaign_year + 1).to_string()));
+        variables.insert("previous_year".into(), Value::Text((campaign_year - 1).to_string()));
+        variables
+    }
+
+    /// Whether measures may name this variable; tables only when counted for each code of a list.
+    pub(crate) fn has_variable(&self, name: &str, each: Option<&str>) -> bool {
+        matches!(name, "campaign_year" | "next_year" | "previous_year")
+            || self.parameters.get(name).is_some_and(|value| !value.is_table() || each.is_some())
     }
 
     /// A county parameter, for example `grading_cutoff`.

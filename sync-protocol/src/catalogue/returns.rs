@@ -1,34 +1,9 @@
 //! Returns 报表 and the measures they print.
 
-use std::collections::BTreeMap;
-
-use super::expression::Expression;
-
-/// How rows become a number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Aggregate {
-    /// Number of rows.
-    Rows,
-    /// Number of different units that have such a row.
-    Units,
-    /// Sum of an integer column.
-    Sum(String),
-}
-
-/// A number that is counted from the rows of one ledger.
-#[derive(Debug, Clone)]
-pub struct Measure {
-    /// Its id.
-    pub id: String,
-    /// Title in Chinese.
-    pub title: String,
-    /// The ledger it counts.
-    pub ledger: String,
-    /// Which rows count; all, if absent.
-    pub condition: Option<Expression>,
-    /// How they count.
-    pub aggregate: Aggregate,
-}
+use super::{
+    expression::Expression,
+    measure::{Aggregate, Measure},
+};
 
 /// Number format of a printed cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -104,6 +79,31 @@ pub struct Group {
     pub of_which: bool,
 }
 
+impl Group {
+    /// Id of the measure that says whether a unit is in this group.
+    pub fn measure_id(form: &str, index: usize) -> String {
+        format!("{form}/{index}")
+    }
+
+    /// Whether a unit is in this group, as a measure: 0 or 1.
+    pub(super) fn measure(&self, form: &str, index: usize) -> Measure {
+        Measure {
+            id: Self::measure_id(form, index),
+            title: self.label.clone(),
+            ledger: "organisations".into(),
+            condition: Some(self.condition.clone()),
+            with: Vec::new(),
+            without: Vec::new(),
+            aggregate: Aggregate::Units,
+            at_least: None,
+            at_most: None,
+            cap: None,
+            each: None,
+            by: None,
+        }
+    }
+}
+
 /// A relation that must hold in every row, for example `2 >= 10+11+12`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
@@ -162,8 +162,6 @@ pub struct ReturnForm {
     pub units: String,
     /// Choices.
     pub variables: Vec<Variable>,
-    /// Variables that are looked up in a county parameter by another variable's value.
-    pub lookups: BTreeMap<String, (String, String)>,
     /// Rows of the second sheet: kinds of organisations.
     pub groups: Vec<Group>,
     /// Columns in order.

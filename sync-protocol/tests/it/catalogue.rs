@@ -15,7 +15,7 @@ fn broken(file: &str, from: &str, to: &str) -> String {
 #[test]
 fn the_builtin_catalogue_is_sound() {
     let catalogue = Catalogue::builtin();
-    assert_eq!(catalogue.ledgers().len(), 50);
+    assert_eq!((catalogue.ledgers().len(), catalogue.indicators().len()), (50, 55));
     let members = catalogue.ledger("members").expect("members");
     let id_card = members.column("id_card").expect("id_card");
     assert_eq!(members.book_of(id_card), Book::UnitRestricted, "identity numbers live in the restricted twin");
@@ -33,13 +33,18 @@ fn mistakes_are_named_with_file_and_line() {
         ("grading.toml", "keys = [[\"round\"]]", "keys = [[\"rond\"]]", "the column `rond`, which does not exist"),
         ("grading.toml", "ref:organisations", "ref:organizations", "unknown ledger `organizations`"),
         (
-            "measures.toml",
+            "measures/grading.toml",
             "established_on <= $grading_cutoff",
             "founded_on <= 'x'",
-            "measures.toml:7: unknown column `founded_on`",
+            "measures/grading.toml:7: unknown column `founded_on`",
         ),
-        ("measures.toml", "ledger = \"grading\"", "ledger = \"grades\"", "measures.toml:12: unknown ledger `grades`"),
-        ("measures.toml", "$round", "$rnd", "unknown variable `$rnd`"),
+        (
+            "measures/grading.toml",
+            "ledger = \"grading\"",
+            "ledger = \"grades\"",
+            "measures/grading.toml:13: unknown ledger `grades`",
+        ),
+        ("measures/grading.toml", "$round", "$rnd", "unknown variable `$rnd`"),
         (
             "r03-grading-summary.toml",
             "measure = \"grade_up\"",

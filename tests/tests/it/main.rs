@@ -4,3 +4,4 @@ mod converge;
 mod exchange;
 mod story;
 mod tidy;
+mod vectors;

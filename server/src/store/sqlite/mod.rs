@@ -3,9 +3,10 @@
 mod codec;
 mod read;
 mod registry;
+mod tallies;
 mod write;
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{
@@ -15,12 +16,12 @@ use sqlx::{
 use sync_protocol::{
     ChangeHash, DeviceId, DocumentId, Identity, UnitId,
     session::{FeedPage, FeedQuery, Scope},
-    unit::Unit,
+    unit::{Unit, UnitLevel},
 };
 
 use super::{
     Batch, Committed, DeviceRecord, DocumentWrite, ProjectedRow, Store, StoreError, StoredConflict, StoredDocument,
-    StoredRow, Totals,
+    StoredRow, Tally, TallySum, Totals,
 };
 
 /// Connections that read at once.
@@ -37,7 +38,9 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens or creates the store and brings its schema up to date.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+    ///
+    /// `tally` is what each unit counts; when it counts differently from last time, everything is counted anew.
+    pub async fn open(path: &Path, tally: Arc<dyn Tally>) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -51,7 +54,8 @@ impl SqliteStore {
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await.map_err(|e| StoreError::Database(e.to_string()))?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        let commits = write::Commits::start(writer.clone());
+        tallies::rebuild_if_changed(&writer, tally.as_ref()).await?;
+        let commits = write::Commits::start(writer.clone(), tally);
         Ok(Self { writer, readers, commits })
     }
 }
@@ -100,6 +104,26 @@ impl Store for SqliteStore {
 
     async fn rows(&self, ledger: &str, period: &str, units: &[UnitId]) -> Result<Vec<StoredRow>, StoreError> {
         read::rows(&self.readers, ledger, period, units).await
+    }
+
+    async fn sums_by_unit(
+        &self,
+        top: UnitId,
+        level: UnitLevel,
+        period: &str,
+        measures: &[String],
+    ) -> Result<Vec<TallySum>, StoreError> {
+        tallies::sums_by_unit(&self.readers, top, level, period, measures).await
+    }
+
+    async fn sums_by_group(
+        &self,
+        top: UnitId,
+        groups: &[String],
+        period: &str,
+        measures: &[String],
+    ) -> Result<Vec<TallySum>, StoreError> {
+        tallies::sums_by_group(&self.readers, top, groups, period, measures).await
     }
 
     async fn projection(&self, document: DocumentId) -> Result<Vec<ProjectedRow>, StoreError> {

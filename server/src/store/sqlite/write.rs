@@ -1,15 +1,22 @@
 //! The one writer. Writes of many callers are committed in groups: one fsync for many devices.
 
-use std::sync::Mutex;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
+use sync_protocol::UnitId;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
-use super::codec::{join_heads, split_heads};
-use crate::store::{Committed, DocumentWrite, ProjectedRow, StoreError, blob};
+use super::{
+    codec::{join_heads, split_heads},
+    tallies,
+};
+use crate::store::{Committed, DocumentWrite, ProjectedRow, StoreError, Tally, blob};
 
 /// Writes that wait for the writer before callers have to wait for room.
 const QUEUE_MAX: usize = 256;
@@ -29,9 +36,9 @@ pub(super) struct Commits {
 }
 
 impl Commits {
-    pub(super) fn start(pool: SqlitePool) -> Self {
+    pub(super) fn start(pool: SqlitePool, tally: Arc<dyn Tally>) -> Self {
         let (queue, commands) = mpsc::channel(QUEUE_MAX);
-        let task = tokio::spawn(run(pool, commands));
+        let task = tokio::spawn(run(pool, tally, commands));
         Self { queue: Mutex::new(Some(queue)), task: Mutex::new(Some(task)) }
     }
 
@@ -57,7 +64,7 @@ impl Commits {
     }
 }
 
-async fn run(pool: SqlitePool, mut commands: mpsc::Receiver<Command>) {
+async fn run(pool: SqlitePool, tally: Arc<dyn Tally>, mut commands: mpsc::Receiver<Command>) {
     while let Some((writes, reply)) = commands.recv().await {
         let mut bytes: usize = writes.iter().map(DocumentWrite::bytes).sum();
         let mut group = vec![(writes, reply)];
@@ -68,7 +75,7 @@ async fn run(pool: SqlitePool, mut commands: mpsc::Receiver<Command>) {
             group.push((writes, reply));
         }
         let (writes, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        match commit_group(&pool, &writes).await {
+        match commit_group(&pool, tally.as_ref(), &writes).await {
             Ok(outcomes) => {
                 for (reply, outcome) in replies.into_iter().zip(outcomes) {
                     // The caller may have given up; what is committed stays committed.
@@ -85,16 +92,22 @@ async fn run(pool: SqlitePool, mut commands: mpsc::Receiver<Command>) {
     }
 }
 
-async fn commit_group(pool: &SqlitePool, group: &[Vec<DocumentWrite>]) -> Result<Vec<Vec<Committed>>, StoreError> {
+async fn commit_group(
+    pool: &SqlitePool,
+    tally: &dyn Tally,
+    group: &[Vec<DocumentWrite>],
+) -> Result<Vec<Vec<Committed>>, StoreError> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
     let mut outcomes = Vec::with_capacity(group.len());
     let mut rows: Vec<(i64, &ProjectedRow)> = Vec::new();
+    let mut touched: BTreeSet<(UnitId, &str)> = BTreeSet::new();
     for writes in group {
         let mut outcome = Vec::with_capacity(writes.len());
         for write in writes {
             match document(&mut tx, write).await? {
                 Some(number) => {
                     rows.extend(write.rows.iter().map(|row| (number, row)));
+                    touched.insert((write.identity.unit, write.identity.period.as_str()));
                     outcome.push(Committed::Durable);
                 }
                 None => outcome.push(Committed::Stale),
@@ -103,6 +116,9 @@ async fn commit_group(pool: &SqlitePool, group: &[Vec<DocumentWrite>]) -> Result
         outcomes.push(outcome);
     }
     project(&mut tx, &rows).await?;
+    for (unit, period) in touched {
+        tallies::count(&mut tx, tally, unit, period).await?;
+    }
     tx.commit().await?;
     Ok(outcomes)
 }

@@ -1,5 +1,6 @@
 //! Reading catalogue files: every error names file and line.
 
+mod measures;
 mod raw;
 mod returns;
 
@@ -106,6 +107,7 @@ pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
         lists: BTreeMap::new(),
         returns: Vec::new(),
         measures: BTreeMap::new(),
+        indicators: Vec::new(),
         parameters: toml::Table::new(),
         words: HeaderWords::default(),
         public_key: b"taizhang public row ids, version 1".to_vec(),
@@ -137,15 +139,28 @@ pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
     for (source, file) in &mut files {
         let mut report = Report { source, errors: &mut errors };
         for raw in std::mem::take(&mut file.measure) {
-            if let Some(measure) = returns::measure(raw, &catalogue, &mut report) {
+            if let Some(measure) = measures::measure(raw, &catalogue, &mut report) {
                 catalogue.measures.insert(measure.id.clone(), measure);
             }
         }
     }
+    for (source, file) in &mut files {
+        let mut report = Report { source, errors: &mut errors };
+        for raw in std::mem::take(&mut file.indicator) {
+            let indicator = measures::indicator(raw, &catalogue, &mut report);
+            catalogue.indicators.retain(|known| known.id != indicator.id);
+            catalogue.indicators.push(indicator);
+        }
+    }
+    catalogue.indicators.sort_by(|a, b| a.id.cmp(&b.id));
     for (source, file) in files {
         let mut report = Report { source, errors: &mut errors };
         if let Some(raw) = file.form {
             let form = returns::return_form(raw, file.column, &catalogue, &mut report);
+            for (index, group) in form.groups.iter().enumerate() {
+                let measure = group.measure(&form.id, index);
+                catalogue.measures.insert(measure.id.clone(), measure);
+            }
             catalogue.returns.retain(|known| known.id != form.id);
             catalogue.returns.push(form);
         } else if let Some(column) = file.column.first() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::catalogue::{Format, HeaderWords, Requirement, Sensitivity, UnitSource};
+use crate::catalogue::{Basis, Format, HeaderWords, Requirement, Sensitivity, UnitSource};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,6 +17,8 @@ pub(super) struct File {
     pub(super) list: Vec<RawList>,
     #[serde(default)]
     pub(super) measure: Vec<RawMeasure>,
+    #[serde(default)]
+    pub(super) indicator: Vec<RawIndicator>,
     #[serde(rename = "return")]
     pub(super) form: Option<RawReturn>,
     pub(super) parameters: Option<toml::Table>,
@@ -89,8 +91,72 @@ pub(super) struct RawMeasure {
     #[serde(rename = "where")]
     pub(super) condition: Option<Spanned<String>>,
     #[serde(default)]
+    pub(super) with: Vec<RawHaving>,
+    #[serde(default)]
+    pub(super) without: Vec<RawHaving>,
+    #[serde(default)]
     pub(super) count: Count,
     pub(super) sum: Option<Spanned<String>>,
+    pub(super) distinct: Option<Spanned<String>>,
+    pub(super) at_least: Option<Spanned<Limit>>,
+    pub(super) at_most: Option<Spanned<Limit>>,
+    pub(super) cap: Option<Spanned<Limit>>,
+    pub(super) each: Option<Spanned<String>>,
+    pub(super) by: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHaving {
+    pub(super) ledger: Spanned<String>,
+    #[serde(rename = "where")]
+    pub(super) condition: Spanned<String>,
+}
+
+/// A number, or `$parameter`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Limit {
+    Number(i64),
+    Parameter(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIndicator {
+    pub(super) id: Spanned<String>,
+    pub(super) name: Spanned<String>,
+    pub(super) title: String,
+    pub(super) numerator: Vec<Spanned<RawTerm>>,
+    #[serde(default)]
+    pub(super) denominator: Vec<Spanned<RawTerm>>,
+    pub(super) denominator_constant: Option<Spanned<Limit>>,
+    #[serde(default)]
+    pub(super) variables: BTreeMap<String, Spanned<String>>,
+    pub(super) target_percent: Option<i64>,
+    pub(super) basis: Basis,
+    pub(super) due: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) returns: Vec<String>,
+}
+
+/// A measure's id, or a table when more has to be said.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum RawTerm {
+    Plain(String),
+    Table {
+        measure: String,
+        #[serde(default = "one")]
+        times: i64,
+        #[serde(default)]
+        until: bool,
+        since_months: Option<u8>,
+    },
+}
+
+fn one() -> i64 {
+    1
 }
 
 #[derive(Deserialize, Default, PartialEq)]
@@ -113,8 +179,6 @@ pub(super) struct RawReturn {
     pub(super) groups: Vec<RawGroup>,
     #[serde(default)]
     pub(super) variables: Vec<RawVariable>,
-    #[serde(default)]
-    pub(super) lookups: BTreeMap<String, Spanned<[String; 2]>>,
     #[serde(default)]
     pub(super) checks: Vec<Spanned<String>>,
     #[serde(default)]

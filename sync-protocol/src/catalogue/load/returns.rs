@@ -1,4 +1,4 @@
-//! Measures and returns.
+//! Returns, and the expressions in them.
 
 use std::collections::BTreeSet;
 
@@ -6,38 +6,18 @@ use toml::Spanned;
 
 use super::{
     Report,
-    raw::{Count, Print, RawColumn, RawMeasure, RawReturn},
+    raw::{Print, RawColumn, RawReturn},
 };
 use crate::catalogue::{
-    Aggregate, Catalogue, Check, ColumnType, Content, Expression, Format, Group, Ledger, Measure, ReturnColumn,
-    ReturnForm, Variable,
+    Catalogue, Check, Content, Expression, Format, Group, Ledger, ReturnColumn, ReturnForm, Variable,
 };
 
-pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Measure> {
-    let Some(ledger) = catalogue.ledger(raw.ledger.get_ref()) else {
-        report.at(&raw.ledger, format!("unknown ledger `{}`", raw.ledger.get_ref()));
-        return None;
-    };
-    let condition = raw.condition.as_ref().and_then(|text| expression(text, Some(ledger), report));
-    let aggregate = match (raw.sum, raw.count) {
-        (Some(column), Count::Rows) => {
-            if ledger.column(column.get_ref()).is_none_or(|c| c.column_type != ColumnType::Int) {
-                report.at(&column, format!("`{}` is not an int column of `{}`", column.get_ref(), ledger.id));
-            }
-            Aggregate::Sum(column.into_inner())
-        }
-        (Some(column), Count::Units) => {
-            report.at(&column, "a measure has either `sum` or `count`");
-            return None;
-        }
-        (None, Count::Units) => Aggregate::Units,
-        (None, Count::Rows) => Aggregate::Rows,
-    };
-    Some(Measure { id: raw.id.into_inner(), title: raw.title, ledger: ledger.id.clone(), condition, aggregate })
-}
-
 /// Reads an expression; columns must exist in `ledger` (none may be named without one).
-fn expression(text: &Spanned<String>, ledger: Option<&Ledger>, report: &mut Report<'_>) -> Option<Expression> {
+pub(super) fn expression(
+    text: &Spanned<String>,
+    ledger: Option<&Ledger>,
+    report: &mut Report<'_>,
+) -> Option<Expression> {
     match Expression::parse(text.get_ref()) {
         Ok(expression) => {
             let mut unknown = Vec::new();
@@ -77,15 +57,7 @@ pub(super) fn return_form(
             Some(_) => {}
         }
     }
-    for place in raw.lookups.values() {
-        let [parameter, by] = place.get_ref();
-        if catalogue.parameter(parameter).is_none() || !raw.variables.iter().any(|v| v.name == *by) {
-            report.at(place, format!("unknown parameter `{parameter}` or variable `{by}`"));
-        }
-    }
-    let mut variables: BTreeSet<String> = raw.variables.iter().map(|v| v.name.clone()).collect();
-    variables.extend(raw.lookups.keys().cloned());
-    variables.insert("campaign_year".into());
+    let variables: BTreeSet<String> = raw.variables.iter().map(|v| v.name.clone()).collect();
     let organisations = catalogue.ledger("organisations");
     let groups = raw.groups.into_iter().filter_map(|group| {
         let condition = expression(&group.condition, organisations, report)?;
@@ -100,7 +72,7 @@ pub(super) fn return_form(
         };
         let only = column.only.as_ref().and_then(|text| expression(text, None, report));
         if let (Some(text), Some(expression)) = (&column.only, &only) {
-            variables_exist(expression, &variables, text, report);
+            variables_exist(expression, |name| variables.contains(name), text, report);
         }
         let Some(content) = content(&number, &column, &printed, &variables, catalogue, report) else { continue };
         let format = column.format.unwrap_or(match content {
@@ -136,7 +108,6 @@ pub(super) fn return_form(
             .into_iter()
             .map(|v| Variable { name: v.name, list: v.list.into_inner(), default: v.default.into_inner() })
             .collect(),
-        lookups: raw.lookups.into_iter().map(|(name, place)| (name, place.into_inner().into())).collect(),
         groups,
         columns: printed,
         checks,
@@ -144,7 +115,7 @@ pub(super) fn return_form(
     }
 }
 
-/// A measure must exist, and its variables must be ones that this return sets.
+/// A measure must exist, and what it is counted for each of must be a choice of this return.
 fn measure_exists<T>(
     id: &str,
     place: &Spanned<T>,
@@ -155,22 +126,25 @@ fn measure_exists<T>(
     match catalogue.measure(id) {
         None => report.at(place, format!("unknown measure `{id}`")),
         Some(measure) => {
-            if let Some(condition) = &measure.condition {
-                variables_exist(condition, variables, place, report);
+            if let Some(each) = measure.each.as_ref().filter(|each| !variables.contains(*each)) {
+                report.at(
+                    place,
+                    format!("measure `{id}` is counted for each `{each}`, which is no variable of this return"),
+                );
             }
         }
     }
 }
 
-fn variables_exist<T>(
+pub(super) fn variables_exist<T>(
     expression: &Expression,
-    variables: &BTreeSet<String>,
+    known: impl Fn(&str) -> bool,
     place: &Spanned<T>,
     report: &mut Report<'_>,
 ) {
     let mut unknown = Vec::new();
     expression.names(&mut |_| {}, &mut |name| {
-        if !variables.contains(name) {
+        if !known(name) {
             unknown.push(name.to_owned());
         }
     });

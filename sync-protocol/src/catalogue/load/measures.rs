@@ -1,0 +1,169 @@
+//! Measures and indicators.
+
+use toml::Spanned;
+
+use super::{
+    Report,
+    raw::{Count, Limit, RawHaving, RawIndicator, RawMeasure, RawTerm},
+    returns::{expression, variables_exist},
+};
+use crate::catalogue::{
+    Aggregate, Catalogue, ColumnType, Expression, Having, Indicator, Ledger, Measure, Term, Window,
+};
+
+pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Measure> {
+    let ledger = known_ledger(&raw.ledger, catalogue, report)?;
+    let each = raw.each.as_ref().map(|list| list.get_ref().clone());
+    if let Some(list) = raw.each.as_ref().filter(|list| catalogue.list(list.get_ref()).is_none()) {
+        report.at(list, format!("unknown code list `{}`", list.get_ref()));
+    }
+    let condition = raw.condition.as_ref().and_then(|text| checked(text, ledger, each.as_deref(), catalogue, report));
+    let mut having = |raw: Vec<RawHaving>| -> Vec<Having> {
+        raw.iter()
+            .filter_map(|having| {
+                let ledger = known_ledger(&having.ledger, catalogue, report)?;
+                let condition = checked(&having.condition, ledger, each.as_deref(), catalogue, report)?;
+                Some(Having { ledger: ledger.id.clone(), condition })
+            })
+            .collect()
+    };
+    let (with, without) = (having(raw.with), having(raw.without));
+    let aggregate = match (&raw.sum, &raw.distinct, raw.count) {
+        (Some(column), None, Count::Rows) => {
+            let summable = |t: &ColumnType| matches!(t, ColumnType::Int | ColumnType::MoneyYuan | ColumnType::MoneyWan);
+            if ledger.column(column.get_ref()).is_none_or(|c| !summable(&c.column_type)) {
+                report.at(column, format!("`{}` is no int or money column of `{}`", column.get_ref(), ledger.id));
+            }
+            Aggregate::Sum(column.get_ref().clone())
+        }
+        (None, Some(column), Count::Rows) => {
+            column_exists(column, ledger, report);
+            Aggregate::Distinct(column.get_ref().clone())
+        }
+        (None, None, Count::Units) => Aggregate::Units,
+        (None, None, Count::Rows) => Aggregate::Rows,
+        _ => {
+            report.at(&raw.id, "a measure has one of `count`, `sum`, `distinct`");
+            return None;
+        }
+    };
+    if let Some(column) = &raw.by {
+        column_exists(column, ledger, report);
+    }
+    let mut limit = |limit: &Option<Spanned<Limit>>| limit.as_ref().and_then(|limit| number(limit, catalogue, report));
+    let (at_least, at_most, cap) = (limit(&raw.at_least), limit(&raw.at_most), limit(&raw.cap));
+    Some(Measure {
+        id: raw.id.into_inner(),
+        title: raw.title,
+        ledger: ledger.id.clone(),
+        condition,
+        with,
+        without,
+        aggregate,
+        at_least,
+        at_most,
+        cap,
+        each,
+        by: raw.by.map(Spanned::into_inner),
+    })
+}
+
+fn known_ledger<'a>(name: &Spanned<String>, catalogue: &'a Catalogue, report: &mut Report<'_>) -> Option<&'a Ledger> {
+    let ledger = catalogue.ledger(name.get_ref());
+    if ledger.is_none() {
+        report.at(name, format!("unknown ledger `{}`", name.get_ref()));
+    }
+    ledger
+}
+
+fn column_exists(column: &Spanned<String>, ledger: &Ledger, report: &mut Report<'_>) {
+    if ledger.column(column.get_ref()).is_none() {
+        report.at(column, format!("unknown column `{}`", column.get_ref()));
+    }
+}
+
+/// An expression of a measure: its variables are county parameters and what it is counted for each of.
+fn checked(
+    text: &Spanned<String>,
+    ledger: &Ledger,
+    each: Option<&str>,
+    catalogue: &Catalogue,
+    report: &mut Report<'_>,
+) -> Option<Expression> {
+    let expression = expression(text, Some(ledger), report)?;
+    variables_exist(&expression, |name| Some(name) == each || catalogue.has_variable(name, each), text, report);
+    Some(expression)
+}
+
+fn number(limit: &Spanned<Limit>, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<i64> {
+    match limit.get_ref() {
+        Limit::Number(number) => Some(*number),
+        Limit::Parameter(name) => {
+            let value =
+                name.strip_prefix('$').and_then(|name| catalogue.parameter(name)).and_then(toml::Value::as_integer);
+            if value.is_none() {
+                report.at(limit, format!("`{name}` is no county parameter with a whole number"));
+            }
+            value
+        }
+    }
+}
+
+pub(super) fn indicator(raw: RawIndicator, catalogue: &Catalogue, report: &mut Report<'_>) -> Indicator {
+    let variables = &raw.variables;
+    for (list, code) in variables {
+        if catalogue.list(list).is_none_or(|list| list.code(code.get_ref()).is_none()) {
+            report.at(code, format!("`{}` is no code of a list `{list}`", code.get_ref()));
+        }
+    }
+    let month_day = |text: &str| text.len() == 5 && text.as_bytes()[2] == b'-';
+    if let Some(due) =
+        raw.due.as_ref().filter(|due| !month_day(due.get_ref()) && catalogue.parameter(due.get_ref()).is_none())
+    {
+        report.at(due, format!("`{}` is neither a month-day nor a county parameter", due.get_ref()));
+    }
+    let mut terms = |raw: &[Spanned<RawTerm>]| -> Vec<Term> {
+        raw.iter()
+            .map(|place| {
+                let term = match place.get_ref() {
+                    RawTerm::Plain(measure) => Term { measure: measure.clone(), times: 1, window: Window::All },
+                    RawTerm::Table { measure, times, until, since_months } => {
+                        let window = match (until, since_months) {
+                            (true, _) => Window::Until,
+                            (false, Some(months)) => Window::SinceMonths(*months),
+                            (false, None) => Window::All,
+                        };
+                        Term { measure: measure.clone(), times: *times, window }
+                    }
+                };
+                match catalogue.measure(&term.measure) {
+                    None => report.at(place, format!("unknown measure `{}`", term.measure)),
+                    Some(measure) => {
+                        if let Some(each) = measure.each.as_ref().filter(|each| !variables.contains_key(*each)) {
+                            let message = format!("measure `{}` is counted for each `{each}`: say which", term.measure);
+                            report.at(place, message);
+                        }
+                        if term.window != Window::All && measure.by.is_none() {
+                            report.at(place, format!("measure `{}` is not kept apart by a date", term.measure));
+                        }
+                    }
+                }
+                term
+            })
+            .collect()
+    };
+    let (numerator, denominator) = (terms(&raw.numerator), terms(&raw.denominator));
+    Indicator {
+        id: raw.id.into_inner(),
+        name: raw.name.into_inner(),
+        title: raw.title,
+        numerator,
+        denominator,
+        denominator_constant: raw.denominator_constant.as_ref().and_then(|limit| number(limit, catalogue, report)),
+        variables: raw.variables.into_iter().map(|(name, code)| (name, code.into_inner())).collect(),
+        target_percent: raw.target_percent,
+        basis: raw.basis,
+        due: raw.due.map(Spanned::into_inner),
+        returns: raw.returns,
+    }
+}

@@ -1,0 +1,173 @@
+//! Measures: numbers that are counted from the rows of one unit, kept as tallies, and only ever summed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{
+    Catalogue,
+    expression::{Expression, Variables},
+};
+use crate::{row::Row, value::Value};
+
+/// The rows of a unit in one period by ledger; removed rows are left out, restricted cells joined.
+pub type UnitRows = HashMap<String, Vec<Row>>;
+
+/// How rows become a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Aggregate {
+    /// Number of rows.
+    Rows,
+    /// One if there is such a row: summed, the number of different units.
+    Units,
+    /// Sum of an integer or money column; money in fen.
+    Sum(String),
+    /// Number of different values of a column.
+    Distinct(String),
+}
+
+/// A condition on the unit: that it has, or has not, a row.
+#[derive(Debug, Clone)]
+pub struct Having {
+    /// The ledger.
+    pub ledger: String,
+    /// Which row.
+    pub condition: Expression,
+}
+
+/// A measure.
+#[derive(Debug, Clone)]
+pub struct Measure {
+    /// Its id.
+    pub id: String,
+    /// Title in Chinese.
+    pub title: String,
+    /// The ledger it counts.
+    pub ledger: String,
+    /// Which rows count; all, if absent.
+    pub condition: Option<Expression>,
+    /// Rows that the unit must have.
+    pub with: Vec<Having>,
+    /// Rows that the unit must not have.
+    pub without: Vec<Having>,
+    /// How they count.
+    pub aggregate: Aggregate,
+    /// The result counts as one if it is at least this, else as nothing.
+    pub at_least: Option<i64>,
+    /// The result counts as one if it is at most this, else as nothing.
+    pub at_most: Option<i64>,
+    /// More than this does not count.
+    pub cap: Option<i64>,
+    /// Counted once for every code of this list, which is also the name of a variable.
+    pub each: Option<String>,
+    /// Kept apart by the values of this date column, so that a date can be chosen when it is summed.
+    pub by: Option<String>,
+}
+
+/// A measure with its variables bound: what is stored under one key.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// `id`, or `id:code`.
+    pub key: String,
+    /// The values of its variables.
+    pub variables: Variables,
+}
+
+impl Measure {
+    /// The key for a choice of variables.
+    pub fn key(&self, variables: &Variables) -> String {
+        match self.each.as_ref().and_then(|each| variables.get(each)) {
+            Some(code) => format!("{}:{code}", self.id),
+            None => self.id.clone(),
+        }
+    }
+
+    /// Every binding of its variables.
+    pub fn instances(&self, catalogue: &Catalogue, campaign_year: i16) -> Vec<Instance> {
+        let codes = self.each.as_ref().and_then(|list| catalogue.list(list));
+        let bind = |code: Option<&str>| {
+            let mut variables = catalogue.variables(campaign_year, code);
+            if let (Some(each), Some(code)) = (&self.each, code) {
+                variables.insert(each.clone(), Value::text(code));
+            }
+            Instance { key: self.key(&variables), variables }
+        };
+        codes.map_or_else(|| vec![bind(None)], |list| list.codes.iter().map(|code| bind(Some(&code.code))).collect())
+    }
+
+    /// Counts the rows of one unit: value of the `by` column (empty without one) → number.
+    pub fn count(&self, rows: &UnitRows, variables: &Variables) -> BTreeMap<String, i64> {
+        let has = |having: &Having| {
+            rows.get(&having.ledger).is_some_and(|rows| rows.iter().any(|row| having.condition.holds(row, variables)))
+        };
+        if !self.with.iter().all(has) || self.without.iter().any(has) {
+            return BTreeMap::new();
+        }
+        let mut groups: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
+        for row in rows.get(&self.ledger).into_iter().flatten() {
+            if self.condition.as_ref().is_none_or(|condition| condition.holds(row, variables)) {
+                let by = self.by.as_ref().map(|column| row.text(column).to_owned()).unwrap_or_default();
+                groups.entry(by).or_default().push(row);
+            }
+        }
+        // 0 may be what is asked for.
+        if groups.is_empty() && self.by.is_none() {
+            groups.insert(String::new(), Vec::new());
+        }
+        groups.into_iter().map(|(by, rows)| (by, self.finish(&rows))).filter(|(_, number)| *number != 0).collect()
+    }
+
+    fn finish(&self, rows: &[&Row]) -> i64 {
+        let number = match &self.aggregate {
+            Aggregate::Rows => i64::try_from(rows.len()).unwrap_or(i64::MAX),
+            Aggregate::Units => i64::from(!rows.is_empty()),
+            Aggregate::Sum(column) => {
+                rows.iter().filter_map(|row| row.get(column)).filter_map(number).fold(0, i64::saturating_add)
+            }
+            Aggregate::Distinct(column) => {
+                let different: BTreeSet<&Value> = rows.iter().filter_map(|row| row.get(column)).collect();
+                i64::try_from(different.len()).unwrap_or(i64::MAX)
+            }
+        };
+        let number = self.cap.map_or(number, |cap| number.min(cap));
+        if self.at_least.is_none() && self.at_most.is_none() {
+            return number;
+        }
+        let inside =
+            self.at_least.is_none_or(|least| number >= least) && self.at_most.is_none_or(|most| number <= most);
+        i64::from(inside)
+    }
+
+    /// Every ledger and column that it reads.
+    pub fn reads(&self, visit: &mut impl FnMut(&str, &str)) {
+        let ledger = self.ledger.as_str();
+        let mut condition = |ledger: &str, expression: &Expression| {
+            // An expression without columns still needs the rows.
+            visit(ledger, "");
+            expression.names(&mut |column| visit(ledger, column), &mut |_| {});
+        };
+        if let Some(expression) = &self.condition {
+            condition(ledger, expression);
+        }
+        for having in self.with.iter().chain(&self.without) {
+            condition(&having.ledger, &having.condition);
+        }
+        visit(ledger, "");
+        if let Aggregate::Sum(column) | Aggregate::Distinct(column) = &self.aggregate {
+            visit(ledger, column);
+        }
+        if let Some(by) = &self.by {
+            visit(ledger, by);
+        }
+    }
+}
+
+/// A whole number as it is; an amount of money in fen.
+fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::Text(text) => {
+            let (yuan, fen) = text.split_once('.')?;
+            format!("{yuan}{fen:0<2}").parse().ok().filter(|_| fen.len() <= 2)
+        }
+        _ => None,
+    }
+}
