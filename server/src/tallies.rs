@@ -53,11 +53,11 @@ impl Tally for Tallies {
         self.fingerprint
     }
 
-    fn tally(&self, stored: &[TallyRow]) -> Result<Vec<(String, String, i64)>, StoreError> {
+    fn tally(&self, stored: &[TallyRow<'_>]) -> Result<Vec<(String, String, i64)>, StoreError> {
         let mut joined: BTreeMap<(&str, RowId), Row> = BTreeMap::new();
-        for TallyRow { ledger, row, cells, removed } in stored {
+        for &TallyRow { ledger, row, cells, removed } in stored {
             let Some(wanted) = self.columns.get(ledger) else { continue };
-            let joined = joined.entry((ledger, *row)).or_insert_with(|| Row::new(*row));
+            let joined = joined.entry((ledger, row)).or_insert_with(|| Row::new(row));
             joined.removed |= removed;
             let mut json = serde_json::Deserializer::from_str(cells);
             Wanted { wanted, row: joined }.deserialize(&mut json).map_err(|e| StoreError::Damaged(e.to_string()))?;

@@ -1,6 +1,6 @@
 //! Reading workbooks: the only file that names calamine.
 
-use std::io::Cursor;
+use std::{collections::HashMap, io::Cursor};
 
 use calamine::{Data, DataRef, ExcelDateTime, Reader, SheetVisible, Xls, XlsError, Xlsx, XlsxError};
 
@@ -86,6 +86,29 @@ pub fn read(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {
 
 fn xlsx(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {
     check_inflated(bytes, limits)?;
+    // Merged ranges stand behind all cells of a sheet: finding them means reading it a second time, which another core does.
+    std::thread::scope(|scope| {
+        let merges = scope.spawn(|| xlsx_merges(bytes, limits));
+        let mut workbook = xlsx_cells(bytes, limits)?;
+        let mut merges = merges.join().map_err(|_| ReadError::Damaged("reader failed".into()))??;
+        for sheet in &mut workbook.sheets {
+            sheet.merges = merges.remove(&sheet.name).unwrap_or_default();
+        }
+        Ok(workbook)
+    })
+}
+
+fn xlsx_merges(bytes: &[u8], limits: &ReadLimits) -> Result<HashMap<String, Vec<Merge>>, ReadError> {
+    let mut book = Xlsx::new(Cursor::new(bytes)).map_err(xlsx_error)?;
+    let mut all = HashMap::new();
+    for (name, _) in sheet_list(&book, limits)? {
+        let merges = book.merge_cells_by_sheet_name(&name).unwrap_or_default();
+        all.insert(name, merges_of(merges.iter().map(|d| (d.start, d.end)), limits)?);
+    }
+    Ok(all)
+}
+
+fn xlsx_cells(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {
     let mut book = Xlsx::new(Cursor::new(bytes)).map_err(xlsx_error)?;
     let sheets = sheet_list(&book, limits)?;
     let mut texts = Texts::default();
@@ -93,8 +116,6 @@ fn xlsx(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {
     let mut budget = limits.cells_max;
     for (name, hidden) in sheets {
         let mut sheet = Sheet::new(&name, hidden);
-        let merges = book.merge_cells_by_sheet_name(&name).unwrap_or_default();
-        sheet.merges = merges_of(merges.iter().map(|d| (d.start, d.end)), limits)?;
         let mut cells = match book.worksheet_cells_reader(&name) {
             Ok(cells) => cells,
             // A chart sheet or a sheet whose part is missing holds no ledger; the others still do.

@@ -132,14 +132,14 @@ pub struct StoredRow {
 }
 
 /// A row that a tally reads.
-#[derive(Debug, Clone)]
-pub struct TallyRow {
+#[derive(Debug, Clone, Copy)]
+pub struct TallyRow<'a> {
     /// Catalogue id of the ledger.
-    pub ledger: String,
+    pub ledger: &'a str,
     /// The record.
     pub row: RowId,
     /// JSON object: column key → value.
-    pub cells: String,
+    pub cells: &'a str,
     /// Whether it was removed in this book.
     pub removed: bool,
 }
@@ -153,7 +153,7 @@ pub trait Tally: Send + Sync + std::fmt::Debug {
     fn fingerprint(&self) -> [u8; 32];
 
     /// Counts the rows of one unit and period: measure key, date where it is kept apart by one, value.
-    fn tally(&self, rows: &[TallyRow]) -> Result<Vec<(String, String, i64)>, StoreError>;
+    fn tally(&self, rows: &[TallyRow<'_>]) -> Result<Vec<(String, String, i64)>, StoreError>;
 }
 
 /// A sum of tallies.

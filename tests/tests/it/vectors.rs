@@ -1,6 +1,6 @@
 //! The worked synthetic county: every expected figure, through import → documents → tallies → indicator.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write};
 
 use anyhow::{Context, Result};
 use server::{Server, import::import_file, indicators::indicators, returns};
@@ -13,8 +13,12 @@ const UNITS: &str = "
     T2|中共白水镇委员会|白水镇|2|镇党委|是
     J1|中共县直机关工作委员会|县直机关工委|3|县直机关工委|是";
 
+/// See [`ORGANISATIONS`].
+type Organisation =
+    (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str, &'static str, usize);
+
 /// Organisation, reporting unit, field, type, initial grade, final grade, change, mechanism kinds.
-const ORGANISATIONS: &[(&str, &str, &str, &str, &str, &str, &str, usize)] = &[
+const ORGANISATIONS: [Organisation; 15] = [
     ("A1", "青山镇", "农村", "党支部", "先进", "先进", "持平", 12),
     ("A2", "青山镇", "农村", "党支部", "一般", "先进", "晋级", 13),
     ("A3", "青山镇", "农村", "党支部", "后进", "一般", "晋级", 7),
@@ -63,20 +67,20 @@ async fn synthetic(folder: &std::path::Path, overlay: Option<&str>) -> Result<Se
     let mut mechanisms = String::from("党组织编码|机制类别|机制名称|建立时间|运行状态\n");
     for (code, unit, field, kind, initial, last, change, count) in ORGANISATIONS {
         let since = if initial.is_empty() { "2012.6.1" } else { "2000.1.1" };
-        organisations += &format!("{unit}|{code}|{code}党组织|{field}|{kind}|{since}|正常\n");
+        writeln!(organisations, "{unit}|{code}|{code}党组织|{field}|{kind}|{since}|正常")?;
         if !initial.is_empty() {
-            grades += &format!("{code}|{field}|首次|{initial}|{initial}||\n");
+            writeln!(grades, "{code}|{field}|首次|{initial}|{initial}||")?;
         }
-        grades += &format!("{code}|{field}|年终|{last}|{last}|{initial}|{change}\n");
-        for number in 1..=*count {
-            mechanisms += &format!("{code}|M{number:02}|制度{number}|2012-06-01|运行中\n");
+        writeln!(grades, "{code}|{field}|年终|{last}|{last}|{initial}|{change}")?;
+        for number in 1..=count {
+            writeln!(mechanisms, "{code}|M{number:02}|制度{number}|2012-06-01|运行中")?;
         }
     }
     let mut items = String::from("党组织编码|事项序号|问题表现|问题类型|整改措施|责任人|完成时限|整改状态\n");
     for (code, all, verified) in [("A3", 4, 4), ("B2", 3, 3), ("B3", 5, 3)] {
         for number in 1..=all {
             let status = if number <= verified { "已销号" } else { "整改中" };
-            items += &format!("{code}|{number}|问题|其他|整改|张三|2012-09-30|{status}\n");
+            writeln!(items, "{code}|{number}|问题|其他|整改|张三|2012-09-30|{status}")?;
         }
     }
     let sheets = [
@@ -213,7 +217,12 @@ async fn the_worked_county_gives_every_expected_figure() -> Result<()> {
         ],
     );
 
-    let lines = indicators(&server, server.county, jiff::civil::date(2012, 11, 10), &[]).await?;
+    board(&server).await
+}
+
+/// The indicators on 11-10.
+async fn board(server: &Server) -> Result<()> {
+    let lines = indicators(server, server.county, jiff::civil::date(2012, 11, 10), &[]).await?;
     for (id, printed, reached) in [
         ("I-04", "100.0%", Some(true)),
         ("I-05", "66.7%", Some(false)),

@@ -263,7 +263,7 @@ pub(super) async fn rows(
     for units in units.chunks(LIST_MAX) {
         let sql = format!(
             "SELECT d.unit, d.book, r.row, r.cells, r.removed FROM documents d
-             JOIN rows r ON r.ledger = $1 AND r.document = d.number
+             CROSS JOIN rows r ON r.ledger = $1 AND r.document = d.number
              WHERE d.period = $2 AND d.unit IN ({})",
             placeholders(3, units.len())
         );

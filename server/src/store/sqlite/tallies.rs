@@ -9,7 +9,7 @@ use crate::store::{StoreError, SumOf, Tally, TallyRow, TallySum};
 /// Tallies in one INSERT.
 const TALLIES_PER_INSERT: usize = 100;
 
-/// Counts a unit anew, inside the transaction that changed it.
+/// Counts a unit anew from its stored rows, inside the transaction that changed it.
 pub(super) async fn count(
     tx: &mut SqliteConnection,
     tally: &dyn Tally,
@@ -17,8 +17,9 @@ pub(super) async fn count(
     period: &str,
 ) -> Result<(), StoreError> {
     let ledgers = tally.ledgers();
+    // CROSS JOIN fixes the order: from the unit's few documents to their rows, never through all rows of a ledger.
     let sql = format!(
-        "SELECT r.ledger, r.row, r.cells, r.removed FROM documents d JOIN rows r ON r.document = d.number
+        "SELECT r.ledger, r.row, r.cells, r.removed FROM documents d CROSS JOIN rows r ON r.document = d.number
          WHERE d.unit = $1 AND d.period = $2 AND r.ledger IN ({})",
         placeholders(3, ledgers.len())
     );
@@ -37,6 +38,16 @@ pub(super) async fn count(
     });
     let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
     let tallies = tally.tally(&rows)?;
+    replace(tx, unit, period, &tallies).await
+}
+
+/// Puts a unit's tallies in the place of those it had.
+pub(super) async fn replace(
+    tx: &mut SqliteConnection,
+    unit: UnitId,
+    period: &str,
+    tallies: &[(String, String, i64)],
+) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM tallies WHERE unit = $1 AND period = $2")
         .bind(unit.as_bytes().as_slice())
         .bind(period)

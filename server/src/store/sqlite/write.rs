@@ -1,7 +1,7 @@
 //! The one writer. Writes of many callers are committed in groups: one fsync for many devices.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, btree_map::Entry},
     sync::{Arc, Mutex},
 };
 
@@ -16,7 +16,7 @@ use super::{
     codec::{join_heads, split_heads},
     tallies,
 };
-use crate::store::{Committed, DocumentWrite, ProjectedRow, StoreError, Tally, blob};
+use crate::store::{Committed, DocumentWrite, ProjectedRow, StoreError, Tally, TallyRow, blob};
 
 /// Writes that wait for the writer before callers have to wait for room.
 const QUEUE_MAX: usize = 256;
@@ -100,14 +100,19 @@ async fn commit_group(
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
     let mut outcomes = Vec::with_capacity(group.len());
     let mut rows: Vec<(i64, &ProjectedRow)> = Vec::new();
-    let mut touched: BTreeSet<(UnitId, &str)> = BTreeSet::new();
+    let mut touched: BTreeMap<(UnitId, &str), Touched<'_>> = BTreeMap::new();
     for writes in group {
         let mut outcome = Vec::with_capacity(writes.len());
         for write in writes {
+            let unit = (write.identity.unit, write.identity.period.as_str());
+            if let Entry::Vacant(vacant) = touched.entry(unit) {
+                vacant.insert(Touched { is_new: is_new(&mut tx, unit.0, unit.1).await?, rows: Vec::new() });
+            }
             match document(&mut tx, write).await? {
                 Some(number) => {
                     rows.extend(write.rows.iter().map(|row| (number, row)));
-                    touched.insert((write.identity.unit, write.identity.period.as_str()));
+                    let unit = touched.get_mut(&(write.identity.unit, write.identity.period.as_str()));
+                    unit.expect("noted before the write").rows.extend(&write.rows);
                     outcome.push(Committed::Durable);
                 }
                 None => outcome.push(Committed::Stale),
@@ -116,11 +121,36 @@ async fn commit_group(
         outcomes.push(outcome);
     }
     project(&mut tx, &rows).await?;
-    for (unit, period) in touched {
-        tallies::count(&mut tx, tally, unit, period).await?;
+    for ((unit, period), touched) in touched {
+        if touched.is_new {
+            let rows: Vec<TallyRow<'_>> = touched.rows.iter().map(|row| tally_row(row)).collect();
+            tallies::replace(&mut tx, unit, period, &tally.tally(&rows)?).await?;
+        } else {
+            tallies::count(&mut tx, tally, unit, period).await?;
+        }
     }
     tx.commit().await?;
     Ok(outcomes)
+}
+
+/// A unit whose documents are written to in this group.
+struct Touched<'a> {
+    /// It had no document before: its rows are all at hand and need not be read back.
+    is_new: bool,
+    rows: Vec<&'a ProjectedRow>,
+}
+
+async fn is_new(tx: &mut SqliteConnection, unit: UnitId, period: &str) -> Result<bool, StoreError> {
+    let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM documents WHERE unit = $1 AND period = $2 LIMIT 1")
+        .bind(unit.as_bytes().as_slice())
+        .bind(period)
+        .fetch_optional(tx)
+        .await?;
+    Ok(known.is_none())
+}
+
+fn tally_row(row: &ProjectedRow) -> TallyRow<'_> {
+    TallyRow { ledger: &row.ledger, row: row.row, cells: &row.cells, removed: row.removed }
 }
 
 /// Writes one document's heads, changes and snapshot; `None` when its heads are not the expected ones.
