@@ -40,6 +40,16 @@ pub enum FindingKind {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A unified social credit code that is not one: kept.
+    BadUscc {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A division code that is not one: kept.
+    BadDivision {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// Not a date.
     BadDate,
     /// A date that had to be completed or that may mean two things.
@@ -103,6 +113,8 @@ impl FindingKind {
             K::NoUnit => "no-unit",
             K::PrecisionLost => "precision-lost",
             K::BadIdCard { .. } => "bad-id-card",
+            K::BadUscc { .. } => "bad-uscc",
+            K::BadDivision { .. } => "bad-division",
             K::BadDate => "bad-date",
             K::DoubtfulDate { .. } => "doubtful-date",
             K::BadNumber => "bad-number",
@@ -157,6 +169,8 @@ impl FindingKind {
             K::NoUnit => "本行没有写明党组织或填报单位，未导入。请补填".into(),
             K::PrecisionLost => "号码存成了数字，末几位已丢失，未导入。请改为文本格式重新填写".into(),
             K::BadIdCard { reason } => format!("身份证号有误（{reason}），已按原样保留。请核对"),
+            K::BadUscc { reason } => format!("统一社会信用代码有误（{reason}），已按原样保留。请核对"),
+            K::BadDivision { reason } => format!("区划代码有误（{reason}），已按原样保留。请核对"),
             K::BadDate => "不是有效日期，未导入。请按 2012.3.1 或 2012.3 填写".into(),
             K::DoubtfulDate { taken } => format!("日期不完整或有歧义，按 {taken} 导入。请核对"),
             K::BadNumber => "不是数字，未导入".into(),
@@ -192,6 +206,8 @@ impl FindingKind {
                 "the number was stored as a number and lost its last digits; not imported: type it as text".into()
             }
             K::BadIdCard { reason } => format!("not a valid identity number ({reason}); kept as it is: check it"),
+            K::BadUscc { reason } => format!("not a valid social credit code ({reason}); kept as it is: check it"),
+            K::BadDivision { reason } => format!("not a valid division code ({reason}); kept as it is: check it"),
             K::BadDate => "not a date; not imported: write 2012.3.1 or 2012.3".into(),
             K::DoubtfulDate { taken } => format!("incomplete or ambiguous date, taken for {taken}: check it"),
             K::BadNumber => "not a number; not imported".into(),

@@ -6,6 +6,7 @@
 //! one exception is the optional [`client`] feature, the device client that field programs embed.
 
 pub mod catalogue;
+pub mod checks;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod conflict;

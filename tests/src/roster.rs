@@ -1,12 +1,10 @@
 //! Large synthetic member rosters. Nobody in them exists: area code 340099 is not allocated.
 
 use anyhow::Context;
-use importer::{
-    values::id_card_check,
-    workbook::write::{Book, Created, Out, Style},
-};
+use importer::workbook::write::{Book, Created, Out, Style};
 use sync_protocol::{
     Tenant, UnitId,
+    checks::id_card_check,
     unit::{Unit, UnitLevel},
 };
 

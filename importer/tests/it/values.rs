@@ -66,6 +66,9 @@ fn texts() {
         ("organisations", "formal_members", "31人", "31"),
         ("organisations", "formal_members", "三十一", "31"),
         ("organisations", "formal_members", "很多", "bad-number"),
+        ("organisations", "division_code", "340099100200", "\"340099100200\""),
+        ("organisations", "division_code", "3400", "\"3400\" bad-division"),
+        ("organisations", "host_uscc", "91340099MA00000A90", "\"91340099MA00000A90\" bad-uscc"),
         ("organisations", "host_uscc", " 91340099ma00000a9y ", "\"91340099MA00000A9Y\""),
     ] {
         let found = becomes(ledger, column, false, |texts| Cell::Text(texts.intern(text)));

@@ -1,7 +1,7 @@
 //! A synthetic county: nobody in it exists. The area code of every identity number, 340099, is not allocated.
 
-use importer::values::id_card_check;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use sync_protocol::checks::id_card_check;
 
 pub(super) const TOWNS: usize = 20;
 pub(super) const BRANCHES_PER_TOWN: usize = 20;
