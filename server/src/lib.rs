@@ -8,6 +8,7 @@ pub mod http;
 pub mod import;
 pub mod indicators;
 pub mod projection;
+pub mod quality;
 pub mod returns;
 pub mod store;
 pub mod sync;

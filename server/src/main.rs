@@ -12,12 +12,12 @@ use server::{
     config::Config,
     demo, doctor, http,
     import::import_file,
-    indicators,
+    indicators, quality,
     returns::{self, ReturnRequest, conflicts},
     store::DeviceRecord,
     sync::token_hash,
 };
-use sync_protocol::{Book, DeviceId};
+use sync_protocol::{Book, DeviceId, catalogue::Weight};
 
 /// 台账通:Excel 台账 → 离线填写与同步 → 标准报表
 ///
@@ -72,6 +72,15 @@ enum Command {
         /// 统计截止日期 · Statistics date; today if absent
         #[arg(long)]
         date: Option<jiff::civil::Date>,
+        /// 以 JSON 输出 · Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// 数据质量:违反规则或缺必填项的记录 · Rows that break a rule or lack what submission needs
+    Quality {
+        /// 单位编码,默认全县 · Code of the unit; the county if absent
+        #[arg(long)]
+        unit: Option<String>,
         /// 以 JSON 输出 · Print JSON
         #[arg(long)]
         json: bool,
@@ -201,6 +210,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Indicators { names, unit, date, json } => {
             print_indicators(&server, &names, unit.as_deref(), date.unwrap_or_else(returns::today), json).await
         }
+        Command::Quality { unit, json } => print_quality(&server, unit.as_deref(), json).await,
         Command::Conflicts { json } => print_conflicts(&server, json).await,
         Command::Device { name, owner, unit, restricted } => enrol(&server, name, owner, &unit, restricted).await,
         Command::Doctor { json } => diagnose(&server, json).await,
@@ -322,6 +332,28 @@ async fn print_indicators(
         println!("{:<6} {}：{}{of}{target}", line.id, line.title, line.printed);
     }
     Ok(true)
+}
+
+async fn print_quality(server: &Server, unit: Option<&str>, json: bool) -> anyhow::Result<bool> {
+    let mut units = server.store.units().await?;
+    if let Some(code) = unit {
+        let top = unit_with_code(server, code).await?.id;
+        units.retain(|unit| unit.id == top || unit.parent == Some(top));
+    }
+    let lines = quality::quality(server, &units).await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&lines)?);
+    } else {
+        for line in &lines {
+            println!(
+                "{:?} {} · {} · {}：{} [{}]",
+                line.weight, line.ledger, line.unit, line.record, line.text, line.rule
+            );
+        }
+        let errors = lines.iter().filter(|line| line.weight == Weight::E).count();
+        println!("{} 条 lines，其中错误 errors {errors} 条", lines.len());
+    }
+    Ok(lines.iter().all(|line| line.weight < Weight::E))
 }
 
 async fn unit_with_code(server: &Server, code: &str) -> anyhow::Result<sync_protocol::unit::Unit> {

@@ -84,7 +84,7 @@ pub fn lines(server: &Server, stored: &[StoredConflict], units: &[Unit], unmaske
 }
 
 /// A name for a record: its own, its organisation's, or its id.
-fn record_name(row: &Row) -> String {
+pub(crate) fn record_name(row: &Row) -> String {
     ["name", "org_name", "unit_name", "problem_summary", "problem", "round"]
         .iter()
         .map(|column| row.text(column))

@@ -61,7 +61,7 @@ pub async fn figures(server: &Server, form: &ReturnForm, variables: &Variables) 
 }
 
 /// The rows of a ledger by unit: open and restricted cells joined, removed rows left out.
-pub(super) async fn read(
+pub(crate) async fn read(
     server: &Server,
     ledger: &str,
     units: &[UnitId],

@@ -12,6 +12,8 @@ use sync_protocol::{Value, catalogue::Variables};
 
 use crate::{Server, clock, store::StoreError};
 
+pub(crate) use conflicts::record_name;
+pub(crate) use figures::read;
 pub use figures::{Figures, figures};
 
 /// Why a return was not drawn.

@@ -3,7 +3,7 @@
 //! ```text
 //! org_status == 'active' and established_on <= $grading_cutoff
 //! previous_grade in ('average', 'backward') and final_grade is filled
-//! 3 * p3_present >= 2 * p3_due
+//! 3 * p3_present >= 2 * p3_due and id_card.sex == sex
 //! ```
 //!
 //! Names are columns, `$names` are variables; both are checked when the catalogue is loaded.
@@ -13,7 +13,7 @@
 
 use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap};
 
-use crate::{row::Row, value::Value};
+use crate::{checks, row::Row, value::Value};
 
 /// The values of `$names`.
 pub type Variables = BTreeMap<String, Value>;
@@ -30,6 +30,8 @@ pub struct Expression {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Node {
     Column(String),
+    /// What an identity number says: its `birth_date` or `sex`.
+    Holder(String, bool),
     Variable(String),
     Literal(Value),
     Not(Box<Node>),
@@ -93,7 +95,7 @@ impl Node {
                 };
                 let order = match how {
                     Comparison::Equal | Comparison::Unequal => order(&a, &b),
-                    _ => same_precision(&a, &b).or_else(|| order(&a, &b)),
+                    _ => same_precision(&a, &b).or_else(|| decimals(&a, &b)).or_else(|| order(&a, &b)),
                 };
                 match how {
                     Comparison::Equal => order == Some(Ordering::Equal),
@@ -108,7 +110,7 @@ impl Node {
                 .value(row, variables)
                 .is_some_and(|needle| choices.iter().filter_map(|c| c.value(row, variables)).any(|c| c == needle)),
             Node::Filled(inner, filled) => inner.value(row, variables).is_some() == *filled,
-            Node::Column(_) | Node::Variable(_) | Node::Literal(_) | Node::Arithmetic(..) => {
+            Node::Column(_) | Node::Holder(..) | Node::Variable(_) | Node::Literal(_) | Node::Arithmetic(..) => {
                 self.value(row, variables).as_deref() == Some(&Value::Bool(true))
             }
         }
@@ -117,6 +119,10 @@ impl Node {
     fn value<'a>(&'a self, row: &'a Row, variables: &'a Variables) -> Option<Cow<'a, Value>> {
         match self {
             Node::Column(name) => row.get(name).map(Cow::Borrowed),
+            Node::Holder(name, birth) => {
+                let holder = checks::holder(&checks::id_card(row.text(name)).ok()?)?;
+                Some(Cow::Owned(if *birth { Value::Text(holder.birth_date) } else { Value::text(holder.sex) }))
+            }
             Node::Variable(name) => variables.get(name).filter(|value| !value.is_null()).map(Cow::Borrowed),
             Node::Literal(value) => Some(Cow::Borrowed(value)),
             Node::Arithmetic(operator, a, b) => {
@@ -135,7 +141,7 @@ impl Node {
 
     fn names(&self, column: &mut impl FnMut(&str), variable: &mut impl FnMut(&str)) {
         match self {
-            Node::Column(name) => column(name),
+            Node::Column(name) | Node::Holder(name, _) => column(name),
             Node::Variable(name) => variable(name),
             Node::Literal(_) => {}
             Node::Not(a) | Node::Filled(a, _) => a.names(column, variable),
@@ -163,6 +169,12 @@ fn same_precision(a: &Value, b: &Value) -> Option<Ordering> {
     };
     let length = a.len().min(b.len());
     (is_date(a) && is_date(b)).then(|| a.as_bytes()[..length].cmp(&b.as_bytes()[..length]))
+}
+
+/// Two decimals, which are stored as text.
+fn decimals(a: &Value, b: &Value) -> Option<Ordering> {
+    let number = |value: &Value| value.as_text()?.parse::<f64>().ok();
+    number(a)?.partial_cmp(&number(b)?)
 }
 
 fn order(a: &Value, b: &Value) -> Option<Ordering> {
@@ -196,7 +208,7 @@ fn tokens(text: &str) -> Result<Vec<String>, String> {
             }
             '(' | ')' | ',' | '+' | '*' | '-' => 1,
             '$' | '_' | 'a'..='z' | 'A'..='Z' | '0'..='9' => {
-                let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
                 1 + rest[1..].find(|c| !word(c)).unwrap_or(rest.len() - 1)
             }
             other => return Err(format!("unexpected character `{other}`")),
@@ -333,7 +345,14 @@ impl Parser<'_> {
                 .parse()
                 .map(|number| Node::Literal(Value::Int(number)))
                 .map_err(|_| format!("`{token}` is not a whole number")),
-            _ if first.is_ascii_alphabetic() || first == '_' => Ok(Node::Column(token)),
+            _ if first.is_ascii_alphabetic() || first == '_' => match token.split_once('.') {
+                None => Ok(Node::Column(token)),
+                Some((column, "birth_date")) => Ok(Node::Holder(column.to_owned(), true)),
+                Some((column, "sex")) => Ok(Node::Holder(column.to_owned(), false)),
+                Some((_, part)) => {
+                    Err(format!("after a column only `.birth_date` or `.sex` can follow, not `.{part}`"))
+                }
+            },
             _ => Err(format!("unexpected `{token}`")),
         }
     }
@@ -351,6 +370,8 @@ mod tests {
             row.cells.insert(key.into(), value);
         }
         row.cells.insert("score".into(), "93.3".into());
+        row.cells.insert("most".into(), "100".into());
+        row.cells.insert("id".into(), "34009919801231002X".into());
         row.cells.insert("on".into(), "2012-03".into());
         row.cells.insert("cleared".into(), Value::Null);
         let variables = Variables::from([("cutoff".to_owned(), Value::from("2012-03-31"))]);
@@ -370,6 +391,9 @@ mod tests {
             ("3 * n >= 2 * n + 4", false),
             ("n + absent == 3 or n + grade == 3", false),
             ("score >= 90 and score < 94", true),
+            ("score < most and not score > most", true),
+            ("id.birth_date == '1980-12-31' and id.sex == '2'", true),
+            ("grade.birth_date is filled", false),
             ("(n == 1 or n == 3) and not (grade == 'backward')", true),
         ] {
             let expression = Expression::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
@@ -389,6 +413,7 @@ mod tests {
             ("n == 1 n", "unexpected `n`"),
             ("n / 1", "unexpected character"),
             ("n + ", "ends too early"),
+            ("id.age == 3", "`.birth_date` or `.sex`"),
             ("9999999999999999999 == n", "not a whole number"),
             (deep.as_str(), "nested too deeply"),
         ] {

@@ -177,6 +177,8 @@ pub struct Column {
     pub column_type: ColumnType,
     /// Whether it must be filled.
     pub required: Requirement,
+    /// What an empty cell means; then it is not missing.
+    pub default: Option<String>,
     /// Format or condition, for people.
     pub allowed: String,
     /// Other header texts that mean this column.

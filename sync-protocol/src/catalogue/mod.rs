@@ -10,6 +10,7 @@ mod ledger;
 mod load;
 mod measure;
 mod returns;
+mod rule;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ pub use ledger::{Column, ColumnType, Kind, Ledger, Requirement, Sensitivity, Uni
 pub use load::{CatalogueError, CatalogueErrors, Source};
 pub use measure::{Aggregate, Having, Instance, Measure, UnitRows};
 pub use returns::{Check, Content, Format, Group, Relation, ReturnColumn, ReturnForm, Variable};
+pub use rule::{Demand, Rule, Weight};
 
 /// One code of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +86,7 @@ pub struct Catalogue {
     returns: Vec<ReturnForm>,
     measures: BTreeMap<String, Measure>,
     indicators: Vec<Indicator>,
+    rules: Vec<Rule>,
     parameters: toml::Table,
     words: HeaderWords,
     /// HMAC key for row ids of ledgers whose natural key is not sensitive.
@@ -145,6 +148,11 @@ impl Catalogue {
     /// All indicators, by id.
     pub fn indicators(&self) -> &[Indicator] {
         &self.indicators
+    }
+
+    /// All rules.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
     }
 
     /// An indicator by its id (`I-12`) or name.

@@ -4,4 +4,5 @@ mod catalogue;
 mod document;
 mod gate;
 mod ids;
+mod rules;
 mod session;

@@ -1,14 +1,14 @@
-//! Measures and indicators.
+//! Measures, indicators and rules.
 
 use toml::Spanned;
 
 use super::{
     Report,
-    raw::{Count, Limit, RawHaving, RawIndicator, RawMeasure, RawTerm},
+    raw::{Count, Limit, RawHaving, RawIndicator, RawMeasure, RawRule, RawTerm},
     returns::{expression, variables_exist},
 };
 use crate::catalogue::{
-    Aggregate, Catalogue, ColumnType, Expression, Having, Indicator, Ledger, Measure, Term, Window,
+    Aggregate, Catalogue, ColumnType, Demand, Expression, Having, Indicator, Ledger, Measure, Rule, Term, Window,
 };
 
 pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Measure> {
@@ -18,16 +18,10 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
         report.at(list, format!("unknown code list `{}`", list.get_ref()));
     }
     let condition = raw.condition.as_ref().and_then(|text| checked(text, ledger, each.as_deref(), catalogue, report));
-    let mut having = |raw: Vec<RawHaving>| -> Vec<Having> {
-        raw.iter()
-            .filter_map(|having| {
-                let ledger = known_ledger(&having.ledger, catalogue, report)?;
-                let condition = checked(&having.condition, ledger, each.as_deref(), catalogue, report)?;
-                Some(Having { ledger: ledger.id.clone(), condition })
-            })
-            .collect()
+    let mut all = |raw: Vec<RawHaving>| -> Vec<Having> {
+        raw.iter().filter_map(|raw| having(raw, each.as_deref(), catalogue, report)).collect()
     };
-    let (with, without) = (having(raw.with), having(raw.without));
+    let (with, without) = (all(raw.with), all(raw.without));
     let aggregate = match (&raw.sum, &raw.distinct, raw.count) {
         (Some(column), None, Count::Rows) => {
             let summable = |t: &ColumnType| matches!(t, ColumnType::Int | ColumnType::MoneyYuan | ColumnType::MoneyWan);
@@ -66,6 +60,12 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
         each,
         by: raw.by.map(Spanned::into_inner),
     })
+}
+
+fn having(raw: &RawHaving, each: Option<&str>, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Having> {
+    let ledger = known_ledger(&raw.ledger, catalogue, report)?;
+    let condition = checked(&raw.condition, ledger, each, catalogue, report)?;
+    Some(Having { ledger: ledger.id.clone(), condition })
 }
 
 fn known_ledger<'a>(name: &Spanned<String>, catalogue: &'a Catalogue, report: &mut Report<'_>) -> Option<&'a Ledger> {
@@ -166,4 +166,38 @@ pub(super) fn indicator(raw: RawIndicator, catalogue: &Catalogue, report: &mut R
         due: raw.due.map(Spanned::into_inner),
         returns: raw.returns,
     }
+}
+
+/// A rule; its id begins with the ledger that it is about.
+pub(super) fn rule(raw: RawRule, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Rule> {
+    let name = raw.id.get_ref().split('.').next().unwrap_or_default();
+    let Some(ledger) = catalogue.ledger(name) else {
+        report.at(&raw.id, format!("a rule's id begins with its ledger; `{name}` is none"));
+        return None;
+    };
+    let when = raw.when.as_ref().and_then(|text| checked(text, ledger, None, catalogue, report));
+    for column in &raw.per {
+        column_exists(column, ledger, report);
+    }
+    let demand = match (&raw.check, &raw.needs, &raw.forbids, raw.at_most) {
+        (Some(text), None, None, None) => Demand::Check(checked(text, ledger, None, catalogue, report)?),
+        (None, Some(needs), None, None) => Demand::Needs(having(needs, None, catalogue, report)?),
+        (None, None, Some(forbids), None) => Demand::Forbids(having(forbids, None, catalogue, report)?),
+        (None, None, None, Some(count)) => {
+            Demand::AtMost { count, per: raw.per.into_iter().map(Spanned::into_inner).collect() }
+        }
+        _ => {
+            report.at(&raw.id, "a rule has exactly one of check, needs, forbids, at_most");
+            return None;
+        }
+    };
+    Some(Rule {
+        id: raw.id.into_inner(),
+        ledger: ledger.id.clone(),
+        weight: raw.weight,
+        when,
+        demand,
+        text: raw.text,
+        text_en: raw.text_en,
+    })
 }

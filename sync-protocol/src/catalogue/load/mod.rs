@@ -108,6 +108,7 @@ pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
         returns: Vec::new(),
         measures: BTreeMap::new(),
         indicators: Vec::new(),
+        rules: Vec::new(),
         parameters: toml::Table::new(),
         words: HeaderWords::default(),
         public_key: b"taizhang public row ids, version 1".to_vec(),
@@ -150,6 +151,15 @@ pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
             let indicator = measures::indicator(raw, &catalogue, &mut report);
             catalogue.indicators.retain(|known| known.id != indicator.id);
             catalogue.indicators.push(indicator);
+        }
+    }
+    for (source, file) in &mut files {
+        let mut report = Report { source, errors: &mut errors };
+        for raw in std::mem::take(&mut file.rule) {
+            if let Some(rule) = measures::rule(raw, &catalogue, &mut report) {
+                catalogue.rules.retain(|known| known.id != rule.id);
+                catalogue.rules.push(rule);
+            }
         }
     }
     catalogue.indicators.sort_by(|a, b| a.id.cmp(&b.id));
@@ -254,6 +264,7 @@ fn ledger(raw: RawLedger, columns: Vec<RawColumn>, catalogue: &Catalogue, report
             title,
             column_type,
             required,
+            default: column.default,
             allowed: column.allowed,
             aliases: column.aliases.into_iter().map(Spanned::into_inner).collect(),
             sensitivity,

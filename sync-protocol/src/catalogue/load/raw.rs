@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::catalogue::{Basis, Format, HeaderWords, Requirement, Sensitivity, UnitSource};
+use crate::catalogue::{Basis, Format, HeaderWords, Requirement, Sensitivity, UnitSource, Weight};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +19,8 @@ pub(super) struct File {
     pub(super) measure: Vec<RawMeasure>,
     #[serde(default)]
     pub(super) indicator: Vec<RawIndicator>,
+    #[serde(default)]
+    pub(super) rule: Vec<RawRule>,
     #[serde(rename = "return")]
     pub(super) form: Option<RawReturn>,
     pub(super) parameters: Option<toml::Table>,
@@ -52,6 +54,7 @@ pub(super) struct RawColumn {
     #[serde(rename = "type")]
     pub(super) column_type: Option<Spanned<String>>,
     pub(super) required: Option<Requirement>,
+    pub(super) default: Option<String>,
     #[serde(default)]
     pub(super) allowed: String,
     #[serde(default)]
@@ -111,6 +114,22 @@ pub(super) struct RawHaving {
     pub(super) ledger: Spanned<String>,
     #[serde(rename = "where")]
     pub(super) condition: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRule {
+    pub(super) id: Spanned<String>,
+    pub(super) weight: Weight,
+    pub(super) when: Option<Spanned<String>>,
+    pub(super) check: Option<Spanned<String>>,
+    pub(super) needs: Option<RawHaving>,
+    pub(super) forbids: Option<RawHaving>,
+    pub(super) at_most: Option<usize>,
+    #[serde(default)]
+    pub(super) per: Vec<Spanned<String>>,
+    pub(super) text: String,
+    pub(super) text_en: String,
 }
 
 /// A number, or `$parameter`.

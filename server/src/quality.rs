@@ -1,0 +1,103 @@
+//! 数据质量: every row that breaks a rule of the catalogue, or lacks what submission needs.
+
+use serde::Serialize;
+use sync_protocol::{
+    Row, UnitId,
+    catalogue::{Column, Requirement, UnitRows, Weight},
+    unit::Unit,
+};
+
+use crate::{
+    Server,
+    returns::{ReturnError, read, record_name},
+};
+
+/// Units whose rows are in memory at once.
+const UNITS_PER_CHUNK: usize = 50;
+
+/// A row that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QualityLine {
+    /// `members.v3`; `members.mandatory` for what is missing.
+    pub rule: String,
+    /// How much it weighs.
+    pub weight: Weight,
+    /// Title of the ledger.
+    pub ledger: String,
+    /// Name of the unit.
+    pub unit: String,
+    /// What names the record.
+    pub record: String,
+    /// What is wrong and what to do.
+    pub text: String,
+    /// The same in English.
+    pub text_en: String,
+}
+
+/// Checks every row of these units, in their order.
+pub async fn quality(server: &Server, units: &[Unit]) -> Result<Vec<QualityLine>, ReturnError> {
+    let mut lines = Vec::new();
+    for chunk in units.chunks(UNITS_PER_CHUNK) {
+        let ids: Vec<UnitId> = chunk.iter().map(|unit| unit.id).collect();
+        let mut by_unit: std::collections::BTreeMap<UnitId, UnitRows> = std::collections::BTreeMap::new();
+        for ledger in server.catalogue.ledgers() {
+            for (unit, rows) in read(server, &ledger.id, &ids).await? {
+                by_unit.entry(unit).or_default().insert(ledger.id.clone(), rows);
+            }
+        }
+        for unit in chunk {
+            if let Some(rows) = by_unit.get(&unit.id) {
+                check(server, unit, rows, &mut lines);
+            }
+        }
+    }
+    Ok(lines)
+}
+
+fn check(server: &Server, unit: &Unit, rows: &UnitRows, lines: &mut Vec<QualityLine>) {
+    let variables = server.catalogue.variables(server.campaign_year, None);
+    for ledger in server.catalogue.ledgers() {
+        let Some(own) = rows.get(&ledger.id) else { continue };
+        let mut add = |row: &Row, rule: &str, weight: Weight, text: String, text_en: String| {
+            lines.push(QualityLine {
+                rule: rule.to_owned(),
+                weight,
+                ledger: ledger.title.clone(),
+                unit: unit.name.clone(),
+                record: record_name(row),
+                text,
+                text_en,
+            });
+        };
+        let needed = |column: &&Column| {
+            column.required == Requirement::Mandatory
+                && column.default.is_none()
+                && !ledger.unit.names_unit(&column.key)
+        };
+        let mandatory: Vec<&Column> = ledger.columns.iter().filter(needed).collect();
+        for row in own {
+            let missing: Vec<&str> = mandatory
+                .iter()
+                .filter(|column| row.get(&column.key).is_none() && row.members(&column.key).next().is_none())
+                .map(|column| column.title.as_str())
+                .collect();
+            if !missing.is_empty() {
+                let text = format!("缺少必填项：{}", missing.join("、"));
+                add(
+                    row,
+                    &format!("{}.mandatory", ledger.id),
+                    Weight::E,
+                    text,
+                    format!("missing: {}", missing.join(", ")),
+                );
+            }
+        }
+        for rule in server.catalogue.rules().iter().filter(|rule| rule.ledger == ledger.id) {
+            for id in rule.broken(rows, &variables) {
+                if let Some(row) = own.iter().find(|row| row.id == id) {
+                    add(row, &rule.id, rule.weight, rule.text.clone(), rule.text_en.clone());
+                }
+            }
+        }
+    }
+}

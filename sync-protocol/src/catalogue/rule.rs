@@ -1,0 +1,96 @@
+//! Rules: what must hold of a row, by itself and beside the other rows of its unit.
+
+use std::collections::BTreeMap;
+
+use super::{
+    expression::{Expression, Variables},
+    measure::{Having, UnitRows},
+};
+use crate::ids::RowId;
+
+/// How much a broken rule weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
+pub enum Weight {
+    /// Information.
+    I,
+    /// Warning: accepted, listed.
+    W,
+    /// Error: the row cannot be submitted; it is kept as a draft.
+    E,
+}
+
+/// What a rule demands of the rows that it is about.
+#[derive(Debug, Clone)]
+pub enum Demand {
+    /// The row itself.
+    Check(Expression),
+    /// The unit has such a row.
+    Needs(Having),
+    /// The unit has no such row.
+    Forbids(Having),
+    /// The unit has at most this many such rows with equal values in these columns.
+    AtMost {
+        /// How many.
+        count: usize,
+        /// Columns that tell the rows apart.
+        per: Vec<String>,
+    },
+}
+
+/// A rule.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// `members.v3`.
+    pub id: String,
+    /// The ledger.
+    pub ledger: String,
+    /// How much it weighs.
+    pub weight: Weight,
+    /// Which rows it is about; all, if absent.
+    pub when: Option<Expression>,
+    /// What it demands.
+    pub demand: Demand,
+    /// What is wrong and what to do, in Chinese.
+    pub text: String,
+    /// The same in English.
+    pub text_en: String,
+}
+
+impl Rule {
+    /// The rows of a unit that break the rule.
+    pub fn broken(&self, rows: &UnitRows, variables: &Variables) -> Vec<RowId> {
+        let own = rows.get(&self.ledger).map_or(&[][..], Vec::as_slice);
+        let about = own.iter().filter(|row| self.when.as_ref().is_none_or(|when| when.holds(row, variables)));
+        let has = |having: &Having| {
+            rows.get(&having.ledger).is_some_and(|rows| rows.iter().any(|row| having.condition.holds(row, variables)))
+        };
+        match &self.demand {
+            Demand::Check(check) => about.filter(|row| !check.holds(row, variables)).map(|row| row.id).collect(),
+            Demand::Needs(having) if has(having) => Vec::new(),
+            Demand::Forbids(having) if !has(having) => Vec::new(),
+            Demand::Needs(_) | Demand::Forbids(_) => about.map(|row| row.id).collect(),
+            Demand::AtMost { count, per } => {
+                let mut same: BTreeMap<Vec<Option<&crate::Value>>, Vec<RowId>> = BTreeMap::new();
+                for row in about {
+                    same.entry(per.iter().map(|column| row.get(column)).collect()).or_default().push(row.id);
+                }
+                same.into_values().filter(|rows| rows.len() > *count).flatten().collect()
+            }
+        }
+    }
+
+    /// Every ledger and column that it reads.
+    pub fn reads(&self, visit: &mut impl FnMut(&str, &str)) {
+        let mut names = |ledger: &str, expression: &Expression| {
+            expression.names(&mut |column| visit(ledger, column), &mut |_| {});
+        };
+        if let Some(when) = &self.when {
+            names(&self.ledger, when);
+        }
+        match &self.demand {
+            Demand::Check(check) => names(&self.ledger, check),
+            Demand::Needs(having) | Demand::Forbids(having) => names(&having.ledger, &having.condition),
+            Demand::AtMost { per, .. } => per.iter().for_each(|column| visit(&self.ledger, column)),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+use std::collections::BTreeSet;
+
+use sync_protocol::{
+    Row, RowId, Value,
+    catalogue::{Catalogue, ColumnType, UnitRows},
+};
+
+/// Rows of a unit from texts such as `members: sex=1 formal_on=2001`.
+fn rows(catalogue: &Catalogue, lines: &[&str]) -> UnitRows {
+    let mut rows = UnitRows::new();
+    for (number, line) in (0u8..).zip(lines) {
+        let (ledger, cells) = line.split_once(": ").expect("ledger: cells");
+        let mut row = Row::new(RowId::random([number; 10]));
+        for cell in cells.split(' ').filter(|cell| !cell.is_empty()) {
+            let (column, text) = cell.split_once('=').expect("column=value");
+            let declared =
+                catalogue.ledger(ledger).and_then(|l| l.column(column)).unwrap_or_else(|| panic!("{ledger}.{column}"));
+            let value = match declared.column_type {
+                ColumnType::Int => Value::Int(text.parse().expect("a number")),
+                ColumnType::Bool => Value::Bool(text == "true"),
+                _ => Value::text(text),
+            };
+            row.cells.insert(column.to_owned(), value);
+        }
+        rows.entry(ledger.to_owned()).or_default().push(row);
+    }
+    rows
+}
+
+/// The rules that these rows break.
+fn broken(lines: &[&str]) -> BTreeSet<String> {
+    let catalogue = Catalogue::builtin();
+    let variables = catalogue.variables(2012, None);
+    let rows = rows(&catalogue, lines);
+    catalogue
+        .rules()
+        .iter()
+        .filter(|rule| !rule.broken(&rows, &variables).is_empty())
+        .map(|rule| rule.id.clone())
+        .collect()
+}
+
+#[test]
+fn rules_find_what_is_wrong_and_leave_alone_what_is_right() {
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["members: id_card=340099198001010013 birth_date=1980-01 sex=1"], &[]),
+        (&["members: id_card=340099198001010013 birth_date=1980-02 sex=2"], &["members.v1a", "members.v1b"]),
+        (&["members: member_category=formal joined_on=2001-05 formal_on=2000"], &["members.v3a"]),
+        (&["members: member_category=formal"], &["members.v3b"]),
+        (&["members: member_category=probationary is_lost=true"], &["members.lost_on"]),
+        (&["members: is_floating=true"], &["members.floating"]),
+        (&["members: is_floating=true", "floating-members: direction=out"], &[]),
+        (&["organisations: member_total=31 formal_members=30 probationary_members=2"], &["organisations.v1"]),
+        (&["organisations: org_status=active org_type=branch formal_members=2"], &["organisations.v2"]),
+        (&["organisations: org_status=active field=rural"], &["organisations.v7"]),
+        (&["organisations: org_status=active field=rural division_code=340099100200"], &[]),
+        (&["units: party_members=2 formal_members=3"], &["units.v1"]),
+        (&["units: formation_mode=standalone formal_members=2"], &["units.v2", "units.v3a"]),
+        (&["units: formation_mode=none covering_org=甲"], &["units.v3b"]),
+        (&["grading: round=initial final_grade=backward decided_by=县 decided_on=2012-04-20"], &["grading.v6"]),
+        (
+            &[
+                "grading: round=initial final_grade=backward decided_by=县 decided_on=2012-04-20",
+                "grading: round=initial final_grade=average decided_by=县 decided_on=2012-04-21",
+                "rectification: plan_approved_on=2012-05-01 due_on=2012-10-20 status=in_progress",
+            ],
+            &["grading.v1"],
+        ),
+        (
+            &[
+                "grading: final_grade=advanced satisfaction_rate=89.50 score_total=95.0 decided_by=县 decided_on=2012-04-20",
+            ],
+            &["grading.v3"],
+        ),
+        (&["rectification: status=planned due_on=2012-10-21"], &["rectification.v2"]),
+        (
+            &[
+                "rectification: status=accepted accepted_on=2012-10-01 accepted_by=县 new_grade=average",
+                "rectification-items: status=doing",
+            ],
+            &["rectification.v1b", "rectification.v1c"],
+        ),
+        (
+            &[
+                "rectification-items: status=verified done_on=2012-09-02 verified_on=2012-09-01 verified_by=张三 responsible_person=张三",
+            ],
+            &["rectification-items.v1a", "rectification-items.v1b"],
+        ),
+        (&["leadership-team: party_post=secretary", "leadership-team: party_post=secretary left_on=2011"], &[]),
+        (&["leadership-team: party_post=secretary", "leadership-team: party_post=secretary"], &["leadership-team.v1"]),
+        (
+            &["four-deliberations: p1_on=2012-05-01 p2_on=2012-04-30 p3_due=30 p3_present=20 p3_agree=15"],
+            &["four-deliberations.v1", "four-deliberations.v2"],
+        ),
+        (&["five-good-assessment: ballots=50 ballots_valid=51 ballots_satisfied=40"], &["five-good-assessment.v2"]),
+        (&["funds: amount_yuan=0.00 source=donation"], &["funds.v1", "funds.v2"]),
+        (&["inspections: inspection_kind=self inspected_on=2012-11-15"], &[]),
+        (&["inspections: inspection_kind=self inspected_on=2012-11-21"], &["inspections.v1"]),
+        (&["project-tasks: status=done progress_pct=80.00 actual_value=9 target_value=10"], &["project-tasks.v1"]),
+        (&["project-tasks: status=done progress_pct=80.00 actual_value=10 target_value=9"], &[]),
+    ];
+    for (lines, expected) in cases {
+        let expected: BTreeSet<String> = expected.iter().map(|rule| (*rule).to_owned()).collect();
+        assert_eq!(broken(lines), expected, "{lines:?}");
+    }
+}
