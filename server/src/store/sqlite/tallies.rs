@@ -87,6 +87,10 @@ pub(super) async fn rebuild_if_changed(pool: &SqlitePool, tally: &dyn Tally) -> 
     Ok(())
 }
 
+/// Characters of one step of a path: an id and its slash.
+const STEP: i64 = 37;
+
+/// From tallies to units, never the other way: zeros are not kept, so that most measures are short.
 pub(super) async fn sums_by_unit(
     pool: &SqlitePool,
     top: UnitId,
@@ -94,33 +98,43 @@ pub(super) async fn sums_by_unit(
     period: &str,
     measures: &[String],
 ) -> Result<Vec<TallySum>, StoreError> {
-    // A unit's own subtree is a range of paths; '0' follows '/' in ASCII.
+    let Some(path) = path(pool, top).await? else { return Ok(Vec::new()) };
+    let length = match level {
+        UnitLevel::County => i64::try_from(path.len()).unwrap_or(i64::MAX),
+        UnitLevel::ReportingUnit => 2 * STEP,
+        UnitLevel::Organisation => 3 * STEP,
+    };
     let sql = format!(
-        "SELECT g.id AS unit, t.measure, t.by, sum(t.value) AS value
-         FROM units top
-         JOIN units g ON g.path >= top.path AND g.path < rtrim(top.path, '/') || '0' AND (g.level = $2 OR g.id = top.id AND $2 = '')
-         JOIN units u ON u.path >= g.path AND u.path < rtrim(g.path, '/') || '0'
-         JOIN tallies t ON t.unit = u.id AND t.period = $3
-         WHERE top.id = $1 AND t.measure IN ({})
-         GROUP BY g.id, t.measure, t.by",
-        placeholders(4, measures.len())
+        "SELECT substr(u.path, 1, $1) AS path, t.measure, t.by, sum(t.value) AS value
+         FROM tallies t CROSS JOIN units u ON u.id = t.unit
+         WHERE t.period = $2 AND u.path >= $3 AND u.path < $4 AND length(u.path) >= $1 AND t.measure IN ({})
+         GROUP BY 1, 2, 3",
+        placeholders(5, measures.len())
     );
-    let level = if level == UnitLevel::County { "" } else { level.as_str() };
-    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(top.as_bytes().as_slice()).bind(level).bind(period);
+    let end = format!("{}0", path.trim_end_matches('/'));
+    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(length).bind(period).bind(&path).bind(end);
     for measure in measures {
         query = query.bind(measure);
     }
     let rows = query.fetch_all(pool).await?;
     rows.iter()
         .map(|row| {
+            let path: &str = row.try_get("path")?;
+            let unit = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+            let unit = unit.parse().map_err(|_| StoreError::Damaged(format!("path `{path}`")))?;
             Ok(TallySum {
-                of: SumOf::Unit(codec::unit_id(row, "unit")?),
+                of: SumOf::Unit(unit),
                 measure: row.try_get("measure")?,
                 by: row.try_get("by")?,
                 value: row.try_get("value")?,
             })
         })
         .collect()
+}
+
+async fn path(pool: &SqlitePool, unit: UnitId) -> Result<Option<String>, StoreError> {
+    let path = sqlx::query_scalar("SELECT path FROM units WHERE id = $1").bind(unit.as_bytes().as_slice());
+    Ok(path.fetch_optional(pool).await?)
 }
 
 pub(super) async fn sums_by_group(
@@ -130,18 +144,18 @@ pub(super) async fn sums_by_group(
     period: &str,
     measures: &[String],
 ) -> Result<Vec<TallySum>, StoreError> {
+    let Some(path) = path(pool, top).await? else { return Ok(Vec::new()) };
     let sql = format!(
         "SELECT g.measure AS of_group, t.measure, t.by, sum(t.value) AS value
-         FROM units top
-         JOIN units u ON u.path >= top.path AND u.path < rtrim(top.path, '/') || '0'
-         JOIN tallies g ON g.unit = u.id AND g.period = $2
-         JOIN tallies t ON t.unit = u.id AND t.period = $2
-         WHERE top.id = $1 AND g.measure IN ({}) AND t.measure IN ({})
+         FROM tallies g CROSS JOIN units u ON u.id = g.unit
+         CROSS JOIN tallies t ON t.unit = g.unit AND t.period = $1
+         WHERE g.period = $1 AND u.path >= $2 AND u.path < $3 AND g.measure IN ({}) AND t.measure IN ({})
          GROUP BY g.measure, t.measure, t.by",
-        placeholders(3, groups.len()),
-        placeholders(3 + groups.len(), measures.len())
+        placeholders(4, groups.len()),
+        placeholders(4 + groups.len(), measures.len())
     );
-    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(top.as_bytes().as_slice()).bind(period);
+    let end = format!("{}0", path.trim_end_matches('/'));
+    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(period).bind(&path).bind(end);
     for measure in groups.iter().chain(measures) {
         query = query.bind(measure);
     }
