@@ -4,5 +4,6 @@ mod catalogue;
 mod document;
 mod gate;
 mod ids;
+mod indicators;
 mod rules;
 mod session;

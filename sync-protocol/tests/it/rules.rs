@@ -6,7 +6,7 @@ use sync_protocol::{
 };
 
 /// Rows of a unit from texts such as `members: sex=1 formal_on=2001`.
-fn rows(catalogue: &Catalogue, lines: &[&str]) -> UnitRows {
+pub fn rows(catalogue: &Catalogue, lines: &[&str]) -> UnitRows {
     let mut rows = UnitRows::new();
     for (number, line) in (0u8..).zip(lines) {
         let (ledger, cells) = line.split_once(": ").expect("ledger: cells");
