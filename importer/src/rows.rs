@@ -189,6 +189,8 @@ pub fn group(
                     .into_iter()
                     .flatten()
                     .find_map(|text| register.reporting_unit(text))
+                    // A ledger without any such column belongs to whoever the 填报单位 line names.
+                    .or_else(|| names.reporting_unit(reporting_unit.as_deref(), register))
                     .ok_or(if name.is_some() { Unresolved::Unknown(Vec::new()) } else { Unresolved::Unnamed }),
                 UnitKind::Organisation => {
                     let parent = names.reporting_unit(reporting_unit.as_deref(), register);

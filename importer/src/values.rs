@@ -108,18 +108,16 @@ impl Normaliser {
                 let text = texts.get(id);
                 let short = text.len() <= 12;
                 let trimmed = if short { clean(text) } else { text.into() };
-                let is_no = *column_type == ColumnType::Bool && trimmed == "无";
-                if short && !is_no && (trimmed.is_empty() || self.empty.iter().any(|word| *word == trimmed)) {
+                // 无 may be a code (返乡意向：无) or mean no.
+                let words = column_type.list().and_then(|list| self.codes.get(list));
+                let means_something = *column_type == ColumnType::Bool && trimmed == "无"
+                    || words.is_some_and(|words| words.contains_key(trimmed.as_ref()));
+                let is_one_of = |list: &[String]| short && !means_something && list.iter().any(|w| *w == trimmed);
+                if trimmed.is_empty() || is_one_of(&self.empty) {
                     return None;
                 }
-                if short && self.unknown.iter().any(|word| *word == trimmed) {
-                    let in_list = column_type
-                        .list()
-                        .and_then(|list| self.codes.get(list))
-                        .is_some_and(|words| words.contains_key(trimmed.as_ref()));
-                    if !in_list {
-                        return Some(Filled::Bad(FindingKind::UnknownValue));
-                    }
+                if is_one_of(&self.unknown) {
+                    return Some(Filled::Bad(FindingKind::UnknownValue));
                 }
                 if text.starts_with('#')
                     && matches!(trimmed.as_ref(), "#REF!" | "#N/A" | "#VALUE!" | "#DIV/0!" | "#NAME?")
