@@ -159,6 +159,8 @@ enum CatalogueCommand {
         /// 文件或目录 · Files, or folders of files
         paths: Vec<PathBuf>,
     },
+    /// 打印方案要求与台账、报表、指标、测试的对照表 · Print the table of what the plan asks for
+    Requirements,
     /// 打印一种台账 · Print a ledger for people
     Show {
         /// 台账名,默认列出全部 · Id of the ledger; a list of all if absent
@@ -197,6 +199,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let mut config = Config::read(arguments.config)?;
     if let Command::Catalogue(CatalogueCommand::Show { ledger }) = &arguments.command {
         return catalogue::show(&config.catalogue, ledger.as_deref());
+    }
+    if let Command::Catalogue(CatalogueCommand::Requirements) = &arguments.command {
+        catalogue::requirements(&config.catalogue);
+        return Ok(true);
     }
     if let Some(data) = arguments.data {
         config.data_dir = data;

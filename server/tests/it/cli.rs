@@ -56,3 +56,35 @@ fn help_is_in_chinese_and_english_and_names_the_exit_codes() {
         assert!(help.contains(expected), "{help}");
     }
 }
+
+#[test]
+fn the_table_of_requirements_is_fresh_and_complete() {
+    let folder = tempfile::tempdir().expect("folder");
+    let printed = text(&taizhang(&folder, &["catalogue", "requirements"]).stdout);
+    let committed =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/requirements.md")).expect("docs");
+    assert_eq!(printed, committed, "run `taizhang catalogue requirements > docs/requirements.md`");
+    let rows: Vec<Vec<&str>> =
+        printed.lines().filter(|l| l.contains("(T1)")).map(|l| l.split(" | ").collect()).collect();
+    assert!(rows.len() > 40, "{} rows", rows.len());
+    for row in rows {
+        assert!(row[2].len() > 3 && row[6].contains('`'), "a T1 requirement without ledger or test: {row:?}");
+        let measured = row[3] != "—" || row[4] != "—";
+        assert!(measured || row[0].contains("1.2"), "a T1 requirement without return or indicator: {row:?}");
+    }
+}
+
+#[test]
+fn a_countys_own_catalogue_is_checked_with_file_and_line() {
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::write(folder.path().join("good.toml"), "[parameters]\nconversion_deadline = \"11-08\"\n").expect("file");
+    std::fs::write(folder.path().join("bad.toml"), "[[measure]]\nid = \"x\"\ntitle = \"x\"\nledger = \"member\"\n")
+        .expect("file");
+    let good = taizhang(&folder, &["catalogue", "check", "good.toml"]);
+    assert_eq!(good.status.code(), Some(0), "{}", text(&good.stdout));
+    let bad = taizhang(&folder, &["catalogue", "check", "good.toml", "bad.toml"]);
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(text(&bad.stdout).contains("bad.toml:4: unknown ledger `member`"), "{}", text(&bad.stdout));
+    let shown = text(&taizhang(&folder, &["catalogue", "show", "grading"]).stdout);
+    assert!(shown.contains("审定等次") && shown.contains("advanced=先进"), "{shown}");
+}

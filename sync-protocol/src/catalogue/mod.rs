@@ -78,6 +78,23 @@ pub struct HeaderWords {
     pub ditto: Vec<String>,
 }
 
+/// Something that the plan asks for: where it is recorded, printed and measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requested {
+    /// `5.2c`: section and letter.
+    pub id: String,
+    /// The plan's words.
+    pub plan: String,
+    /// Ledgers that record it.
+    pub ledgers: Vec<String>,
+    /// Returns that print it.
+    pub returns: Vec<String>,
+    /// Indicators that measure it.
+    pub indicators: Vec<String>,
+    /// Target and date, as the plan has them.
+    pub target: String,
+}
+
 /// Everything that is declared.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
@@ -87,6 +104,7 @@ pub struct Catalogue {
     measures: BTreeMap<String, Measure>,
     indicators: Vec<Indicator>,
     rules: Vec<Rule>,
+    requirements: Vec<Requested>,
     parameters: toml::Table,
     words: HeaderWords,
     /// HMAC key for row ids of ledgers whose natural key is not sensitive.
@@ -148,6 +166,11 @@ impl Catalogue {
     /// All indicators, by id.
     pub fn indicators(&self) -> &[Indicator] {
         &self.indicators
+    }
+
+    /// What the plan asks for, in its order.
+    pub fn requirements(&self) -> &[Requested] {
+        &self.requirements
     }
 
     /// All rules.

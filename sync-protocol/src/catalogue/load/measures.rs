@@ -1,14 +1,15 @@
-//! Measures, indicators and rules.
+//! Measures, indicators, rules and requirements.
 
 use toml::Spanned;
 
 use super::{
     Report,
-    raw::{Count, Limit, RawHaving, RawIndicator, RawMeasure, RawRule, RawTerm},
+    raw::{Count, Limit, RawHaving, RawIndicator, RawMeasure, RawRequirement, RawRule, RawTerm},
     returns::{expression, variables_exist},
 };
 use crate::catalogue::{
-    Aggregate, Catalogue, ColumnType, Demand, Expression, Having, Indicator, Ledger, Measure, Rule, Term, Window,
+    Aggregate, Catalogue, ColumnType, Demand, Expression, Having, Indicator, Ledger, Measure, Requested, Rule, Term,
+    Window,
 };
 
 pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Measure> {
@@ -200,4 +201,24 @@ pub(super) fn rule(raw: RawRule, catalogue: &Catalogue, report: &mut Report<'_>)
         text: raw.text,
         text_en: raw.text_en,
     })
+}
+
+pub(super) fn requirement(raw: RawRequirement, catalogue: &Catalogue, report: &mut Report<'_>) -> Requested {
+    for ledger in &raw.ledgers {
+        known_ledger(ledger, catalogue, report);
+    }
+    for indicator in &raw.indicators {
+        if catalogue.indicator(indicator.get_ref()).is_none() {
+            report.at(indicator, format!("unknown indicator `{}`", indicator.get_ref()));
+        }
+    }
+    let texts = |spanned: Vec<Spanned<String>>| spanned.into_iter().map(Spanned::into_inner).collect();
+    Requested {
+        id: raw.id,
+        plan: raw.plan,
+        ledgers: texts(raw.ledgers),
+        returns: raw.returns,
+        indicators: texts(raw.indicators),
+        target: raw.target,
+    }
 }

@@ -90,18 +90,39 @@ impl Report<'_> {
     }
 }
 
-pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
-    let mut errors = Vec::new();
+/// Every file as it is written; a file that is no TOML of ours is a mistake, and the others are still read.
+fn parse<'a>(sources: &'a [Source], errors: &mut Vec<CatalogueError>) -> Vec<(&'a Source, File)> {
     let mut files = Vec::new();
     for source in sources {
         match toml::from_str::<File>(&source.text) {
             Ok(file) => files.push((source, file)),
             Err(error) => {
                 let at = error.span().map(|span| span.start).unwrap_or_default();
-                Report { source, errors: &mut errors }.byte(at, error.message());
+                Report { source, errors: &mut *errors }.byte(at, error.message());
             }
         }
     }
+    files
+}
+
+/// Columns that refer to rows of another ledger: it must exist.
+fn references(catalogue: &Catalogue, errors: &mut Vec<CatalogueError>) {
+    for ledger in &catalogue.ledgers {
+        for column in &ledger.columns {
+            if let ColumnType::Ref(target) = &column.column_type
+                && catalogue.ledger(target).is_none()
+            {
+                let message =
+                    format!("ledger `{}` column `{}` refers to unknown ledger `{target}`", ledger.id, column.key);
+                errors.push(CatalogueError { file: format!("ledgers/{}.toml", ledger.id), line: 1, message });
+            }
+        }
+    }
+}
+
+pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
+    let mut errors = Vec::new();
+    let mut files = parse(sources, &mut errors);
     let mut catalogue = Catalogue {
         ledgers: Vec::new(),
         lists: BTreeMap::new(),
@@ -109,6 +130,7 @@ pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
         measures: BTreeMap::new(),
         indicators: Vec::new(),
         rules: Vec::new(),
+        requirements: Vec::new(),
         parameters: toml::Table::new(),
         words: HeaderWords::default(),
         public_key: b"taizhang public row ids, version 1".to_vec(),
@@ -163,6 +185,13 @@ pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
         }
     }
     catalogue.indicators.sort_by(|a, b| a.id.cmp(&b.id));
+    for (source, file) in &mut files {
+        let mut report = Report { source, errors: &mut errors };
+        for raw in std::mem::take(&mut file.requirement) {
+            let requirement = measures::requirement(raw, &catalogue, &mut report);
+            catalogue.requirements.push(requirement);
+        }
+    }
     for (source, file) in files {
         let mut report = Report { source, errors: &mut errors };
         if let Some(raw) = file.form {
@@ -179,17 +208,7 @@ pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
         }
     }
     catalogue.ledgers.sort_by_key(|ledger| ledger.number);
-    for ledger in &catalogue.ledgers {
-        for column in &ledger.columns {
-            if let ColumnType::Ref(target) = &column.column_type
-                && catalogue.ledger(target).is_none()
-            {
-                let message =
-                    format!("ledger `{}` column `{}` refers to unknown ledger `{target}`", ledger.id, column.key);
-                errors.push(CatalogueError { file: format!("ledgers/{}.toml", ledger.id), line: 1, message });
-            }
-        }
-    }
+    references(&catalogue, &mut errors);
     if errors.is_empty() { Ok(catalogue) } else { Err(CatalogueErrors(errors)) }
 }
 

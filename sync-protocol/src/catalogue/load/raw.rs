@@ -21,6 +21,8 @@ pub(super) struct File {
     pub(super) indicator: Vec<RawIndicator>,
     #[serde(default)]
     pub(super) rule: Vec<RawRule>,
+    #[serde(default)]
+    pub(super) requirement: Vec<RawRequirement>,
     #[serde(rename = "return")]
     pub(super) form: Option<RawReturn>,
     pub(super) parameters: Option<toml::Table>,
@@ -130,6 +132,21 @@ pub(super) struct RawRule {
     pub(super) per: Vec<Spanned<String>>,
     pub(super) text: String,
     pub(super) text_en: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRequirement {
+    pub(super) id: String,
+    pub(super) plan: String,
+    #[serde(default)]
+    pub(super) ledgers: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) returns: Vec<String>,
+    #[serde(default)]
+    pub(super) indicators: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) target: String,
 }
 
 /// A number, or `$parameter`.
