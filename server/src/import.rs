@@ -328,6 +328,7 @@ fn write(
         changes: vec![NewChange { hash, actor: actor_bytes(author.actor), bytes }],
         snapshot,
         rows,
+        wrong_steps: Vec::new(),
         device: None,
         received_at_ms: author.time_s * 1000,
     }))

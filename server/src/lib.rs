@@ -65,7 +65,7 @@ impl Server {
             sort_order: 0,
         };
         store.put_units(&[unit]).await?;
-        let sync = Arc::new(sync::Sync::new(store.clone(), catalogue.clone(), tenant.clone()));
+        let sync = Arc::new(sync::Sync::new(store.clone(), catalogue.clone(), tenant.clone(), config.campaign_year));
         Ok(Self {
             store,
             catalogue,

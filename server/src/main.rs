@@ -17,7 +17,10 @@ use server::{
     store::DeviceRecord,
     sync::token_hash,
 };
-use sync_protocol::{Book, DeviceId, catalogue::Weight};
+use sync_protocol::{
+    Book, DeviceId,
+    catalogue::{StepFault, Weight},
+};
 
 /// 台账通:Excel 台账 → 离线填写与同步 → 标准报表
 ///
@@ -85,6 +88,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// 流程核查:未按规定办理的环节(内容已保留)· Steps of workflows that were not allowed (kept)
+    Steps,
     /// 查看或检查目录(台账、代码、指标)· The catalogue of ledgers, codes and indicators
     #[command(subcommand)]
     Catalogue(CatalogueCommand),
@@ -217,6 +222,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             print_indicators(&server, &names, unit.as_deref(), date.unwrap_or_else(returns::today), json).await
         }
         Command::Quality { unit, json } => print_quality(&server, unit.as_deref(), json).await,
+        Command::Steps => print_steps(&server).await,
         Command::Conflicts { json } => print_conflicts(&server, json).await,
         Command::Device { name, owner, unit, restricted } => enrol(&server, name, owner, &unit, restricted).await,
         Command::Doctor { json } => diagnose(&server, json).await,
@@ -360,6 +366,30 @@ async fn print_quality(server: &Server, unit: Option<&str>, json: bool) -> anyho
         println!("{} 条 lines，其中错误 errors {errors} 条", lines.len());
     }
     Ok(lines.iter().all(|line| line.weight < Weight::E))
+}
+
+async fn print_steps(server: &Server) -> anyhow::Result<bool> {
+    let steps = server.store.wrong_steps().await?;
+    for stored in &steps {
+        let unit = server.store.unit(stored.unit).await?.map_or_else(String::new, |unit| unit.name);
+        let step = &stored.step;
+        let column = server.catalogue.ledger(&step.row.ledger).and_then(|l| l.column(&step.column));
+        let list = column.and_then(|c| c.column_type.list()).and_then(|id| server.catalogue.list(id));
+        let label = |code: &str| list.map_or_else(|| code.to_owned(), |list| list.label(code).to_owned());
+        let before = step.before.as_deref().map_or_else(|| "（空）".to_owned(), label);
+        let fault = StepFault::ALL.into_iter().find(|fault| fault.code() == step.fault);
+        println!(
+            "{unit} · {} {}：{before} → {}，{}（{} {}）",
+            step.row.ledger,
+            step.row.row,
+            label(&step.after),
+            fault.map_or(step.fault.clone(), |fault| fault.chinese().to_owned()),
+            stored.who,
+            clock::local(stored.received_at_ms).strftime("%Y-%m-%d %H:%M"),
+        );
+    }
+    println!("{} 处 steps", steps.len());
+    Ok(steps.is_empty())
 }
 
 async fn unit_with_code(server: &Server, code: &str) -> anyhow::Result<sync_protocol::unit::Unit> {

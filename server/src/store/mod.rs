@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sync_protocol::{
     ActorId, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    document::RowKey,
     message::DocumentPull,
     session::{FeedPage, FeedQuery, Scope},
     unit::{Unit, UnitLevel},
@@ -62,6 +63,34 @@ pub struct ProjectedRow {
     pub removed: bool,
 }
 
+/// A step of a workflow that was not allowed: kept, for a supervisor to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongStep {
+    /// The row.
+    pub row: RowKey,
+    /// The column that holds the state.
+    pub column: String,
+    /// State before, if there was one.
+    pub before: Option<String>,
+    /// State after.
+    pub after: String,
+    /// What is wrong: the code of a `StepFault`.
+    pub fault: String,
+}
+
+/// Such a step as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredWrongStep {
+    /// The unit that owns the row.
+    pub unit: UnitId,
+    /// The step.
+    pub step: WrongStep,
+    /// The person whose device sent it.
+    pub who: String,
+    /// When it came in.
+    pub received_at_ms: i64,
+}
+
 /// Everything that changes with one write to one document, in one transaction.
 #[derive(Debug, Clone)]
 pub struct DocumentWrite {
@@ -79,6 +108,8 @@ pub struct DocumentWrite {
     pub snapshot: Option<Vec<u8>>,
     /// Rows that the write touched.
     pub rows: Vec<ProjectedRow>,
+    /// Steps of workflows in it that were not allowed.
+    pub wrong_steps: Vec<WrongStep>,
     /// The device that sent it; none for imports and the server's own writes.
     pub device: Option<DeviceId>,
     /// When it came in.
@@ -249,6 +280,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// All units, parents first.
     async fn units(&self) -> Result<Vec<Unit>, StoreError>;
 
+    /// One unit.
+    async fn unit(&self, unit: UnitId) -> Result<Option<Unit>, StoreError>;
+
     /// Whether `unit` is `top` or stands below it.
     async fn is_below(&self, unit: UnitId, top: UnitId) -> Result<bool, StoreError>;
 
@@ -299,6 +333,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Every row in dispute.
     async fn conflicts(&self) -> Result<Vec<StoredConflict>, StoreError>;
+
+    /// Steps of workflows that were not allowed, newest first.
+    async fn wrong_steps(&self) -> Result<Vec<StoredWrongStep>, StoreError>;
 
     /// Enrols a device, or replaces what is known of it.
     async fn put_device(&self, device: &DeviceRecord, now_ms: i64) -> Result<(), StoreError>;

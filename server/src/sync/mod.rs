@@ -1,6 +1,7 @@
 //! The server's side of the exchange: runs the pure session against the store.
 
 mod push;
+mod steps;
 
 use std::sync::{
     Arc,
@@ -10,7 +11,7 @@ use std::sync::{
 use sha2::{Digest, Sha256};
 use sync_protocol::{
     Book, Tenant,
-    catalogue::Catalogue,
+    catalogue::{Catalogue, Variables},
     document::{GateLimits, Refusal},
     message::{ExchangeReply, ExchangeRequest},
     session::{Effect, Scope, ServerSession},
@@ -45,14 +46,18 @@ pub struct Sync {
     catalogue: Arc<Catalogue>,
     tenant: Tenant,
     limits: GateLimits,
+    /// Values of county parameters, for what steps of workflows need.
+    variables: Arc<Variables>,
     /// What happened so far.
     pub counters: Counters,
 }
 
 impl Sync {
     /// An exchange on this store.
-    pub fn new(store: Arc<dyn Store>, catalogue: Arc<Catalogue>, tenant: Tenant) -> Self {
-        Self { store, catalogue, tenant, limits: GateLimits::default(), counters: Counters::default() }
+    pub fn new(store: Arc<dyn Store>, catalogue: Arc<Catalogue>, tenant: Tenant, campaign_year: i16) -> Self {
+        let variables = Arc::new(catalogue.variables(campaign_year, None));
+        let (limits, counters) = (GateLimits::default(), Counters::default());
+        Self { store, catalogue, tenant, limits, variables, counters }
     }
 
     /// Answers one request of a device. `now_ms` is the server's time.

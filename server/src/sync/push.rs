@@ -1,15 +1,16 @@
 //! Changes from a device into documents: permission, gate, apply, commit, and only then a receipt.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use sync_protocol::{
     ChangeHash, DeviceId, Document, DocumentId, Identity,
-    document::{AdmittedChange, DocumentError, Refusal, RefusalCode, admit},
+    catalogue::{Actor, Catalogue, Variables},
+    document::{AdmittedChange, Applied, DocumentError, Refusal, RefusalCode, admit},
     message::{DocumentPush, PushedChange},
     session::{Scope, StoreOutcome},
 };
 
-use super::Sync;
+use super::{Sync, steps};
 use crate::{
     projection,
     store::{Committed, DeviceRecord, DocumentWrite, NewChange, StoreError, StoredDocument},
@@ -61,6 +62,12 @@ impl Sync {
         }))
     }
 
+    /// Whom the device acts for: the level of the unit at the top of its scope.
+    async fn actor(&self, device: &DeviceRecord) -> Result<Actor, StoreError> {
+        let unit = self.store.unit(device.unit).await?;
+        Ok(unit.map_or(Actor::Branch, |unit| unit.level.into()))
+    }
+
     fn admit(&self, change: &PushedChange, identity: &Identity) -> Result<AdmittedChange, Refusal> {
         let admitted = admit(&change.bytes, identity.book, &self.catalogue, &self.limits)?;
         if admitted.hash() == change.hash {
@@ -79,12 +86,20 @@ impl Sync {
         now_ms: i64,
     ) -> Result<Vec<StoreOutcome>, StoreError> {
         let id = identity.document(&self.tenant);
+        let actor = self.actor(device).await?;
         for _ in 0..ATTEMPTS_MAX {
             let stored = self.store.document(id).await?;
             let loose = self.store.loose_changes(id).await?;
             self.counters.documents_loaded.fetch_add(u64::from(stored.is_some()), Ordering::Relaxed);
-            let arrival =
-                Arrival { document: id, identity: identity.clone(), device: device.id, received_at_ms: now_ms };
+            let arrival = Arrival {
+                document: id,
+                identity: identity.clone(),
+                device: device.id,
+                actor,
+                received_at_ms: now_ms,
+                catalogue: self.catalogue.clone(),
+                variables: self.variables.clone(),
+            };
             let changes = changes.clone();
             let applied = tokio::task::spawn_blocking(move || apply(arrival, stored, changes, loose))
                 .await
@@ -103,10 +118,13 @@ struct Arrival {
     document: DocumentId,
     identity: Identity,
     device: DeviceId,
+    actor: Actor,
     received_at_ms: i64,
+    catalogue: Arc<Catalogue>,
+    variables: Arc<Variables>,
 }
 
-struct Applied {
+struct Delivered {
     outcomes: Vec<StoreOutcome>,
     /// None when nothing could be applied.
     write: Option<DocumentWrite>,
@@ -118,7 +136,7 @@ fn apply(
     stored: Option<StoredDocument>,
     changes: Vec<AdmittedChange>,
     loose: i64,
-) -> Result<Applied, StoreError> {
+) -> Result<Delivered, StoreError> {
     let (mut document, expected_heads) = match stored {
         Some(stored) => {
             let document = Document::load(stored.snapshot.as_deref(), &stored.changes)
@@ -130,8 +148,11 @@ fn apply(
     let mut outcomes = Vec::new();
     let mut taken = Vec::new();
     let mut touched = std::collections::BTreeSet::new();
+    let mut wrong_steps = Vec::new();
     let mut take = |document: &mut Document, batch: Vec<AdmittedChange>| match document.apply(batch.clone()) {
-        Ok(rows) => {
+        Ok(Applied { touched: rows, before }) => {
+            let (catalogue, variables) = (&arrival.catalogue, &arrival.variables);
+            wrong_steps.extend(steps::wrong_steps(&before, document, &rows, arrival.actor, catalogue, variables));
             touched.extend(rows);
             taken.extend(batch);
             Ok(())
@@ -169,8 +190,9 @@ fn apply(
             .collect(),
         snapshot,
         rows: projection::project(&document, &touched),
+        wrong_steps,
         device: Some(arrival.device),
         received_at_ms: arrival.received_at_ms,
     });
-    Ok(Applied { outcomes, write })
+    Ok(Delivered { outcomes, write })
 }

@@ -133,6 +133,7 @@ impl Writer {
             }],
             snapshot: snapshot.then(|| self.document.save()),
             rows: server::projection::project_all(&self.document),
+            wrong_steps: Vec::new(),
             device: from,
             received_at_ms: 1,
         }

@@ -11,6 +11,7 @@ mod load;
 mod measure;
 mod returns;
 mod rule;
+mod workflow;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,7 @@ pub use load::{CatalogueError, CatalogueErrors, Source};
 pub use measure::{Aggregate, Having, Instance, Measure, UnitRows};
 pub use returns::{Check, Content, Format, Group, Relation, ReturnColumn, ReturnForm, Variable};
 pub use rule::{Demand, Rule, Weight};
+pub use workflow::{Actor, Step, StepFault, Workflow};
 
 /// One code of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +106,7 @@ pub struct Catalogue {
     measures: BTreeMap<String, Measure>,
     indicators: Vec<Indicator>,
     rules: Vec<Rule>,
+    workflows: Vec<Workflow>,
     requirements: Vec<Requested>,
     parameters: toml::Table,
     words: HeaderWords,
@@ -166,6 +169,11 @@ impl Catalogue {
     /// All indicators, by id.
     pub fn indicators(&self) -> &[Indicator] {
         &self.indicators
+    }
+
+    /// The workflows of a ledger.
+    pub fn workflows<'a>(&'a self, ledger: &'a str) -> impl Iterator<Item = &'a Workflow> {
+        self.workflows.iter().filter(move |workflow| workflow.ledger == ledger)
     }
 
     /// What the plan asks for, in its order.

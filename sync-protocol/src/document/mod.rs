@@ -56,6 +56,15 @@ pub struct RowKey {
     pub row: RowId,
 }
 
+/// What applying changes did.
+#[derive(Debug)]
+pub struct Applied {
+    /// Rows that the changes touched.
+    pub touched: BTreeSet<RowKey>,
+    /// The document as it was.
+    pub before: Document,
+}
+
 /// One automerge document. It knows nothing of storage: bytes in, bytes out.
 #[derive(Debug, Clone)]
 pub struct Document {
@@ -137,9 +146,9 @@ impl Document {
             .collect()
     }
 
-    /// Takes in changes that passed the gate and says which rows they touched.
+    /// Takes in changes that passed the gate; says which rows they touched and what the document was before.
     /// On an error the document is as it was.
-    pub fn apply(&mut self, changes: Vec<AdmittedChange>) -> Result<BTreeSet<RowKey>, DocumentError> {
+    pub fn apply(&mut self, changes: Vec<AdmittedChange>) -> Result<Applied, DocumentError> {
         let mut log = PatchLog::active();
         let mut next = self.doc.clone();
         let changes: Vec<_> = changes.into_iter().map(AdmittedChange::into_inner).collect();
@@ -156,7 +165,7 @@ impl Document {
         if !missing.is_empty() {
             return Err(DocumentError::MissingDependencies(missing));
         }
-        self.doc = next;
+        let before = Self { doc: std::mem::replace(&mut self.doc, next) };
         let mut touched = BTreeSet::new();
         for patch in patches {
             let key = match (patch.path.first(), patch.action) {
@@ -173,7 +182,7 @@ impl Document {
                 touched.insert(RowKey { ledger: address.ledger.into(), row: address.row });
             }
         }
-        Ok(touched)
+        Ok(Applied { touched, before })
     }
 
     /// Takes in another replica of the same document.

@@ -92,8 +92,9 @@ fn honest_changes_pass_compressed_or_not() {
     ] {
         let admitted = admit(&bytes, Book::Unit, &catalogue, &limits).expect("honest");
         let mut document = Document::new();
-        let touched = document.apply(vec![admitted]).expect("applies");
-        assert_eq!(touched.len(), 1);
+        let applied = document.apply(vec![admitted]).expect("applies");
+        assert_eq!(applied.touched.len(), 1);
+        assert!(applied.before.is_empty());
     }
 }
 

@@ -76,6 +76,41 @@ async fn a_device_writes_only_where_it_may() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_step_made_offline_is_kept_and_shown_to_the_supervisor() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = county::open(&folder.path().join("data"), None).await?;
+    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
+    let url = county::serve(&server).await?;
+    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let device = county::device(&server, folder.path(), &url, "cadre", unit, &[Book::Unit]).await?;
+    let book = Identity { unit, book: Book::Unit, period: server.period() };
+    let row = device.new_row("rectification-items", &[("item_no", 1.into())], clock::random());
+    let ledger = "rectification-items";
+    let steps = [
+        ("open", None),
+        ("doing", None),
+        // Without the date that it needs; by the branch instead of the township; and a step that there is not.
+        ("done", Some("unmet")),
+        ("verified", Some("wrong_actor")),
+        ("open", Some("no_such_step")),
+    ];
+    let mut expected = Vec::new();
+    for (status, fault) in steps {
+        device.save(&book, ledger, row, &[("item_no", Value::Int(1)), ("status", status.into())], 0).await?;
+        let done = device.exchange(clock::now_ms()).await?;
+        assert!(done.refusals.is_empty(), "the work is never refused: {:?}", done.refusals);
+        expected.extend(fault.map(str::to_owned));
+        let mut found: Vec<_> = server.store.wrong_steps().await?.into_iter().map(|s| s.step.fault).collect();
+        found.reverse();
+        assert_eq!(found, expected, "after {status}");
+    }
+    let stored = server.store.wrong_steps().await?;
+    assert_eq!((stored[0].who.as_str(), stored[0].unit), ("cadre", unit));
+    assert_eq!(stored[0].step.before.as_deref(), Some("verified"));
+    Ok(())
+}
+
 /// A request with a token that nobody has, without the client's help.
 async fn raw_post(url: &str, token: &str) -> Result<String> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

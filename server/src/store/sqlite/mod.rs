@@ -21,7 +21,7 @@ use sync_protocol::{
 
 use super::{
     Batch, Committed, DeviceRecord, DocumentWrite, ProjectedRow, Store, StoreError, StoredConflict, StoredDocument,
-    StoredRow, Tally, TallySum, Totals,
+    StoredRow, StoredWrongStep, Tally, TallySum, Totals,
 };
 
 /// Connections that read at once.
@@ -68,6 +68,10 @@ impl Store for SqliteStore {
 
     async fn units(&self) -> Result<Vec<Unit>, StoreError> {
         registry::units(&self.readers).await
+    }
+
+    async fn unit(&self, unit: UnitId) -> Result<Option<Unit>, StoreError> {
+        registry::unit(&self.readers, unit).await
     }
 
     async fn is_below(&self, unit: UnitId, top: UnitId) -> Result<bool, StoreError> {
@@ -132,6 +136,10 @@ impl Store for SqliteStore {
 
     async fn conflicts(&self) -> Result<Vec<StoredConflict>, StoreError> {
         read::conflicts(&self.readers).await
+    }
+
+    async fn wrong_steps(&self) -> Result<Vec<StoredWrongStep>, StoreError> {
+        read::wrong_steps(&self.readers).await
     }
 
     async fn put_device(&self, device: &DeviceRecord, now_ms: i64) -> Result<(), StoreError> {

@@ -5,12 +5,16 @@ use std::collections::BTreeSet;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{
     Book, ChangeHash, DeviceId, DocumentId, Identity, UnitId,
+    document::RowKey,
     message::DocumentPull,
     session::{FeedPage, FeedQuery, Position, Scope},
 };
 
 use super::codec::{self, placeholders};
-use crate::store::{ProjectedRow, StoreError, StoredConflict, StoredDocument, StoredRow, Totals, blob, whole};
+use crate::store::{
+    ProjectedRow, StoreError, StoredConflict, StoredDocument, StoredRow, StoredWrongStep, Totals, WrongStep, blob,
+    whole,
+};
 
 /// Changes or documents in one page, whatever their size.
 const PAGE_ITEMS_MAX: i64 = 1000;
@@ -324,6 +328,33 @@ pub(super) async fn conflicts(pool: &SqlitePool) -> Result<Vec<StoredConflict>, 
                 row: codec::row_id(row)?,
                 cells: json(row.try_get("cells")?)?,
                 conflicts: json(row.try_get("conflicts")?)?,
+            })
+        })
+        .collect()
+}
+
+pub(super) async fn wrong_steps(pool: &SqlitePool) -> Result<Vec<StoredWrongStep>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT d.unit, s.ledger, s.row, s.\"column\", s.before, s.after, s.fault, s.received_at_ms,
+                coalesce(v.owner, '') AS owner
+         FROM wrong_steps s JOIN documents d ON d.number = s.document LEFT JOIN devices v ON v.id = s.device
+         ORDER BY s.number DESC",
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(StoredWrongStep {
+                unit: codec::unit_id(row, "unit")?,
+                step: WrongStep {
+                    row: RowKey { ledger: row.try_get("ledger")?, row: codec::row_id(row)? },
+                    column: row.try_get("column")?,
+                    before: row.try_get("before")?,
+                    after: row.try_get("after")?,
+                    fault: row.try_get("fault")?,
+                },
+                who: row.try_get("owner")?,
+                received_at_ms: row.try_get("received_at_ms")?,
             })
         })
         .collect()

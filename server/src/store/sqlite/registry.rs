@@ -1,6 +1,6 @@
 //! Units, devices, secrets, import batches: small tables that change rarely.
 
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{
     Book, DeviceId, UnitId,
     unit::{Unit, UnitLevel},
@@ -62,25 +62,33 @@ pub(super) async fn units(pool: &SqlitePool) -> Result<Vec<Unit>, StoreError> {
     )
     .fetch_all(pool)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let level: &str = row.try_get("level")?;
-            let level = [UnitLevel::County, UnitLevel::ReportingUnit, UnitLevel::Organisation]
-                .into_iter()
-                .find(|known| known.as_str() == level)
-                .ok_or_else(|| StoreError::Damaged(format!("unit level `{level}`")))?;
-            let has_parent = row.try_get::<Option<Vec<u8>>, _>("parent")?.is_some();
-            Ok(Unit {
-                id: codec::unit_id(row, "id")?,
-                parent: has_parent.then(|| codec::unit_id(row, "parent")).transpose()?,
-                level,
-                code: row.try_get("code")?,
-                name: row.try_get("name")?,
-                short_name: row.try_get("short_name")?,
-                sort_order: row.try_get("sort_order")?,
-            })
-        })
-        .collect()
+    rows.iter().map(read_unit).collect()
+}
+
+pub(super) async fn unit(pool: &SqlitePool, unit: UnitId) -> Result<Option<Unit>, StoreError> {
+    let row = sqlx::query("SELECT id, parent, level, code, name, short_name, sort_order FROM units WHERE id = $1")
+        .bind(unit.as_bytes().as_slice())
+        .fetch_optional(pool)
+        .await?;
+    row.as_ref().map(read_unit).transpose()
+}
+
+fn read_unit(row: &SqliteRow) -> Result<Unit, StoreError> {
+    let level: &str = row.try_get("level")?;
+    let level = [UnitLevel::County, UnitLevel::ReportingUnit, UnitLevel::Organisation]
+        .into_iter()
+        .find(|known| known.as_str() == level)
+        .ok_or_else(|| StoreError::Damaged(format!("unit level `{level}`")))?;
+    let has_parent = row.try_get::<Option<Vec<u8>>, _>("parent")?.is_some();
+    Ok(Unit {
+        id: codec::unit_id(row, "id")?,
+        parent: has_parent.then(|| codec::unit_id(row, "parent")).transpose()?,
+        level,
+        code: row.try_get("code")?,
+        name: row.try_get("name")?,
+        short_name: row.try_get("short_name")?,
+        sort_order: row.try_get("sort_order")?,
+    })
 }
 
 pub(super) async fn is_below(pool: &SqlitePool, unit: UnitId, top: UnitId) -> Result<bool, StoreError> {

@@ -205,6 +205,23 @@ async fn document(tx: &mut SqliteConnection, write: &DocumentWrite) -> Result<Op
         .bind(number)
         .execute(&mut *tx)
         .await?;
+    for step in &write.wrong_steps {
+        sqlx::query(
+            "INSERT INTO wrong_steps (document, ledger, row, \"column\", before, after, fault, device, received_at_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(number)
+        .bind(&step.row.ledger)
+        .bind(step.row.row.as_bytes().as_slice())
+        .bind(&step.column)
+        .bind(&step.before)
+        .bind(&step.after)
+        .bind(&step.fault)
+        .bind(write.device.map(|device| device.as_bytes().to_vec()).unwrap_or_default())
+        .bind(write.received_at_ms)
+        .execute(&mut *tx)
+        .await?;
+    }
     if let Some(snapshot) = &write.snapshot {
         // Devices that are only a little behind still find the changes since the snapshot before this one.
         sqlx::query(

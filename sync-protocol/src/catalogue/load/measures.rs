@@ -1,15 +1,15 @@
-//! Measures, indicators, rules and requirements.
+//! Measures, indicators, rules, workflows and requirements.
 
 use toml::Spanned;
 
 use super::{
     Report,
-    raw::{Count, Limit, RawHaving, RawIndicator, RawMeasure, RawRequirement, RawRule, RawTerm},
+    raw::{Count, Limit, RawHaving, RawIndicator, RawMeasure, RawRequirement, RawRule, RawTerm, RawWorkflow},
     returns::{expression, variables_exist},
 };
 use crate::catalogue::{
-    Aggregate, Catalogue, ColumnType, Demand, Expression, Having, Indicator, Ledger, Measure, Requested, Rule, Term,
-    Window,
+    Aggregate, Catalogue, ColumnType, Demand, Expression, Having, Indicator, Ledger, Measure, Requested, Rule, Step,
+    Term, Window, Workflow,
 };
 
 pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Measure> {
@@ -221,4 +221,29 @@ pub(super) fn requirement(raw: RawRequirement, catalogue: &Catalogue, report: &m
         indicators: texts(raw.indicators),
         target: raw.target,
     }
+}
+
+/// A workflow: its column is an enum, and every state is a code of its list.
+pub(super) fn workflow(raw: RawWorkflow, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Workflow> {
+    let ledger = known_ledger(&raw.ledger, catalogue, report)?;
+    let list = ledger.column(raw.column.get_ref()).and_then(|c| c.column_type.list()).and_then(|id| catalogue.list(id));
+    let Some(list) = list else {
+        report.at(&raw.column, format!("`{}` is no enum column of `{}`", raw.column.get_ref(), ledger.id));
+        return None;
+    };
+    let state = |state: &Spanned<String>, report: &mut Report<'_>| {
+        if list.code(state.get_ref()).is_none() {
+            report.at(state, format!("`{}` is no code of `{}`", state.get_ref(), list.id));
+        }
+        state.get_ref().clone()
+    };
+    let initial = raw.initial.iter().map(|code| state(code, report)).collect();
+    let steps = raw.steps.iter().map(|step| Step {
+        from: state(&step.from, report),
+        to: state(&step.to, report),
+        by: step.by.clone(),
+        needs: step.needs.as_ref().and_then(|text| checked(text, ledger, None, catalogue, report)),
+    });
+    let steps = steps.collect();
+    Some(Workflow { ledger: ledger.id.clone(), column: raw.column.into_inner(), title: raw.title, initial, steps })
 }

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt};
 use include_dir::{Dir, include_dir};
 use toml::Spanned;
 
-use super::{Catalogue, Code, CodeList, Column, ColumnType, HeaderWords, Ledger};
+use super::{Catalogue, Code, CodeList, Column, ColumnType, HeaderWords, Ledger, Workflow};
 use crate::{ids::Book, row::is_name};
 use raw::{File, RawColumn, RawLedger, RawList};
 
@@ -130,6 +130,7 @@ pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
         measures: BTreeMap::new(),
         indicators: Vec::new(),
         rules: Vec::new(),
+        workflows: Vec::new(),
         requirements: Vec::new(),
         parameters: toml::Table::new(),
         words: HeaderWords::default(),
@@ -187,6 +188,13 @@ pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
     catalogue.indicators.sort_by(|a, b| a.id.cmp(&b.id));
     for (source, file) in &mut files {
         let mut report = Report { source, errors: &mut errors };
+        for raw in std::mem::take(&mut file.workflow) {
+            if let Some(workflow) = measures::workflow(raw, &catalogue, &mut report) {
+                let same = |known: &Workflow| known.ledger == workflow.ledger && known.column == workflow.column;
+                catalogue.workflows.retain(|known| !same(known));
+                catalogue.workflows.push(workflow);
+            }
+        }
         for raw in std::mem::take(&mut file.requirement) {
             let requirement = measures::requirement(raw, &catalogue, &mut report);
             catalogue.requirements.push(requirement);

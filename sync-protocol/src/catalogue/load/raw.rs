@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::catalogue::{Basis, Format, HeaderWords, Requirement, Sensitivity, UnitSource, Weight};
+use crate::catalogue::{Actor, Basis, Format, HeaderWords, Requirement, Sensitivity, UnitSource, Weight};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +21,8 @@ pub(super) struct File {
     pub(super) indicator: Vec<RawIndicator>,
     #[serde(default)]
     pub(super) rule: Vec<RawRule>,
+    #[serde(default)]
+    pub(super) workflow: Vec<RawWorkflow>,
     #[serde(default)]
     pub(super) requirement: Vec<RawRequirement>,
     #[serde(rename = "return")]
@@ -147,6 +149,25 @@ pub(super) struct RawRequirement {
     pub(super) indicators: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) target: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWorkflow {
+    pub(super) ledger: Spanned<String>,
+    pub(super) column: Spanned<String>,
+    pub(super) title: String,
+    pub(super) initial: Vec<Spanned<String>>,
+    pub(super) steps: Vec<RawStep>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStep {
+    pub(super) from: Spanned<String>,
+    pub(super) to: Spanned<String>,
+    pub(super) by: Vec<Actor>,
+    pub(super) needs: Option<Spanned<String>>,
 }
 
 /// A number, or `$parameter`.
