@@ -1,5 +1,7 @@
 //! 数据质量: every row that breaks a rule of the catalogue, or lacks what submission needs.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use sync_protocol::{
     Row, UnitId,
@@ -37,9 +39,10 @@ pub struct QualityLine {
 /// Checks every row of these units, in their order.
 pub async fn quality(server: &Server, units: &[Unit]) -> Result<Vec<QualityLine>, ReturnError> {
     let mut lines = Vec::new();
+    let mut seen = Seen::new();
     for chunk in units.chunks(UNITS_PER_CHUNK) {
         let ids: Vec<UnitId> = chunk.iter().map(|unit| unit.id).collect();
-        let mut by_unit: std::collections::BTreeMap<UnitId, UnitRows> = std::collections::BTreeMap::new();
+        let mut by_unit: BTreeMap<UnitId, UnitRows> = BTreeMap::new();
         for ledger in server.catalogue.ledgers() {
             for (unit, rows) in read(server, &ledger.id, &ids).await? {
                 by_unit.entry(unit).or_default().insert(ledger.id.clone(), rows);
@@ -48,10 +51,34 @@ pub async fn quality(server: &Server, units: &[Unit]) -> Result<Vec<QualityLine>
         for unit in chunk {
             if let Some(rows) = by_unit.get(&unit.id) {
                 check(server, unit, rows, &mut lines);
+                note(server, unit, rows, &mut seen);
             }
         }
     }
+    lines.extend(seen.into_values().filter(|same| same.len() > 1).flatten());
     Ok(lines)
+}
+
+/// Rule and values → the rows that have them: more than one breaks the rule.
+type Seen = BTreeMap<(String, Vec<String>), Vec<QualityLine>>;
+
+/// Notes what must be unique in the county.
+fn note(server: &Server, unit: &Unit, rows: &UnitRows, seen: &mut Seen) {
+    let variables = server.catalogue.variables(server.campaign_year, None);
+    for rule in server.catalogue.rules() {
+        for row in rows.get(&rule.ledger).into_iter().flatten() {
+            let Some(key) = rule.county_key(row, &variables) else { continue };
+            seen.entry((rule.id.clone(), key)).or_default().push(QualityLine {
+                rule: rule.id.clone(),
+                weight: rule.weight,
+                ledger: server.catalogue.ledger(&rule.ledger).map_or(String::new(), |ledger| ledger.title.clone()),
+                unit: unit.name.clone(),
+                record: record_name(row),
+                text: rule.text.clone(),
+                text_en: rule.text_en.clone(),
+            });
+        }
+    }
 }
 
 fn check(server: &Server, unit: &Unit, rows: &UnitRows, lines: &mut Vec<QualityLine>) {

@@ -8,7 +8,7 @@
 //!
 //! Names are columns, `$names` are variables; both are checked when the catalogue is loaded.
 //! Dates of different precision are ordered by what both say; decimals compare with whole numbers by
-//! value. `+`, `-` and `*` work on whole numbers. An empty cell compares unequal to everything and is neither less
+//! value. `+`, `-` and `*` work on whole numbers; `days(date, 3)` and `months(date, 12)` are later dates. An empty cell compares unequal to everything and is neither less
 //! nor greater.
 
 use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap};
@@ -39,6 +39,8 @@ enum Node {
     Or(Box<Node>, Box<Node>),
     Compare(Comparison, Box<Node>, Box<Node>),
     Arithmetic(Operator, Box<Node>, Box<Node>),
+    /// A date and what is added to it: days or months.
+    Later(Box<Node>, i64, bool),
     In(Box<Node>, Vec<Node>),
     Filled(Box<Node>, bool),
 }
@@ -110,9 +112,12 @@ impl Node {
                 .value(row, variables)
                 .is_some_and(|needle| choices.iter().filter_map(|c| c.value(row, variables)).any(|c| c == needle)),
             Node::Filled(inner, filled) => inner.value(row, variables).is_some() == *filled,
-            Node::Column(_) | Node::Holder(..) | Node::Variable(_) | Node::Literal(_) | Node::Arithmetic(..) => {
-                self.value(row, variables).as_deref() == Some(&Value::Bool(true))
-            }
+            Node::Column(_)
+            | Node::Holder(..)
+            | Node::Variable(_)
+            | Node::Literal(_)
+            | Node::Arithmetic(..)
+            | Node::Later(..) => self.value(row, variables).as_deref() == Some(&Value::Bool(true)),
         }
     }
 
@@ -135,6 +140,9 @@ impl Node {
                 };
                 result.map(|number| Cow::Owned(Value::Int(number)))
             }
+            Node::Later(date, count, months) => {
+                later(date.value(row, variables)?.as_text()?, *count, *months).map(|date| Cow::Owned(Value::Text(date)))
+            }
             _ => None,
         }
     }
@@ -144,7 +152,7 @@ impl Node {
             Node::Column(name) | Node::Holder(name, _) => column(name),
             Node::Variable(name) => variable(name),
             Node::Literal(_) => {}
-            Node::Not(a) | Node::Filled(a, _) => a.names(column, variable),
+            Node::Not(a) | Node::Filled(a, _) | Node::Later(a, ..) => a.names(column, variable),
             Node::And(a, b) | Node::Or(a, b) | Node::Compare(_, a, b) | Node::Arithmetic(_, a, b) => {
                 a.names(column, variable);
                 b.names(column, variable);
@@ -157,6 +165,20 @@ impl Node {
             }
         }
     }
+}
+
+/// A date that many days or months later, in its own precision; days need a whole date.
+fn later(date: &str, count: i64, months: bool) -> Option<String> {
+    let mut parts = date.split('-').map(|part| part.parse::<i16>().ok());
+    let (year, month, day) = (parts.next()??, parts.next().flatten(), parts.next().flatten());
+    let small = |number: Option<i16>| i8::try_from(number.unwrap_or(1)).ok();
+    let whole = jiff::civil::Date::new(year, small(month)?, small(day)?).ok()?;
+    let span = if months { jiff::Span::new().try_months(count) } else { jiff::Span::new().try_days(count) };
+    if !months && day.is_none() {
+        return None;
+    }
+    let later = whole.checked_add(span.ok()?).ok()?.to_string();
+    later.get(..date.len()).map(str::to_owned)
 }
 
 /// Dates of different precision compare by what both say: all of 2012-03 is up to 2012-03-31, and to 2012-03-15.
@@ -345,6 +367,14 @@ impl Parser<'_> {
                 .parse()
                 .map(|number| Node::Literal(Value::Int(number)))
                 .map_err(|_| format!("`{token}` is not a whole number")),
+            "days" | "months" if self.take("(") => {
+                let date = Box::new(self.sum()?);
+                let count = if self.take(",") { self.peek().and_then(|count| count.parse().ok()) } else { None };
+                let count = count.ok_or("days(date, 3) and months(date, 12) take a date and a whole number")?;
+                self.at += 1;
+                let closed = self.take(")");
+                closed.then_some(Node::Later(date, count, token == "months")).ok_or_else(|| "`)` is missing".to_owned())
+            }
             _ if first.is_ascii_alphabetic() || first == '_' => match token.split_once('.') {
                 None => Ok(Node::Column(token)),
                 Some((column, "birth_date")) => Ok(Node::Holder(column.to_owned(), true)),
@@ -391,6 +421,8 @@ mod tests {
             ("3 * n >= 2 * n + 4", false),
             ("n + absent == 3 or n + grade == 3", false),
             ("score >= 90 and score < 94", true),
+            ("months(on, 12) == '2013-03' and months('2012-01-31', 1) == '2012-02-29'", true),
+            ("days('2012-02-28', 2) == '2012-03-01' and days(on, 1) is empty", true),
             ("score < most and not score > most", true),
             ("id.birth_date == '1980-12-31' and id.sex == '2'", true),
             ("grade.birth_date is filled", false),
@@ -413,6 +445,7 @@ mod tests {
             ("n == 1 n", "unexpected `n`"),
             ("n / 1", "unexpected character"),
             ("n + ", "ends too early"),
+            ("days(on)", "take a date and a whole number"),
             ("id.age == 3", "`.birth_date` or `.sex`"),
             ("9999999999999999999 == n", "not a whole number"),
             (deep.as_str(), "nested too deeply"),

@@ -51,6 +51,9 @@ pub struct Indicator {
     pub numerator: Vec<Term>,
     /// Over the sum of these; a plain count without.
     pub denominator: Vec<Term>,
+    /// The terms are a sum and a count of this year (numerator) and of the year before (denominator); the figure is how
+    /// much the mean has grown.
+    pub growth_of_means: bool,
     /// Added to the denominator, for example a quota.
     pub denominator_constant: Option<i64>,
     /// Variables of its measures, for example the round.
@@ -98,6 +101,17 @@ impl Figure {
 impl Indicator {
     /// Its figures, from `sum`: the sum of a measure over the wanted units, under these variables and this window.
     pub fn figure(&self, mut sum: impl FnMut(&Term, &BTreeMap<String, String>) -> i64) -> Figure {
+        if let (true, [sum_now, count_now], [sum_then, count_then]) =
+            (self.growth_of_means, self.numerator.as_slice(), self.denominator.as_slice())
+        {
+            let mut value = |term: &Term| term.times * sum(term, &self.variables);
+            let (sum_now, count_now, sum_then, count_then) =
+                (value(sum_now), value(count_now), value(sum_then), value(count_then));
+            // (a/b − c/d) / (c/d), without leaving whole numbers.
+            let then = sum_then.saturating_mul(count_now);
+            let numerator = sum_now.saturating_mul(count_then).saturating_sub(then);
+            return Figure { numerator, denominator: Some(then) };
+        }
         let mut total = |terms: &[Term]| terms.iter().map(|term| term.times * sum(term, &self.variables)).sum();
         let numerator = total(&self.numerator);
         let constant = self.denominator_constant;

@@ -33,6 +33,17 @@ pub struct Having {
     pub condition: Expression,
 }
 
+/// A limit that a column sets: twelve meetings for each of its Party groups.
+#[derive(Debug, Clone)]
+pub struct CapBy {
+    /// The ledger with the unit's own row.
+    pub ledger: String,
+    /// An integer column of it.
+    pub column: String,
+    /// Times this.
+    pub times: i64,
+}
+
 /// A measure.
 #[derive(Debug, Clone)]
 pub struct Measure {
@@ -56,6 +67,8 @@ pub struct Measure {
     pub at_most: Option<i64>,
     /// More than this does not count.
     pub cap: Option<i64>,
+    /// More than a column of the unit's own row says does not count.
+    pub cap_by: Option<CapBy>,
     /// Counted once for every code of this list, which is also the name of a variable.
     pub each: Option<String>,
     /// Kept apart by the values of this date column, so that a date can be chosen when it is summed.
@@ -112,10 +125,21 @@ impl Measure {
         if groups.is_empty() && self.by.is_none() {
             groups.insert(String::new(), Vec::new());
         }
-        groups.into_iter().map(|(by, rows)| (by, self.finish(&rows))).filter(|(_, number)| *number != 0).collect()
+        groups
+            .into_iter()
+            .map(|(by, own)| (by, self.finish(&own, self.limit(rows))))
+            .filter(|(_, number)| *number != 0)
+            .collect()
     }
 
-    fn finish(&self, rows: &[&Row]) -> i64 {
+    /// The most that counts in this unit.
+    fn limit(&self, rows: &UnitRows) -> Option<i64> {
+        let Some(CapBy { ledger, column, times }) = &self.cap_by else { return self.cap };
+        let own = rows.get(ledger).into_iter().flatten().filter_map(|row| row.get(column)).find_map(number);
+        Some(own.unwrap_or(0).saturating_mul(*times))
+    }
+
+    fn finish(&self, rows: &[&Row], limit: Option<i64>) -> i64 {
         let number = match &self.aggregate {
             Aggregate::Rows => i64::try_from(rows.len()).unwrap_or(i64::MAX),
             Aggregate::Units => i64::from(!rows.is_empty()),
@@ -127,7 +151,7 @@ impl Measure {
                 i64::try_from(different.len()).unwrap_or(i64::MAX)
             }
         };
-        let number = self.cap.map_or(number, |cap| number.min(cap));
+        let number = limit.map_or(number, |limit| number.min(limit));
         if self.at_least.is_none() && self.at_most.is_none() {
             return number;
         }
@@ -156,6 +180,9 @@ impl Measure {
         }
         if let Some(by) = &self.by {
             visit(ledger, by);
+        }
+        if let Some(cap) = &self.cap_by {
+            visit(&cap.ledger, &cap.column);
         }
     }
 }

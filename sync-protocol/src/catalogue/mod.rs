@@ -23,7 +23,7 @@ pub use expression::{Expression, Variables};
 pub use indicator::{Basis, Figure, Indicator, Term, Window};
 pub use ledger::{Column, ColumnType, Kind, Ledger, Requirement, Sensitivity, UnitKind, UnitSource};
 pub use load::{CatalogueError, CatalogueErrors, Source};
-pub use measure::{Aggregate, Having, Instance, Measure, UnitRows};
+pub use measure::{Aggregate, CapBy, Having, Instance, Measure, UnitRows};
 pub use returns::{Check, Content, Format, Group, Relation, ReturnColumn, ReturnForm, Variable};
 pub use rule::{Demand, Rule, Weight};
 pub use workflow::{Actor, Step, StepFault, Workflow};

@@ -98,6 +98,7 @@ impl Group {
             at_least: None,
             at_most: None,
             cap: None,
+            cap_by: None,
             each: None,
             by: None,
         }

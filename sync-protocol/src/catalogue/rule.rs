@@ -6,7 +6,7 @@ use super::{
     expression::{Expression, Variables},
     measure::{Having, UnitRows},
 };
-use crate::ids::RowId;
+use crate::{ids::RowId, row::Row};
 
 /// How much a broken rule weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
@@ -28,6 +28,8 @@ pub enum Demand {
     Needs(Having),
     /// The unit has no such row.
     Forbids(Having),
+    /// No other row of the county has the same values in these columns: see [`Rule::county_key`].
+    Unique(Vec<String>),
     /// The unit has at most this many such rows with equal values in these columns.
     AtMost {
         /// How many.
@@ -68,6 +70,8 @@ impl Rule {
             Demand::Check(check) => about.filter(|row| !check.holds(row, variables)).map(|row| row.id).collect(),
             Demand::Needs(having) if has(having) => Vec::new(),
             Demand::Forbids(having) if !has(having) => Vec::new(),
+            // Beside the rows of other units: not for one unit to say.
+            Demand::Unique(_) => Vec::new(),
             Demand::Needs(_) | Demand::Forbids(_) => about.map(|row| row.id).collect(),
             Demand::AtMost { count, per } => {
                 let mut same: BTreeMap<Vec<Option<&crate::Value>>, Vec<RowId>> = BTreeMap::new();
@@ -79,18 +83,10 @@ impl Rule {
         }
     }
 
-    /// Every ledger and column that it reads.
-    pub fn reads(&self, visit: &mut impl FnMut(&str, &str)) {
-        let mut names = |ledger: &str, expression: &Expression| {
-            expression.names(&mut |column| visit(ledger, column), &mut |_| {});
-        };
-        if let Some(when) = &self.when {
-            names(&self.ledger, when);
-        }
-        match &self.demand {
-            Demand::Check(check) => names(&self.ledger, check),
-            Demand::Needs(having) | Demand::Forbids(having) => names(&having.ledger, &having.condition),
-            Demand::AtMost { per, .. } => per.iter().for_each(|column| visit(&self.ledger, column)),
-        }
+    /// What must be unique in the county about a row that this rule is about.
+    pub fn county_key(&self, row: &Row, variables: &Variables) -> Option<Vec<String>> {
+        let Demand::Unique(columns) = &self.demand else { return None };
+        let about = self.when.as_ref().is_none_or(|when| when.holds(row, variables));
+        about.then(|| columns.iter().map(|column| row.get(column).map(ToString::to_string)).collect())?
     }
 }

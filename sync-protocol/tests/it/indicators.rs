@@ -133,6 +133,24 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
         1,
         2,
     ),
+    // Means of 1200 and 1000 yuan: up by a fifth.
+    (
+        "I-27",
+        &[
+            "village-officials: year=2012 incumbency=incumbent total_pay=1300.00|village-officials: year=2012 incumbency=incumbent total_pay=1100.00|village-officials: year=2011 incumbency=incumbent total_pay=1000.00",
+        ],
+        240_000 - 200_000,
+        200_000,
+    ),
+    // 4 + 4 a year for a branch, 12 with a committee, 12 for each of its groups; more meetings than expected do not count.
+    (
+        "I-36",
+        &[
+            "organisations: org_status=active org_type=branch committee_seats=3 party_groups=2|org-life-meetings: life_kind=general held_at=2012-01-05|org-life-meetings: life_kind=general held_at=2012-02-05|org-life-meetings: life_kind=general held_at=2012-03-05|org-life-meetings: life_kind=general held_at=2012-04-05|org-life-meetings: life_kind=general held_at=2012-05-05|org-life-meetings: life_kind=group held_at=2012-05-06|org-life-meetings: life_kind=committee held_at=2011-05-06",
+        ],
+        5,
+        44,
+    ),
     ("I-28", &["project-tasks: status=done|project-tasks: status=in_progress|project-tasks: status=cancelled"], 1, 2),
     ("I-29", &["outcomes: title=甲|outcomes: title=乙"], 2, -1),
     (

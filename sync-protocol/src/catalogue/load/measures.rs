@@ -8,8 +8,8 @@ use super::{
     returns::{expression, variables_exist},
 };
 use crate::catalogue::{
-    Aggregate, Catalogue, ColumnType, Demand, Expression, Having, Indicator, Ledger, Measure, Requested, Rule, Step,
-    Term, Window, Workflow,
+    Aggregate, CapBy, Catalogue, ColumnType, Demand, Expression, Having, Indicator, Ledger, Measure, Requested, Rule,
+    Step, Term, Window, Workflow,
 };
 
 pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Measure> {
@@ -45,6 +45,11 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
     if let Some(column) = &raw.by {
         column_exists(column, ledger, report);
     }
+    if let Some(cap) = &raw.cap_by
+        && let Some(ledger) = known_ledger(&cap.ledger, catalogue, report)
+    {
+        column_exists(&cap.column, ledger, report);
+    }
     let mut limit = |limit: &Option<Spanned<Limit>>| limit.as_ref().and_then(|limit| number(limit, catalogue, report));
     let (at_least, at_most, cap) = (limit(&raw.at_least), limit(&raw.at_most), limit(&raw.cap));
     Some(Measure {
@@ -58,6 +63,11 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
         at_least,
         at_most,
         cap,
+        cap_by: raw.cap_by.map(|cap| CapBy {
+            ledger: cap.ledger.into_inner(),
+            column: cap.column.into_inner(),
+            times: cap.times,
+        }),
         each,
         by: raw.by.map(Spanned::into_inner),
     })
@@ -162,6 +172,7 @@ pub(super) fn indicator(raw: RawIndicator, catalogue: &Catalogue, report: &mut R
         denominator,
         denominator_constant: raw.denominator_constant.as_ref().and_then(|limit| number(limit, catalogue, report)),
         variables: raw.variables.into_iter().map(|(name, code)| (name, code.into_inner())).collect(),
+        growth_of_means: raw.growth_of_means,
         target_percent: raw.target_percent,
         basis: raw.basis,
         due: raw.due.map(Spanned::into_inner),
@@ -177,18 +188,18 @@ pub(super) fn rule(raw: RawRule, catalogue: &Catalogue, report: &mut Report<'_>)
         return None;
     };
     let when = raw.when.as_ref().and_then(|text| checked(text, ledger, None, catalogue, report));
-    for column in &raw.per {
+    for column in raw.per.iter().chain(&raw.unique) {
         column_exists(column, ledger, report);
     }
+    let texts = |columns: Vec<Spanned<String>>| columns.into_iter().map(Spanned::into_inner).collect();
     let demand = match (&raw.check, &raw.needs, &raw.forbids, raw.at_most) {
+        (None, None, None, None) if !raw.unique.is_empty() => Demand::Unique(texts(raw.unique)),
         (Some(text), None, None, None) => Demand::Check(checked(text, ledger, None, catalogue, report)?),
         (None, Some(needs), None, None) => Demand::Needs(having(needs, None, catalogue, report)?),
         (None, None, Some(forbids), None) => Demand::Forbids(having(forbids, None, catalogue, report)?),
-        (None, None, None, Some(count)) => {
-            Demand::AtMost { count, per: raw.per.into_iter().map(Spanned::into_inner).collect() }
-        }
+        (None, None, None, Some(count)) => Demand::AtMost { count, per: texts(raw.per) },
         _ => {
-            report.at(&raw.id, "a rule has exactly one of check, needs, forbids, at_most");
+            report.at(&raw.id, "a rule has exactly one of check, needs, forbids, at_most, unique");
             return None;
         }
     };

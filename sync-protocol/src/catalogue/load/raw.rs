@@ -108,8 +108,18 @@ pub(super) struct RawMeasure {
     pub(super) at_least: Option<Spanned<Limit>>,
     pub(super) at_most: Option<Spanned<Limit>>,
     pub(super) cap: Option<Spanned<Limit>>,
+    pub(super) cap_by: Option<RawCap>,
     pub(super) each: Option<Spanned<String>>,
     pub(super) by: Option<Spanned<String>>,
+}
+
+/// A limit that a column of the unit's own row in another ledger sets.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCap {
+    pub(super) ledger: Spanned<String>,
+    pub(super) column: Spanned<String>,
+    pub(super) times: i64,
 }
 
 #[derive(Deserialize)]
@@ -130,6 +140,8 @@ pub(super) struct RawRule {
     pub(super) needs: Option<RawHaving>,
     pub(super) forbids: Option<RawHaving>,
     pub(super) at_most: Option<usize>,
+    #[serde(default)]
+    pub(super) unique: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) per: Vec<Spanned<String>>,
     pub(super) text: String,
@@ -190,6 +202,8 @@ pub(super) struct RawIndicator {
     pub(super) denominator_constant: Option<Spanned<Limit>>,
     #[serde(default)]
     pub(super) variables: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    pub(super) growth_of_means: bool,
     pub(super) target_percent: Option<i64>,
     pub(super) basis: Basis,
     pub(super) due: Option<Spanned<String>>,
