@@ -54,12 +54,22 @@ pub enum ReadError {
         /// The limit.
         limit: u64,
     },
+    /// A part that inflates out of all proportion.
+    #[error(
+        "文件压缩比异常，可能是恶意文件，已拒绝。如确需导入，请用 Excel 或 WPS 打开后另存。 | the file inflates out of all proportion and was refused: open it and save it again if it is honest"
+    )]
+    Bomb,
     /// Damaged.
     #[error(
         "文件已损坏，无法读取({0})。请用 Excel 或 WPS 打开修复后另存为 .xlsx。 | damaged workbook ({0}): repair it in Excel or WPS and save it as .xlsx"
     )]
     Damaged(String),
 }
+
+/// Parts above this size are looked at for their ratio.
+const BOMB_BYTES_MIN: u64 = 32 << 20;
+/// Inflated over compressed size above which a part is a bomb.
+const BOMB_RATIO_MIN: u64 = 200;
 
 const OLE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
 const ZIP: &[u8] = b"PK\x03\x04";
@@ -193,6 +203,10 @@ fn check_inflated(bytes: &[u8], limits: &ReadLimits) -> Result<(), ReadError> {
     for index in 0..archive.len() {
         let part = archive.by_index_raw(index).map_err(|error| ReadError::Damaged(error.to_string()))?;
         total = total.saturating_add(part.size());
+        // Sheets of offices shrink ten- to thirtyfold; only bombs shrink like this.
+        if part.size() > BOMB_BYTES_MIN && part.size() / part.compressed_size().max(1) > BOMB_RATIO_MIN {
+            return Err(ReadError::Bomb);
+        }
     }
     if total > limits.inflated_bytes_max {
         return Err(ReadError::TooLarge {

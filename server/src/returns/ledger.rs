@@ -99,7 +99,8 @@ impl Table<'_> {
             page.width(at, width(column))?;
         }
         let title = format!("{}{}", self.server.county_name, self.ledger.title);
-        page.merge((0, 1), (0, last), &title, Style::Title)?;
+        // Over the first printed page, where it is read.
+        page.merge((0, 1), (0, last.min(10)), &title, Style::Title)?;
         let masked = if self.unmasked { "" } else { "（限制级信息已脱敏）" };
         let meta = format!("统计截止日期：{}{masked}", chinese_date(date));
         page.merge((1, 1), (1, last), &meta, Style::MetaLeft)?;
