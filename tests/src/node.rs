@@ -16,7 +16,10 @@ fn folder() -> PathBuf {
 fn installed() -> Result<(), String> {
     static DONE: OnceLock<Result<(), String>> = OnceLock::new();
     let install = || {
-        if folder().join("node_modules/.package-lock.json").exists() {
+        // npm writes its own copy of the lock file when it is done: newer than ours, it is of ours.
+        let modified = |file: &str| folder().join(file).metadata().and_then(|metadata| metadata.modified()).ok();
+        let done = modified("node_modules/.package-lock.json");
+        if done.is_some() && done >= modified("package-lock.json") {
             return Ok(());
         }
         let output = Command::new("npm")

@@ -2,6 +2,7 @@
 
 mod converge;
 mod exchange;
+mod schema;
 mod story;
 mod tidy;
 mod vectors;
