@@ -48,7 +48,7 @@ fn a_zip_bomb_is_refused_before_it_inflates() {
     let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
     bomb.start_file("xl/worksheets/sheet1.xml", options).expect("part");
     for _ in 0..64 {
-        bomb.write_all(&[b' '; 1 << 20]).expect("written");
+        bomb.write_all(&vec![b' '; 1 << 20]).expect("written");
     }
     let bytes = bomb.finish().expect("finished").into_inner();
     assert!(bytes.len() < 1 << 20, "it is a bomb");
