@@ -10,7 +10,7 @@ use std::sync::{
 
 use sha2::{Digest, Sha256};
 use sync_protocol::{
-    Book, Tenant,
+    Book, DocumentId, Tenant,
     catalogue::{Catalogue, Variables},
     document::{GateLimits, Refusal},
     message::{ExchangeReply, ExchangeRequest},
@@ -48,16 +48,29 @@ pub struct Sync {
     limits: GateLimits,
     /// Values of county parameters, for what steps of workflows need.
     variables: Arc<Variables>,
+    /// Deliveries to one document wait for one another here instead of making each other stale in the store; a few locks,
+    /// shared by all documents, so that nothing grows. Other processes are still held off by the heads of a write.
+    turns: Vec<tokio::sync::Mutex<()>>,
     /// What happened so far.
     pub counters: Counters,
 }
+
+/// Documents whose deliveries may be under way at once.
+const TURNS: usize = 256;
 
 impl Sync {
     /// An exchange on this store.
     pub fn new(store: Arc<dyn Store>, catalogue: Arc<Catalogue>, tenant: Tenant, campaign_year: i16) -> Self {
         let variables = Arc::new(catalogue.variables(campaign_year, None));
         let (limits, counters) = (GateLimits::default(), Counters::default());
-        Self { store, catalogue, tenant, limits, variables, counters }
+        let turns = (0..TURNS).map(|_| tokio::sync::Mutex::new(())).collect();
+        Self { store, catalogue, tenant, limits, variables, turns, counters }
+    }
+
+    /// The lock of a document.
+    fn turn(&self, document: DocumentId) -> &tokio::sync::Mutex<()> {
+        // Ids are hashes: any byte of them is as good as another.
+        &self.turns[usize::from(document.as_bytes()[15]) % TURNS]
     }
 
     /// Answers one request of a device. `now_ms` is the server's time.

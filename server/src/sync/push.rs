@@ -87,6 +87,8 @@ impl Sync {
     ) -> Result<Vec<StoreOutcome>, StoreError> {
         let id = identity.document(&self.tenant);
         let actor = self.actor(device).await?;
+        // Held until the write is durable, on purpose: what follows would be stale otherwise.
+        let _turn = self.turn(id).lock().await;
         for _ in 0..ATTEMPTS_MAX {
             let stored = self.store.document(id).await?;
             let loose = self.store.loose_changes(id).await?;

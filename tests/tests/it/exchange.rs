@@ -111,6 +111,46 @@ async fn a_wrong_step_made_offline_is_kept_and_shown_to_the_supervisor() -> Resu
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn many_devices_writing_one_document_at_once_all_get_their_receipts() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = county::open(&folder.path().join("data"), None).await?;
+    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
+    let url = county::serve(&server).await?;
+    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let book = Identity { unit, book: Book::Unit, period: server.period() };
+    let mut devices = Vec::new();
+    for number in 0..40 {
+        let name = format!("device-{number}");
+        devices.push((county::device(&server, folder.path(), &url, &name, unit, &[Book::Unit]).await?, name));
+    }
+    let tasks = devices.into_iter().map(|(device, name)| {
+        let book = book.clone();
+        tokio::spawn(async move {
+            for edit in 0..5 {
+                let cells = [("name", Value::from("张三")), ("remark", Value::text(format!("{name} {edit}")))];
+                let row = device.new_row("members", &cells, [7; 10]);
+                device.save(&book, "members", row, &cells, 0).await?;
+                let done = device.exchange(clock::now_ms()).await?;
+                anyhow::ensure!(done.receipts.len() == 1, "{name}: {done:?}");
+            }
+            Ok::<_, anyhow::Error>(device)
+        })
+    });
+    let mut done = Vec::new();
+    for task in tasks.collect::<Vec<_>>() {
+        done.push(task.await??);
+    }
+    let mut heads = std::collections::BTreeSet::new();
+    for device in done {
+        device.exchange(clock::now_ms()).await?;
+        heads.insert(device.document(&book).await?.heads());
+    }
+    assert_eq!(heads.len(), 1, "all of them hold the same document");
+    assert_eq!(server.store.totals().await?.changes, 200);
+    Ok(())
+}
+
 /// A request with a token that nobody has, without the client's help.
 async fn raw_post(url: &str, token: &str) -> Result<String> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
