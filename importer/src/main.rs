@@ -10,7 +10,7 @@ use importer::{
 use serde::Serialize;
 use sync_protocol::{Tenant, UnitId, catalogue::Catalogue};
 
-/// 查看台账工作簿:识别出哪些台账、表头如何对应、有哪些问题。不写入任何内容。
+/// 查看台账工作簿：识别出哪些台账、表头如何对应、有哪些问题。不写入任何内容。
 ///
 /// Looks at ledger workbooks: which ledgers are recognised, how headers map, what is wrong. Writes nothing.
 #[derive(Parser)]
@@ -34,7 +34,7 @@ enum Command {
         /// 以 JSON 输出 · Print JSON
         #[arg(long)]
         json: bool,
-        /// 活动年度,用于补全不带年份的日期 · Campaign year, completes dates without a year
+        /// 活动年度，用于补全不带年份的日期 · Campaign year, completes dates without a year
         #[arg(long, default_value_t = 2012)]
         year: i16,
     },

@@ -22,13 +22,13 @@ use sync_protocol::{
     catalogue::{StepFault, Weight},
 };
 
-/// 台账通:Excel 台账 → 离线填写与同步 → 标准报表
+/// 台账通：Excel 台账 → 离线填写与同步 → 标准报表
 ///
 /// Taizhang: Excel ledgers, offline editing and sync, standardized returns.
 #[derive(Parser)]
 #[command(name = "taizhang", version, after_help = EXIT_CODES)]
 struct Arguments {
-    /// 配置文件,默认 ./taizhang.toml · Configuration file
+    /// 配置文件，默认 ./taizhang.toml · Configuration file
     #[arg(long, global = true, env = "TAIZHANG_CONFIG")]
     config: Option<PathBuf>,
     /// 数据目录 · Data folder (overrides the configuration)
@@ -56,7 +56,7 @@ enum Command {
         /// 工作簿 · Workbooks (.xlsx, .xls)
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// 导入人或单位,记入每处修改 · Who imports; every change names them
+        /// 导入人或单位，记入每处修改 · Who imports; every change names them
         #[arg(long, default_value = "县委组织部")]
         who: String,
         /// 以 JSON 输出 · Print JSON
@@ -67,9 +67,9 @@ enum Command {
     Return(ReturnArguments),
     /// 综合指标 · Indicators of the county or of a unit with everything below it
     Indicators {
-        /// 指标编号或名称,默认全部 · Ids (I-12) or names; all if absent
+        /// 指标编号或名称，默认全部 · Ids (I-12) or names; all if absent
         names: Vec<String>,
-        /// 单位编码,默认全县 · Code of the unit; the county if absent
+        /// 单位编码，默认全县 · Code of the unit; the county if absent
         #[arg(long)]
         unit: Option<String>,
         /// 统计截止日期 · Statistics date; today if absent
@@ -79,18 +79,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// 数据质量:违反规则或缺必填项的记录 · Rows that break a rule or lack what submission needs
+    /// 数据质量：违反规则或缺必填项的记录 · Rows that break a rule or lack what submission needs
     Quality {
-        /// 单位编码,默认全县 · Code of the unit; the county if absent
+        /// 单位编码，默认全县 · Code of the unit; the county if absent
         #[arg(long)]
         unit: Option<String>,
         /// 以 JSON 输出 · Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// 流程核查:未按规定办理的环节(内容已保留)· Steps of workflows that were not allowed (kept)
+    /// 流程核查：未按规定办理的环节（内容已保留）· Steps of workflows that were not allowed (kept)
     Steps,
-    /// 查看或检查目录(台账、代码、指标)· The catalogue of ledgers, codes and indicators
+    /// 查看或检查目录（台账、代码、指标）· The catalogue of ledgers, codes and indicators
     #[command(subcommand)]
     Catalogue(CatalogueCommand),
     /// 列出冲突 · List conflicts
@@ -99,7 +99,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// 登记一台手机,打印其令牌 · Enrol a device and print its token
+    /// 登记一台手机，打印其令牌 · Enrol a device and print its token
     Device {
         /// 设备名称 · Name of the device
         name: String,
@@ -119,7 +119,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// 演示:生成示范县,导入、离线、合并、报表 · The whole story on a synthetic county
+    /// 演示：生成示范县，导入、离线、合并、报表 · The whole story on a synthetic county
     Demo {
         /// 目录 · Folder
         #[arg(long, default_value = "demo")]
@@ -140,7 +140,7 @@ enum Command {
 struct ReturnArguments {
     /// 报表编号或台账名 · Number of a return (R03) or id of a ledger (members)
     name: String,
-    /// 选项,如 round=final · Choices, e.g. round=final
+    /// 选项，如 round=final · Choices, e.g. round=final
     #[arg(long = "set", value_parser = choice)]
     variables: Vec<(String, String)>,
     /// 统计截止日期 · Statistics date, e.g. 2012-04-30; today if absent
@@ -168,7 +168,7 @@ enum CatalogueCommand {
     Requirements,
     /// 打印一种台账 · Print a ledger for people
     Show {
-        /// 台账名,默认列出全部 · Id of the ledger; a list of all if absent
+        /// 台账名，默认列出全部 · Id of the ledger; a list of all if absent
         ledger: Option<String>,
     },
 }

@@ -193,7 +193,7 @@ impl Page<'_> {
             // A cell holds at most 32,767 characters.
             Out::Text(text) if text.chars().count() > 32_000 => {
                 let cut: String = text.chars().take(32_000).collect();
-                self.sheet.write_string_with_format(row, column, format!("{cut}…(过长,见系统)"), format)?
+                self.sheet.write_string_with_format(row, column, format!("{cut}…(过长，见系统)"), format)?
             }
             Out::Text(text) => self.sheet.write_string_with_format(row, column, text, format)?,
             Out::Number(number) | Out::Serial(number) => {
