@@ -242,7 +242,9 @@ impl<'a> Importer<'a> {
             return id;
         }
         findings.push(place.finding(&FindingKind::NoKey, None, String::new()));
-        record.content_id(ledger, self.catalogue.public_key())
+        // Equal rows without a key may be two records: nobody can tell, so both are kept.
+        let content = |occurrence| record.content_id(ledger, self.catalogue.public_key(), occurrence);
+        (0u32..).map(content).find(|id| !known.taken.contains_key(id)).unwrap_or_else(|| content(0))
     }
 
     /// A single total row is compared with the sum of the rows above it.
@@ -289,12 +291,14 @@ impl Record {
         self.cells.iter().find(|(index, _)| ledger.columns[*index].key == column).map(|(_, value)| value)
     }
 
-    /// An id for a row without any key: the same content is the same row.
-    fn content_id(&self, ledger: &Ledger, secret: &[u8]) -> RowId {
-        let mut parts = vec!["content".to_owned()];
-        for (index, value) in &self.cells {
-            parts.push(format!("{}={value}", ledger.columns[*index].key));
-        }
+    /// An id for a row without any key: the same content, for the n-th time in the file, is the same row.
+    fn content_id(&self, ledger: &Ledger, secret: &[u8], occurrence: u32) -> RowId {
+        let mut parts = vec!["content".to_owned(), occurrence.to_string()];
+        parts.extend(self.cells.iter().map(|(index, value)| format!("{}={value}", ledger.columns[*index].key)));
+        parts.extend(
+            self.sets.iter().map(|(index, codes)| format!("{}={}", ledger.columns[*index].key, codes.join("+"))),
+        );
+        parts.extend(self.extras.iter().map(|(header, text)| format!("{header}={text}")));
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         RowId::derive(secret, &ledger.id, &parts)
     }

@@ -352,7 +352,7 @@ async fn print_quality(server: &Server, unit: Option<&str>, json: bool) -> anyho
         let top = unit_with_code(server, code).await?.id;
         units.retain(|unit| unit.id == top || unit.parent == Some(top));
     }
-    let lines = quality::quality(server, &units).await?;
+    let lines = quality::quality(server, &units, returns::today()).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&lines)?);
     } else {

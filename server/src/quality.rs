@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sync_protocol::{
-    Row, UnitId,
-    catalogue::{Column, Requirement, UnitRows, Weight},
+    Row, UnitId, Value,
+    catalogue::{Column, Requirement, UnitRows, Variables, Weight},
     unit::Unit,
 };
 
@@ -36,8 +36,14 @@ pub struct QualityLine {
     pub text_en: String,
 }
 
-/// Checks every row of these units, in their order.
-pub async fn quality(server: &Server, units: &[Unit]) -> Result<Vec<QualityLine>, ReturnError> {
+/// Checks every row of these units, in their order, as of a statistics date.
+pub async fn quality(
+    server: &Server,
+    units: &[Unit],
+    date: jiff::civil::Date,
+) -> Result<Vec<QualityLine>, ReturnError> {
+    let mut variables = server.catalogue.variables(server.campaign_year, None);
+    variables.insert("statistics_date".into(), Value::Text(date.to_string()));
     let mut lines = Vec::new();
     let mut seen = Seen::new();
     for chunk in units.chunks(UNITS_PER_CHUNK) {
@@ -50,8 +56,8 @@ pub async fn quality(server: &Server, units: &[Unit]) -> Result<Vec<QualityLine>
         }
         for unit in chunk {
             if let Some(rows) = by_unit.get(&unit.id) {
-                check(server, unit, rows, &mut lines);
-                note(server, unit, rows, &mut seen);
+                check(server, unit, rows, &variables, &mut lines);
+                note(server, unit, rows, &variables, &mut seen);
             }
         }
     }
@@ -63,11 +69,10 @@ pub async fn quality(server: &Server, units: &[Unit]) -> Result<Vec<QualityLine>
 type Seen = BTreeMap<(String, Vec<String>), Vec<QualityLine>>;
 
 /// Notes what must be unique in the county.
-fn note(server: &Server, unit: &Unit, rows: &UnitRows, seen: &mut Seen) {
-    let variables = server.catalogue.variables(server.campaign_year, None);
+fn note(server: &Server, unit: &Unit, rows: &UnitRows, variables: &Variables, seen: &mut Seen) {
     for rule in server.catalogue.rules() {
         for row in rows.get(&rule.ledger).into_iter().flatten() {
-            let Some(key) = rule.county_key(row, &variables) else { continue };
+            let Some(key) = rule.county_key(row, variables) else { continue };
             seen.entry((rule.id.clone(), key)).or_default().push(QualityLine {
                 rule: rule.id.clone(),
                 weight: rule.weight,
@@ -81,8 +86,7 @@ fn note(server: &Server, unit: &Unit, rows: &UnitRows, seen: &mut Seen) {
     }
 }
 
-fn check(server: &Server, unit: &Unit, rows: &UnitRows, lines: &mut Vec<QualityLine>) {
-    let variables = server.catalogue.variables(server.campaign_year, None);
+fn check(server: &Server, unit: &Unit, rows: &UnitRows, variables: &Variables, lines: &mut Vec<QualityLine>) {
     for ledger in server.catalogue.ledgers() {
         let Some(own) = rows.get(&ledger.id) else { continue };
         let mut add = |row: &Row, rule: &str, weight: Weight, text: String, text_en: String| {
@@ -120,7 +124,7 @@ fn check(server: &Server, unit: &Unit, rows: &UnitRows, lines: &mut Vec<QualityL
             }
         }
         for rule in server.catalogue.rules().iter().filter(|rule| rule.ledger == ledger.id) {
-            for id in rule.broken(rows, &variables) {
+            for id in rule.broken(rows, variables) {
                 if let Some(row) = own.iter().find(|row| row.id == id) {
                     add(row, &rule.id, rule.weight, rule.text.clone(), rule.text_en.clone());
                 }

@@ -71,3 +71,12 @@ fn a_total_that_does_not_add_up_is_noticed() {
     assert!(totals[0].contains("青山镇!E4") && totals[0].contains("各行之和（1）"), "{totals:?}");
     assert!(said.contains("unit 青石村党支部 (001-001)"), "the sheet's name says which town: {said}");
 }
+
+#[test]
+fn rows_without_any_key_are_all_kept_and_imported_once() {
+    let text = "党支部名称|轮次|检查方式|评价日期|特别说明\n青石村党支部|年初|自查|2012.4.1|甲\n青石村党支部|年初|自查|2012.4.1|乙\n青石村党支部|年初|自查|2012.4.1|乙";
+    let said = with("评价", text, &[]);
+    assert_eq!(said.matches("row five-good-assessment of").count(), 6, "three rows in two books: {said}");
+    assert!(!said.contains("duplicate-row"), "{said}");
+    assert_eq!(said, with("评价", text, &[]), "the same file names the same rows");
+}

@@ -8,7 +8,7 @@
 //!
 //! Names are columns, `$names` are variables; both are checked when the catalogue is loaded.
 //! Dates of different precision are ordered by what both say; decimals compare with whole numbers by
-//! value. `+`, `-` and `*` work on whole numbers; `days(date, 3)` and `months(date, 12)` are later dates. An empty cell compares unequal to everything and is neither less
+//! value. `+`, `-` and `*` work on whole numbers and exact decimals; `days(date, 3)` and `months(date, 12)` are later dates. An empty cell compares unequal to everything and is neither less
 //! nor greater.
 
 use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap};
@@ -62,6 +62,30 @@ enum Operator {
     Times,
 }
 
+impl Operator {
+    fn apply(self, a: i64, b: i64) -> Option<i64> {
+        match self {
+            Operator::Plus => a.checked_add(b),
+            Operator::Minus => a.checked_sub(b),
+            Operator::Times => a.checked_mul(b),
+        }
+    }
+}
+
+/// Decimals of sums: four places, more than money and scores have.
+const SCALE: i64 = 10_000;
+
+/// A number as a whole multiple of 1/[`SCALE`]; finer ones are not summed.
+fn scaled(value: &Value) -> Option<i64> {
+    let text = match value {
+        Value::Int(number) => return number.checked_mul(SCALE),
+        Value::Text(text) => text,
+        _ => return None,
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    (fraction.len() <= 4).then(|| format!("{whole}{fraction:0<4}").parse().ok())?
+}
+
 impl Expression {
     /// Reads an expression; the error says what is wrong and where in the text.
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -91,11 +115,15 @@ impl Node {
             Node::Not(inner) => !inner.holds(row, variables),
             Node::And(a, b) => a.holds(row, variables) && b.holds(row, variables),
             Node::Or(a, b) => a.holds(row, variables) || b.holds(row, variables),
-            Node::Compare(how, a, b) => {
-                let (Some(a), Some(b)) = (a.value(row, variables), b.value(row, variables)) else {
+            Node::Compare(how, left, right) => {
+                let (Some(a), Some(b)) = (left.value(row, variables), right.value(row, variables)) else {
                     return *how == Comparison::Unequal;
                 };
+                let is_sum = |node: &Node| matches!(node, Node::Arithmetic(..));
                 let order = match how {
+                    Comparison::Equal | Comparison::Unequal if is_sum(left) || is_sum(right) => {
+                        decimals(&a, &b).or_else(|| order(&a, &b))
+                    }
                     Comparison::Equal | Comparison::Unequal => order(&a, &b),
                     _ => same_precision(&a, &b).or_else(|| decimals(&a, &b)).or_else(|| order(&a, &b)),
                 };
@@ -132,13 +160,13 @@ impl Node {
             Node::Literal(value) => Some(Cow::Borrowed(value)),
             Node::Arithmetic(operator, a, b) => {
                 let (a, b) = (a.value(row, variables)?, b.value(row, variables)?);
-                let (Value::Int(a), Value::Int(b)) = (a.as_ref(), b.as_ref()) else { return None };
-                let result = match operator {
-                    Operator::Plus => a.checked_add(*b),
-                    Operator::Minus => a.checked_sub(*b),
-                    Operator::Times => a.checked_mul(*b),
-                };
-                result.map(|number| Cow::Owned(Value::Int(number)))
+                if let (Value::Int(a), Value::Int(b)) = (a.as_ref(), b.as_ref()) {
+                    return operator.apply(*a, *b).map(|number| Cow::Owned(Value::Int(number)));
+                }
+                // Exact decimals: hundredths of hundredths, and a product has twice as many decimals.
+                let result = operator.apply(scaled(&a)?, scaled(&b)?)?;
+                let result = if *operator == Operator::Times { result / SCALE } else { result };
+                Some(Cow::Owned(Value::Text(format!("{}.{:04}", result / SCALE, (result % SCALE).abs()))))
             }
             Node::Later(date, count, months) => {
                 later(date.value(row, variables)?.as_text()?, *count, *months).map(|date| Cow::Owned(Value::Text(date)))
@@ -424,6 +452,8 @@ mod tests {
             ("months(on, 12) == '2013-03' and months('2012-01-31', 1) == '2012-02-29'", true),
             ("days('2012-02-28', 2) == '2012-03-01' and days(on, 1) is empty", true),
             ("score < most and not score > most", true),
+            ("most == score + score - 86 or score + 6 == '99.3'", true),
+            ("score + 6 == score + 2 + 4 and score - score == 0", true),
             ("id.birth_date == '1980-12-31' and id.sex == '2'", true),
             ("grade.birth_date is filled", false),
             ("(n == 1 or n == 3) and not (grade == 'backward')", true),

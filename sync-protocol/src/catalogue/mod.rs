@@ -219,7 +219,7 @@ impl Catalogue {
 
     /// Whether measures may name this variable; tables only when counted for each code of a list.
     pub(crate) fn has_variable(&self, name: &str, each: Option<&str>) -> bool {
-        matches!(name, "campaign_year" | "next_year" | "previous_year")
+        matches!(name, "campaign_year" | "next_year" | "previous_year" | "statistics_date")
             || self.parameters.get(name).is_some_and(|value| !value.is_table() || each.is_some())
     }
 

@@ -30,7 +30,8 @@ pub fn rows(catalogue: &Catalogue, lines: &[&str]) -> UnitRows {
 /// The rules that these rows break.
 fn broken(lines: &[&str]) -> BTreeSet<String> {
     let catalogue = Catalogue::builtin();
-    let variables = catalogue.variables(2012, None);
+    let mut variables = catalogue.variables(2012, None);
+    variables.insert("statistics_date".into(), Value::from("2012-10-15"));
     let rows = rows(&catalogue, lines);
     catalogue
         .rules()
@@ -94,6 +95,21 @@ fn rules_find_what_is_wrong_and_leave_alone_what_is_right() {
             &["four-deliberations.v1", "four-deliberations.v2"],
         ),
         (&["five-good-assessment: ballots=50 ballots_valid=51 ballots_satisfied=40"], &["five-good-assessment.v2"]),
+        (&["rectification: status=in_progress due_on=2012-10-14"], &["rectification.overdue"]),
+        (
+            &[
+                "five-good-assessment: score_total=96.5 score_team=19.0 score_members=19.0 score_mechanism=19.5 score_performance=19.0 score_public=19.0 bonus=1",
+            ],
+            &[],
+        ),
+        (
+            &[
+                "five-good-assessment: score_total=96.5 score_team=19.0 score_members=19.0 score_mechanism=19.0 score_performance=19.0 score_public=19.0 bonus=1",
+            ],
+            &["five-good-assessment.v1"],
+        ),
+        (&["village-officials: total_pay=2400.50 base_pay=2000.00 performance_pay=400.5"], &[]),
+        (&["members: is_lost=true lost_on=2012-06-01"], &["members.v7"]),
         (&["funds: amount_yuan=0.00 source=donation"], &["funds.v1", "funds.v2"]),
         (&["inspections: inspection_kind=self inspected_on=2012-11-15"], &[]),
         (&["inspections: inspection_kind=self inspected_on=2012-11-21"], &["inspections.v1"]),

@@ -295,6 +295,47 @@ async fn r03(server: &Server) -> Result<()> {
     Ok(())
 }
 
+/// Twenty requests, one withdrawn; sixteen closed, fourteen on time, fifteen fed back, twelve rated.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_a_community_give_the_expected_rates() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = county::open(&folder.path().join("data"), None).await?;
+    server.store.put_units(&tests::roster::units(&server.tenant, server.county, 1)).await?;
+    let mut text = String::from("党组织编码|受理编号|收集日期|办理时限|办结日期|办理结果|公示反馈日期|群众评价\n");
+    for number in 1..=20 {
+        let closed = match number {
+            1..=14 => "2012.5.8",
+            15 | 16 => "2012.5.20",
+            _ => "",
+        };
+        let outcome = if number <= 16 {
+            "已解决"
+        } else if number == 20 {
+            "反映人撤回"
+        } else {
+            ""
+        };
+        let publicised = if number <= 15 { "2012.5.21" } else { "" };
+        let rating = match number {
+            1..=9 => "满意",
+            10 | 11 => "基本满意",
+            12 => "不满意",
+            _ => "",
+        };
+        writeln!(text, "0001-001|{number:03}|2012.5.1|2012.5.10|{closed}|{outcome}|{publicised}|{rating}")?;
+    }
+    let path = folder.path().join("requests.xlsx");
+    std::fs::write(&path, sheet::workbook(&[("民情", &text)])?)?;
+    let done = import_file(&server, &path, "县", &|_, _| {}).await?;
+    assert_eq!((done.counts.added, done.findings.len()), (20, 0), "{:?}", done.findings.first());
+    let lines = indicators(&server, server.county, jiff::civil::date(2012, 5, 31), &[]).await?;
+    for (id, printed) in [("I-39", "84.2%"), ("I-40", "87.5%"), ("I-41", "93.8%"), ("I-42", "91.7%")] {
+        let line = lines.iter().find(|line| line.id == id).context(id)?;
+        assert_eq!(line.printed, printed, "{id}");
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_county_parameter_changes_a_denominator_without_a_line_of_rust() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -422,7 +463,7 @@ async fn quality_names_the_rule_the_record_and_what_to_do() -> Result<()> {
     std::fs::write(&path, sheet::workbook(&[("党员", members)])?)?;
     import_file(&server, &path, "县", &|_, _| {}).await?;
     let units = server.store.units().await?;
-    let lines = server::quality::quality(&server, &units).await?;
+    let lines = server::quality::quality(&server, &units, jiff::civil::date(2012, 11, 10)).await?;
     let found = |rule: &str| -> Vec<&str> {
         lines.iter().filter(|line| line.rule == rule).map(|line| line.record.as_str()).collect()
     };

@@ -23,6 +23,11 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
         raw.iter().filter_map(|raw| having(raw, each.as_deref(), catalogue, report)).collect()
     };
     let (with, without) = (all(raw.with), all(raw.without));
+    // Tallies are counted when a row changes, not when a day passes: such measures are kept apart `by` a date.
+    for expression in condition.iter().chain(with.iter().chain(&without).map(|having| &having.condition)) {
+        let known = |name: &str| name != "statistics_date";
+        variables_exist(expression, known, &raw.id, report);
+    }
     let aggregate = match (&raw.sum, &raw.distinct, raw.count) {
         (Some(column), None, Count::Rows) => {
             let summable = |t: &ColumnType| matches!(t, ColumnType::Int | ColumnType::MoneyYuan | ColumnType::MoneyWan);
