@@ -142,7 +142,7 @@ impl<'a> Importer<'a> {
             let sheet = &workbook.sheets[table.sheet];
             let place = Place { workbook, table, sheet, row: row.row };
             let record = self.record(&place, ledger, &mut plan.findings);
-            if record.cells.is_empty() && record.extras.is_empty() {
+            if record.cells.is_empty() && record.sets.is_empty() && record.extras.is_empty() {
                 continue;
             }
             let id = self.row_id(ledger, &record, known, &place, &mut plan.findings);
@@ -218,7 +218,7 @@ impl<'a> Importer<'a> {
         &self,
         ledger: &Ledger,
         record: &Record,
-        known: &Known,
+        known: &mut Known,
         place: &Place<'_>,
         findings: &mut Vec<Finding>,
     ) -> RowId {
@@ -243,8 +243,11 @@ impl<'a> Importer<'a> {
         }
         findings.push(place.finding(&FindingKind::NoKey, None, String::new()));
         // Equal rows without a key may be two records: nobody can tell, so both are kept.
-        let content = |occurrence| record.content_id(ledger, self.catalogue.public_key(), occurrence);
-        (0u32..).map(content).find(|id| !known.taken.contains_key(id)).unwrap_or_else(|| content(0))
+        let first = record.content_id(ledger, self.catalogue.public_key(), 0);
+        let occurrence = known.keyless.entry(first).or_default();
+        let id = record.content_id(ledger, self.catalogue.public_key(), *occurrence);
+        *occurrence += 1;
+        id
     }
 
     /// A single total row is compared with the sum of the rows above it.
@@ -372,12 +375,15 @@ impl Comparison<'_> {
 }
 
 /// The rows of a ledger that exist already, by their natural keys.
+#[derive(Default)]
 struct Known {
     rows: BTreeMap<RowId, Row>,
     by_key: HashMap<(usize, Vec<String>), RowId>,
     keys_of: HashMap<(RowId, usize), Vec<String>>,
     /// Rows of this file: where they stand.
     taken: HashMap<RowId, String>,
+    /// How often a content without any key was met.
+    keyless: HashMap<RowId, u32>,
 }
 
 impl Known {
@@ -391,7 +397,7 @@ impl Known {
                 joined.cells.extend(row.cells);
             }
         }
-        let mut known = Self { rows, by_key: HashMap::new(), keys_of: HashMap::new(), taken: HashMap::new() };
+        let mut known = Self { rows, ..Self::default() };
         for (id, row) in &known.rows {
             for (number, key) in ledger.keys.iter().enumerate() {
                 if let Some(parts) = Ledger::key_parts(key, |column| row.get(column)) {
