@@ -180,7 +180,7 @@ impl FindingKind {
             K::BadPhone => "电话号码格式不符，已按原样保留。请核对".into(),
             K::SeveralPhones => "一格内有多个号码，取第一个，其余作为附加信息随行保留".into(),
             K::ErrorValue => "公式错误值，未导入。请修正公式".into(),
-            K::Masked => "内容已脱敏(含 *)，未导入".into(),
+            K::Masked => "内容已脱敏（含 *），未导入".into(),
             K::UnknownValue => "填为“不详”，作为空值处理".into(),
             K::NoKey => "缺少用于识别记录的列，每次导入都会新增一行。请补填".into(),
             K::DuplicateRow { first } => format!("与 {first} 是同一记录，本行未导入。请合并后再导入"),

@@ -70,7 +70,7 @@ pub fn uscc(text: &str) -> Result<String, Fault> {
         return Err("应为18位");
     }
     let values: Option<Vec<usize>> = code.chars().map(|c| ALPHABET.find(c)).collect();
-    let values = values.ok_or("含有不允许的字符(不用 I、O、S、V、Z)")?;
+    let values = values.ok_or("含有不允许的字符（不用 I、O、S、V、Z）")?;
     let mut weight = 1;
     let mut sum = 0;
     for value in &values[..17] {
@@ -103,9 +103,9 @@ pub fn division(text: &str) -> Result<String, Fault> {
     let code = format!("{text:0<12}");
     let part = |range: std::ops::Range<usize>| code[range].parse::<u16>().unwrap_or(u16::MAX);
     match (part(6..9), part(9..12)) {
-        (600.., _) => Err("乡镇段(第7至9位)超出范围"),
-        (0, 1..) => Err("有村(社区)段而没有乡镇段"),
-        (_, 600..) => Err("村(社区)段(第10至12位)超出范围"),
+        (600.., _) => Err("乡镇段（第7至9位）超出范围"),
+        (0, 1..) => Err("有村（社区）段而没有乡镇段"),
+        (_, 600..) => Err("村（社区）段（第10至12位）超出范围"),
         _ => Ok(code),
     }
 }
@@ -162,7 +162,7 @@ mod tests {
             ("91340099MA00001540", Ok("91340099MA00001540"), true),
             ("52340099123456788X", Ok("52340099123456788X"), true),
             ("91350100M000100Y43", Ok("91350100M000100Y43"), true),
-            ("91340099MA00000A9Z", Err("含有不允许的字符(不用 I、O、S、V、Z)"), true),
+            ("91340099MA00000A9Z", Err("含有不允许的字符（不用 I、O、S、V、Z）"), true),
             ("91340099MA00000A90", Err("校验码不符"), true),
             ("91340099MA00000A9", Err("应为18位"), true),
         ] {
@@ -180,9 +180,9 @@ mod tests {
             ("340099100", Ok("340099100000")),
             ("340099100200", Ok("340099100200")),
             ("340099100001", Ok("340099100001")),
-            ("340099000200", Err("有村(社区)段而没有乡镇段")),
-            ("340099700200", Err("乡镇段(第7至9位)超出范围")),
-            ("340099100700", Err("村(社区)段(第10至12位)超出范围")),
+            ("340099000200", Err("有村（社区）段而没有乡镇段")),
+            ("340099700200", Err("乡镇段（第7至9位）超出范围")),
+            ("340099100700", Err("村（社区）段（第10至12位）超出范围")),
             ("34009910", Err("应为6、9或12位数字")),
         ] {
             assert_eq!(division(code), expected.map(str::to_owned), "{code}");

@@ -38,7 +38,7 @@ impl Default for ReadLimits {
 pub enum ReadError {
     /// Neither .xlsx nor .xls by content.
     #[error(
-        "不是可识别的 Excel 文件({0})。请用 Excel 或 WPS 打开后另存为 .xlsx 再导入。 | not an Excel workbook ({0}): open it and save it as .xlsx"
+        "不是可识别的 Excel 文件（{0}）。请用 Excel 或 WPS 打开后另存为 .xlsx 再导入。 | not an Excel workbook ({0}): open it and save it as .xlsx"
     )]
     NotAWorkbook(&'static str),
     /// Needs a password.
@@ -61,7 +61,7 @@ pub enum ReadError {
     Bomb,
     /// Damaged.
     #[error(
-        "文件已损坏，无法读取({0})。请用 Excel 或 WPS 打开修复后另存为 .xlsx。 | damaged workbook ({0}): repair it in Excel or WPS and save it as .xlsx"
+        "文件已损坏，无法读取（{0}）。请用 Excel 或 WPS 打开修复后另存为 .xlsx。 | damaged workbook ({0}): repair it in Excel or WPS and save it as .xlsx"
     )]
     Damaged(String),
 }

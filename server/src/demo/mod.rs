@@ -173,7 +173,7 @@ async fn devices(server: &Arc<Server>, folder: &Path, url: &str) -> anyhow::Resu
     for (name, device) in [("甲", &a), ("乙", &b)] {
         let done = device.exchange(clock::now_ms()).await?;
         println!(
-            "    手机{name}:首次同步 {} 份文档，{} 个请求，收 {} 字节 took documents",
+            "    手机{name}：首次同步 {} 份文档，{} 个请求，收 {} 字节 took documents",
             done.documents, done.requests, done.bytes_received
         );
     }
@@ -205,7 +205,7 @@ async fn devices(server: &Arc<Server>, folder: &Path, url: &str) -> anyhow::Resu
     for (name, device) in [("甲", &a), ("乙", &b), ("甲", &a)] {
         let done = device.exchange(clock::now_ms()).await?;
         println!(
-            "    手机{name}:送达 receipts {}，收到 documents {}，共 {} 字节 bytes",
+            "    手机{name}：送达 receipts {}，收到 documents {}，共 {} 字节 bytes",
             done.receipts.len(),
             done.documents,
             done.bytes_sent + done.bytes_received
@@ -281,7 +281,7 @@ async fn print_conflicts(server: &Server) -> anyhow::Result<()> {
     let units = server.store.units().await?;
     let lines = conflicts::lines(server, &server.store.conflicts().await?, &units, false);
     for line in &lines {
-        println!("    {} · {} · {}:", line.unit, line.record, line.column);
+        println!("    {} · {} · {}：", line.unit, line.record, line.column);
         for (index, side) in line.values.iter().enumerate() {
             let mark = if index == 0 { "采用" } else { "另有" };
             println!("        {mark}「{}」 {} {}", side.value, side.who, side.when);
