@@ -8,8 +8,8 @@
 //!
 //! Names are columns, `$names` are variables; both are checked when the catalogue is loaded.
 //! Dates of different precision are ordered by what both say; decimals compare with whole numbers by
-//! value. `+`, `-` and `*` work on whole numbers and exact decimals; `days(date, 3)` and `months(date, 12)` are later dates. An empty cell compares unequal to everything and is neither less
-//! nor greater.
+//! value. `+`, `-` and `*` work on whole numbers and exact decimals; `days(date, 3)` and `months(date, $term)`
+//! are later dates. An empty cell compares unequal to everything and is neither less nor greater.
 
 use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap};
 
@@ -40,7 +40,7 @@ enum Node {
     Compare(Comparison, Box<Node>, Box<Node>),
     Arithmetic(Operator, Box<Node>, Box<Node>),
     /// A date and what is added to it: days or months.
-    Later(Box<Node>, i64, bool),
+    Later(Box<Node>, Box<Node>, bool),
     In(Box<Node>, Vec<Node>),
     Filled(Box<Node>, bool),
 }
@@ -169,7 +169,8 @@ impl Node {
                 Some(Cow::Owned(Value::Text(format!("{}.{:04}", result / SCALE, (result % SCALE).abs()))))
             }
             Node::Later(date, count, months) => {
-                later(date.value(row, variables)?.as_text()?, *count, *months).map(|date| Cow::Owned(Value::Text(date)))
+                let Value::Int(count) = *count.value(row, variables)? else { return None };
+                later(date.value(row, variables)?.as_text()?, count, *months).map(|date| Cow::Owned(Value::Text(date)))
             }
             _ => None,
         }
@@ -180,8 +181,12 @@ impl Node {
             Node::Column(name) | Node::Holder(name, _) => column(name),
             Node::Variable(name) => variable(name),
             Node::Literal(_) => {}
-            Node::Not(a) | Node::Filled(a, _) | Node::Later(a, ..) => a.names(column, variable),
-            Node::And(a, b) | Node::Or(a, b) | Node::Compare(_, a, b) | Node::Arithmetic(_, a, b) => {
+            Node::Not(a) | Node::Filled(a, _) => a.names(column, variable),
+            Node::And(a, b)
+            | Node::Or(a, b)
+            | Node::Compare(_, a, b)
+            | Node::Arithmetic(_, a, b)
+            | Node::Later(a, b, _) => {
                 a.names(column, variable);
                 b.names(column, variable);
             }
@@ -397,9 +402,8 @@ impl Parser<'_> {
                 .map_err(|_| format!("`{token}` is not a whole number")),
             "days" | "months" if self.take("(") => {
                 let date = Box::new(self.sum()?);
-                let count = if self.take(",") { self.peek().and_then(|count| count.parse().ok()) } else { None };
+                let count = if self.take(",") { Some(Box::new(self.sum()?)) } else { None };
                 let count = count.ok_or("days(date, 3) and months(date, 12) take a date and a whole number")?;
-                self.at += 1;
                 let closed = self.take(")");
                 closed.then_some(Node::Later(date, count, token == "months")).ok_or_else(|| "`)` is missing".to_owned())
             }
@@ -432,7 +436,8 @@ mod tests {
         row.cells.insert("id".into(), "34009919801231002X".into());
         row.cells.insert("on".into(), "2012-03".into());
         row.cells.insert("cleared".into(), Value::Null);
-        let variables = Variables::from([("cutoff".to_owned(), Value::from("2012-03-31"))]);
+        let variables =
+            Variables::from([("cutoff".to_owned(), Value::from("2012-03-31")), ("limit".to_owned(), Value::Int(5))]);
         for (text, expected) in [
             ("grade == 'average'", true),
             ("grade != 'average'", false),
@@ -451,6 +456,8 @@ mod tests {
             ("score >= 90 and score < 94", true),
             ("months(on, 12) == '2013-03' and months('2012-01-31', 1) == '2012-02-29'", true),
             ("days('2012-02-28', 2) == '2012-03-01' and days(on, 1) is empty", true),
+            ("days('2012-02-28', n - 1) == '2012-03-01' and days('2012-02-28', $limit) == '2012-03-04'", true),
+            ("days('2012-02-28', grade) is filled", false),
             ("score < most and not score > most", true),
             ("most == score + score - 86 or score + 6 == '99.3'", true),
             ("score + 6 == score + 2 + 4 and score - score == 0", true),
