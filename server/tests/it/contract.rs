@@ -45,6 +45,7 @@ contract!(
     pages_are_cut_and_resume,
     a_scope_is_a_subtree_and_its_books,
     changes_inside_a_snapshot_reach_devices_that_are_behind,
+    a_snapshot_without_a_new_change_still_holds_all_before_it,
     a_cursor_beyond_the_feed_starts_anew,
     the_projection_follows_the_documents,
     secrets_and_devices_stay,
@@ -278,6 +279,19 @@ async fn changes_inside_a_snapshot_reach_devices_that_are_behind(store: Arc<dyn 
     assert_eq!(heads(&news, &writer.identity), writer.document.heads());
     let stored = store.document(writer.id()).await.expect("read").expect("there");
     assert_eq!(stored.changes.len(), 1, "only what came after the last snapshot");
+}
+
+async fn a_snapshot_without_a_new_change_still_holds_all_before_it(store: Arc<dyn Store>) {
+    register(&store).await;
+    let mut writer = Writer::new("a1", Book::Unit);
+    commit(&store, writer.write("1", None, true)).await;
+    let write = writer.write("2", None, true);
+    commit(&store, write.clone()).await;
+    // Two deliveries of one change that passed each other: the second finds it stored.
+    commit(&store, DocumentWrite { expected_heads: write.heads.clone(), ..write }).await;
+    let stored = store.document(writer.id()).await.expect("read").expect("there");
+    assert!(stored.changes.is_empty());
+    assert_eq!(Document::load(stored.snapshot.as_deref(), &[]).expect("loads").heads(), writer.document.heads());
 }
 
 async fn a_cursor_beyond_the_feed_starts_anew(store: Arc<dyn Store>) {

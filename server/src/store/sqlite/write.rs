@@ -232,11 +232,10 @@ async fn document(tx: &mut SqliteConnection, write: &DocumentWrite) -> Result<Op
         .execute(&mut *tx)
         .await?;
         sqlx::query(
-            "INSERT INTO snapshots (document, upto_seq, bytes) VALUES ($1, $2, $3)
-             ON CONFLICT (document) DO UPDATE SET upto_seq = $2, bytes = $3",
+            "INSERT INTO snapshots (document, upto_seq, bytes) SELECT number, seq, $2 FROM documents WHERE number = $1
+             ON CONFLICT (document) DO UPDATE SET upto_seq = excluded.upto_seq, bytes = excluded.bytes",
         )
         .bind(number)
-        .bind(seq)
         .bind(blob::pack(snapshot))
         .execute(&mut *tx)
         .await?;
