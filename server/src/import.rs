@@ -22,7 +22,7 @@ use sync_protocol::{
 
 use crate::{
     Server, clock, projection,
-    store::{Batch, Committed, DocumentWrite, NewChange, StoreError, actor_bytes},
+    store::{Batch, Committed, DocumentWrite, NewChange, StoreError, actor_bytes, wants_snapshot},
 };
 
 /// Documents in one commit.
@@ -31,8 +31,6 @@ const COMMIT_DOCUMENTS_MAX: usize = 64;
 const COMMIT_BYTES_MAX: usize = 4 << 20;
 /// Rounds in which units are planned again because a device wrote to them meanwhile.
 const ROUNDS_MAX: usize = 16;
-/// Changes behind a snapshot before a new one is kept.
-const LOOSE_CHANGES_MAX: i64 = 32;
 
 /// Why a file was not imported.
 #[derive(Debug, thiserror::Error)]
@@ -240,24 +238,19 @@ async fn round(
 
 async fn commit(
     server: &Server,
-    group: Vec<Planned>,
+    mut group: Vec<Planned>,
     report: &mut ImportReport,
     stale: &mut Vec<UnitId>,
 ) -> Result<(), ImportError> {
-    let mut writes = Vec::new();
-    let mut owners = Vec::new();
-    for (index, planned) in group.iter().enumerate() {
-        owners.extend(std::iter::repeat_n(index, planned.writes.len()));
-    }
-    let mut group = group;
-    for planned in &mut group {
-        writes.append(&mut planned.writes);
-    }
+    let counts: Vec<usize> = group.iter().map(|planned| planned.writes.len()).collect();
+    let writes = group.iter_mut().flat_map(|planned| std::mem::take(&mut planned.writes)).collect();
     let outcomes = server.store.commit(writes).await?;
-    for (index, planned) in group.into_iter().enumerate() {
-        let of_unit = owners.iter().zip(&outcomes).filter(|(owner, _)| **owner == index);
-        report.documents += of_unit.clone().filter(|(_, outcome)| **outcome == Committed::Durable).count();
-        if of_unit.clone().any(|(_, outcome)| *outcome == Committed::Stale) {
+    let mut rest = outcomes.as_slice();
+    for (planned, count) in group.into_iter().zip(counts) {
+        let (of_unit, others) = rest.split_at(count.min(rest.len()));
+        rest = others;
+        report.documents += of_unit.iter().filter(|outcome| **outcome == Committed::Durable).count();
+        if of_unit.contains(&Committed::Stale) {
             // Its counts and findings will be those of the round that succeeds.
             stale.push(planned.unit);
         } else {
@@ -282,7 +275,7 @@ fn plan_unit(
     for identity in known.iter().filter(|identity| identity.period == server.period()) {
         let id = identity.document(&server.tenant);
         let Some(stored) = runtime.block_on(server.store.document(id))? else { continue };
-        loose.insert(identity.book, i64::try_from(stored.changes.len()).unwrap_or(i64::MAX));
+        loose.insert(identity.book, stored.changes.len());
         documents.0.insert(identity.book, Document::load(stored.snapshot.as_deref(), &stored.changes)?);
     }
     let plan = importer.plan(&job.workbook, &job.tables, &job.rows[&unit], &documents);
@@ -303,7 +296,7 @@ fn write(
     document: Option<Document>,
     edits: &[Edit],
     author: &Author,
-    loose: i64,
+    loose: usize,
 ) -> Result<Option<DocumentWrite>, ImportError> {
     let fresh = document.is_none();
     let mut document = document.unwrap_or_default();
@@ -319,7 +312,7 @@ fn write(
             .collect();
         (change.hash, Some(change.bytes), projection::project(&document, &touched))
     };
-    let snapshot = (fresh || loose >= LOOSE_CHANGES_MAX).then(|| document.save());
+    let snapshot = (fresh || wants_snapshot(loose, 1)).then(|| document.save());
     Ok(Some(DocumentWrite {
         document: identity.document(&server.tenant),
         identity: identity.clone(),

@@ -147,6 +147,14 @@ pub struct StoredDocument {
     pub changes: Vec<Vec<u8>>,
 }
 
+/// Changes behind a snapshot before a new one is kept.
+const LOOSE_CHANGES_MAX: usize = 32;
+
+/// Whether a document with this many changes behind its snapshot is worth a new one when more are added.
+pub(crate) fn wants_snapshot(loose: usize, added: usize) -> bool {
+    loose + added > LOOSE_CHANGES_MAX
+}
+
 /// A row that a return reads: open and restricted book still apart.
 #[derive(Debug, Clone)]
 pub struct StoredRow {
@@ -297,9 +305,6 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Which of these changes are stored.
     async fn known_changes(&self, hashes: &[ChangeHash]) -> Result<BTreeSet<ChangeHash>, StoreError>;
-
-    /// Changes since the last snapshot of a document.
-    async fn loose_changes(&self, document: DocumentId) -> Result<i64, StoreError>;
 
     /// Writes documents, each whole or not at all; returns when all of them are durable.
     async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError>;

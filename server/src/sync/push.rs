@@ -13,13 +13,11 @@ use sync_protocol::{
 use super::{Sync, steps};
 use crate::{
     projection,
-    store::{Committed, DeviceRecord, DocumentWrite, NewChange, StoreError, StoredDocument},
+    store::{Committed, DeviceRecord, DocumentWrite, NewChange, StoreError, StoredDocument, wants_snapshot},
 };
 
 /// Attempts when other writers keep coming first.
 const ATTEMPTS_MAX: usize = 16;
-/// Changes behind a snapshot before a new one is kept.
-const LOOSE_CHANGES_MAX: i64 = 32;
 
 impl Sync {
     /// Takes one document's changes: an outcome for each of them.
@@ -91,7 +89,6 @@ impl Sync {
         let _turn = self.turn(id).lock().await;
         for _ in 0..ATTEMPTS_MAX {
             let stored = self.store.document(id).await?;
-            let loose = self.store.loose_changes(id).await?;
             self.counters.documents_loaded.fetch_add(u64::from(stored.is_some()), Ordering::Relaxed);
             let arrival = Arrival {
                 document: id,
@@ -103,7 +100,7 @@ impl Sync {
                 variables: self.variables.clone(),
             };
             let changes = changes.clone();
-            let applied = tokio::task::spawn_blocking(move || apply(arrival, stored, changes, loose))
+            let applied = tokio::task::spawn_blocking(move || apply(arrival, stored, changes))
                 .await
                 .map_err(|e| StoreError::Database(format!("applying changes was interrupted: {e}")))??;
             let Some(write) = applied.write else { return Ok(applied.outcomes) };
@@ -137,8 +134,8 @@ fn apply(
     arrival: Arrival,
     stored: Option<StoredDocument>,
     changes: Vec<AdmittedChange>,
-    loose: i64,
 ) -> Result<Delivered, StoreError> {
+    let loose = stored.as_ref().map_or(0, |stored| stored.changes.len());
     let (mut document, expected_heads) = match stored {
         Some(stored) => {
             let document = Document::load(stored.snapshot.as_deref(), &stored.changes)
@@ -175,8 +172,7 @@ fn apply(
         }
     }
     outcomes.extend(taken.iter().map(|change| (change.hash(), Ok(()))));
-    let count = i64::try_from(taken.len()).unwrap_or(i64::MAX);
-    let snapshot = (loose + count > LOOSE_CHANGES_MAX).then(|| document.save());
+    let snapshot = wants_snapshot(loose, taken.len()).then(|| document.save());
     let write = (!taken.is_empty()).then(|| DocumentWrite {
         document: arrival.document,
         identity: arrival.identity,

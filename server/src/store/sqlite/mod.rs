@@ -94,10 +94,6 @@ impl Store for SqliteStore {
         read::known_changes(&self.readers, hashes).await
     }
 
-    async fn loose_changes(&self, document: DocumentId) -> Result<i64, StoreError> {
-        read::loose_changes(&self.readers, document).await
-    }
-
     async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
         self.commits.commit(writes).await
     }

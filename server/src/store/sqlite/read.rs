@@ -101,14 +101,6 @@ pub(super) async fn known_changes(
     Ok(known)
 }
 
-pub(super) async fn loose_changes(pool: &SqlitePool, document: DocumentId) -> Result<i64, StoreError> {
-    let loose = sqlx::query_scalar("SELECT loose_changes FROM documents WHERE id = $1")
-        .bind(document.as_bytes().as_slice())
-        .fetch_optional(pool)
-        .await?;
-    Ok(loose.unwrap_or(0))
-}
-
 pub(super) async fn feed(
     pool: &SqlitePool,
     device: DeviceId,

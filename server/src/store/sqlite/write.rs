@@ -155,18 +155,18 @@ fn tally_row(row: &ProjectedRow) -> TallyRow<'_> {
 
 /// Writes one document's heads, changes and snapshot; `None` when its heads are not the expected ones.
 async fn document(tx: &mut SqliteConnection, write: &DocumentWrite) -> Result<Option<i64>, StoreError> {
-    let known = sqlx::query("SELECT number, heads, loose_changes FROM documents WHERE id = $1")
+    let known = sqlx::query("SELECT number, heads FROM documents WHERE id = $1")
         .bind(write.document.as_bytes().as_slice())
         .fetch_optional(&mut *tx)
         .await?;
-    let number: i64 = match &known {
+    let number: i64 = match known {
         Some(row) if split_heads(row.try_get("heads")?)? != write.expected_heads => return Ok(None),
         Some(row) => row.try_get("number")?,
         None if !write.expected_heads.is_empty() => return Ok(None),
         None => {
             sqlx::query_scalar(
-                "INSERT INTO documents (id, unit, book, period, heads, seq, loose_changes)
-                 VALUES ($1, $2, $3, $4, x'', 0, 0) RETURNING number",
+                "INSERT INTO documents (id, unit, book, period, heads, seq)
+                 VALUES ($1, $2, $3, $4, x'', 0) RETURNING number",
             )
             .bind(write.document.as_bytes().as_slice())
             .bind(write.identity.unit.as_bytes().as_slice())
@@ -193,15 +193,9 @@ async fn document(tx: &mut SqliteConnection, write: &DocumentWrite) -> Result<Op
         .await?;
         seq = given.unwrap_or(seq);
     }
-    let loose: i64 = match &known {
-        Some(row) => row.try_get("loose_changes")?,
-        None => 0,
-    };
-    let added = i64::try_from(write.changes.len()).unwrap_or(i64::MAX);
-    sqlx::query("UPDATE documents SET heads = $1, seq = max(seq, $2), loose_changes = $3 WHERE number = $4")
+    sqlx::query("UPDATE documents SET heads = $1, seq = max(seq, $2) WHERE number = $3")
         .bind(join_heads(&write.heads))
         .bind(seq)
-        .bind(if write.snapshot.is_some() { 0 } else { loose + added })
         .bind(number)
         .execute(&mut *tx)
         .await?;
