@@ -416,10 +416,7 @@ async fn print_conflicts(server: &Server, json: bool) -> anyhow::Result<bool> {
 }
 
 async fn enrol(server: &Server, name: String, owner: String, unit: &str, restricted: bool) -> anyhow::Result<bool> {
-    let units = server.store.units().await?;
-    let unit = units.iter().find(|known| known.code.as_deref() == Some(unit)).with_context(|| {
-        format!("没有编码为 {unit} 的单位，请先导入名录和党组织台账 no unit with this code: import the registers first")
-    })?;
+    let unit = unit_with_code(server, unit).await?;
     let token = data_encoding::HEXLOWER.encode(&clock::random::<32>());
     let mut books = vec![Book::Unit, Book::Township];
     if restricted {

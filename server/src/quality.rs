@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sync_protocol::{
     Row, UnitId, Value,
-    catalogue::{Column, Requirement, UnitRows, Variables, Weight},
+    catalogue::{Column, Requirement, Rule, UnitRows, Variables, Weight},
     unit::Unit,
 };
 
@@ -34,6 +34,20 @@ pub struct QualityLine {
     pub text: String,
     /// The same in English.
     pub text_en: String,
+}
+
+impl QualityLine {
+    fn of_rule(rule: &Rule, ledger: &str, unit: &Unit, row: &Row) -> Self {
+        Self {
+            rule: rule.id.clone(),
+            weight: rule.weight,
+            ledger: ledger.to_owned(),
+            unit: unit.name.clone(),
+            record: record_name(row),
+            text: rule.text.clone(),
+            text_en: rule.text_en.clone(),
+        }
+    }
 }
 
 /// Checks every row of these units, in their order, as of a statistics date.
@@ -73,15 +87,8 @@ fn note(server: &Server, unit: &Unit, rows: &UnitRows, variables: &Variables, se
     for rule in server.catalogue.rules() {
         for row in rows.get(&rule.ledger).into_iter().flatten() {
             let Some(key) = rule.county_key(row, variables) else { continue };
-            seen.entry((rule.id.clone(), key)).or_default().push(QualityLine {
-                rule: rule.id.clone(),
-                weight: rule.weight,
-                ledger: server.catalogue.ledger(&rule.ledger).map_or(String::new(), |ledger| ledger.title.clone()),
-                unit: unit.name.clone(),
-                record: record_name(row),
-                text: rule.text.clone(),
-                text_en: rule.text_en.clone(),
-            });
+            let ledger = server.catalogue.ledger(&rule.ledger).map_or("", |ledger| &ledger.title);
+            seen.entry((rule.id.clone(), key)).or_default().push(QualityLine::of_rule(rule, ledger, unit, row));
         }
     }
 }
@@ -89,17 +96,6 @@ fn note(server: &Server, unit: &Unit, rows: &UnitRows, variables: &Variables, se
 fn check(server: &Server, unit: &Unit, rows: &UnitRows, variables: &Variables, lines: &mut Vec<QualityLine>) {
     for ledger in server.catalogue.ledgers() {
         let Some(own) = rows.get(&ledger.id) else { continue };
-        let mut add = |row: &Row, rule: &str, weight: Weight, text: String, text_en: String| {
-            lines.push(QualityLine {
-                rule: rule.to_owned(),
-                weight,
-                ledger: ledger.title.clone(),
-                unit: unit.name.clone(),
-                record: record_name(row),
-                text,
-                text_en,
-            });
-        };
         let needed = |column: &&Column| {
             column.required == Requirement::Mandatory
                 && column.default.is_none()
@@ -113,20 +109,21 @@ fn check(server: &Server, unit: &Unit, rows: &UnitRows, variables: &Variables, l
                 .map(|column| column.title.as_str())
                 .collect();
             if !missing.is_empty() {
-                let text = format!("缺少必填项：{}", missing.join("、"));
-                add(
-                    row,
-                    &format!("{}.mandatory", ledger.id),
-                    Weight::E,
-                    text,
-                    format!("missing: {}", missing.join(", ")),
-                );
+                lines.push(QualityLine {
+                    rule: format!("{}.mandatory", ledger.id),
+                    weight: Weight::E,
+                    ledger: ledger.title.clone(),
+                    unit: unit.name.clone(),
+                    record: record_name(row),
+                    text: format!("缺少必填项：{}", missing.join("、")),
+                    text_en: format!("missing: {}", missing.join(", ")),
+                });
             }
         }
         for rule in server.catalogue.rules().iter().filter(|rule| rule.ledger == ledger.id) {
             for id in rule.broken(rows, variables) {
                 if let Some(row) = own.iter().find(|row| row.id == id) {
-                    add(row, &rule.id, rule.weight, rule.text.clone(), rule.text_en.clone());
+                    lines.push(QualityLine::of_rule(rule, &ledger.title, unit, row));
                 }
             }
         }

@@ -53,7 +53,7 @@ pub(super) fn join_heads(heads: &[ChangeHash]) -> Vec<u8> {
     heads.iter().flat_map(|hash| hash.0).collect()
 }
 
-/// `($2), ($3) …` for a list of values, as SQL text.
+/// `$2, $3 …` for a list of values, as SQL text.
 pub(super) fn placeholders(first: usize, count: usize) -> String {
     let marks: Vec<String> = (first..first + count).map(|n| format!("${n}")).collect();
     marks.join(", ")

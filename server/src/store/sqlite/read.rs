@@ -10,7 +10,10 @@ use sync_protocol::{
     session::{FeedPage, FeedQuery, Position, Scope},
 };
 
-use super::codec::{self, placeholders};
+use super::{
+    codec::{self, placeholders},
+    registry,
+};
 use crate::store::{
     ProjectedRow, StoreError, StoredConflict, StoredDocument, StoredRow, StoredWrongStep, Totals, WrongStep, blob,
     whole,
@@ -108,10 +111,7 @@ pub(super) async fn feed(
     query: &FeedQuery,
 ) -> Result<FeedPage, StoreError> {
     let mut tx = pool.begin().await?;
-    let top: Option<String> = sqlx::query_scalar("SELECT path FROM units WHERE id = $1")
-        .bind(scope.unit.as_bytes().as_slice())
-        .fetch_optional(&mut *tx)
-        .await?;
+    let top = registry::path(&mut *tx, scope.unit).await?;
     let last: i64 = sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM changes").fetch_one(&mut *tx).await?;
     let Some(top) = top else {
         return Ok(FeedPage { documents: Vec::new(), position: Position::Feed { seq: last }, more: false });
@@ -135,11 +135,6 @@ fn in_scope(select: &str, condition: &str, order: &str, books: usize) -> String 
     )
 }
 
-/// Everything in scope behind a subtree's path: '0' follows '/' in ASCII.
-fn subtree_end(top: &str) -> String {
-    format!("{}0", top.strip_suffix('/').unwrap_or(top))
-}
-
 /// Whole documents in the order of their ids.
 async fn bootstrap(
     tx: &mut SqliteConnection,
@@ -154,7 +149,7 @@ async fn bootstrap(
     let mut statement = sqlx::query(AssertSqlSafe(sql))
         .bind(after.map(|id| id.as_bytes().to_vec()).unwrap_or_default())
         .bind(top)
-        .bind(subtree_end(top));
+        .bind(registry::subtree_end(top));
     for book in &scope.books {
         statement = statement.bind(book.as_str());
     }
@@ -191,7 +186,7 @@ async fn since(
     let select = "SELECT c.seq, c.device, c.bytes IS NULL AS folded, d.number, d.unit, d.book, d.period, d.heads
                   FROM changes c JOIN documents d ON d.number = c.document";
     let sql = in_scope(select, "c.seq > $1", "c.seq", scope.books.len());
-    let mut statement = sqlx::query(AssertSqlSafe(sql)).bind(seq).bind(top).bind(subtree_end(top));
+    let mut statement = sqlx::query(AssertSqlSafe(sql)).bind(seq).bind(top).bind(registry::subtree_end(top));
     for book in &scope.books {
         statement = statement.bind(book.as_str());
     }

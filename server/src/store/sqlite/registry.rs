@@ -1,6 +1,6 @@
 //! Units, devices, secrets, import batches: small tables that change rarely.
 
-use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
+use sqlx::{Row, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{
     Book, DeviceId, UnitId,
     unit::{Unit, UnitLevel},
@@ -9,22 +9,28 @@ use sync_protocol::{
 use super::codec;
 use crate::store::{Batch, DeviceRecord, StoreError};
 
+/// Where a unit stands in the tree: the ids from the county down to it, each with a slash behind it.
+pub(super) async fn path(executor: impl SqliteExecutor<'_>, unit: UnitId) -> Result<Option<String>, StoreError> {
+    let path = sqlx::query_scalar("SELECT path FROM units WHERE id = $1").bind(unit.as_bytes().as_slice());
+    Ok(path.fetch_optional(executor).await?)
+}
+
+/// The first path behind a subtree: '0' follows '/' in ASCII.
+pub(super) fn subtree_end(top: &str) -> String {
+    format!("{}0", top.trim_end_matches('/'))
+}
+
 pub(super) async fn put_units(pool: &SqlitePool, units: &[Unit]) -> Result<(), StoreError> {
     let mut tx = pool.begin().await?;
     for unit in units {
         let above: String = match unit.parent {
-            Some(parent) => sqlx::query_scalar("SELECT path FROM units WHERE id = $1")
-                .bind(parent.as_bytes().as_slice())
-                .fetch_optional(&mut *tx)
+            Some(parent) => path(&mut *tx, parent)
                 .await?
                 .ok_or_else(|| StoreError::Damaged(format!("unit `{}` comes before its parent", unit.name)))?,
             None => String::new(),
         };
+        let before = path(&mut *tx, unit.id).await?;
         let path = format!("{above}{}/", unit.id);
-        let before: Option<String> = sqlx::query_scalar("SELECT path FROM units WHERE id = $1")
-            .bind(unit.id.as_bytes().as_slice())
-            .fetch_optional(&mut *tx)
-            .await?;
         sqlx::query(
             "INSERT INTO units (id, parent, level, code, name, short_name, sort_order, path)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -47,7 +53,7 @@ pub(super) async fn put_units(pool: &SqlitePool, units: &[Unit]) -> Result<(), S
                 .bind(&path)
                 .bind(i64::try_from(before.len()).unwrap_or(i64::MAX) + 1)
                 .bind(&before)
-                .bind(format!("{}0", before.trim_end_matches('/')))
+                .bind(subtree_end(&before))
                 .execute(&mut *tx)
                 .await?;
         }

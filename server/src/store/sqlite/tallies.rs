@@ -3,7 +3,10 @@
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
 use sync_protocol::{UnitId, unit::UnitLevel};
 
-use super::codec::{self, placeholders};
+use super::{
+    codec::{self, placeholders},
+    registry,
+};
 use crate::store::{StoreError, SumOf, Tally, TallyRow, TallySum};
 
 /// Tallies in one INSERT.
@@ -98,7 +101,7 @@ pub(super) async fn sums_by_unit(
     period: &str,
     measures: &[String],
 ) -> Result<Vec<TallySum>, StoreError> {
-    let Some(path) = path(pool, top).await? else { return Ok(Vec::new()) };
+    let Some(path) = registry::path(pool, top).await? else { return Ok(Vec::new()) };
     let length = match level {
         UnitLevel::County => i64::try_from(path.len()).unwrap_or(i64::MAX),
         UnitLevel::ReportingUnit => 2 * STEP,
@@ -111,8 +114,8 @@ pub(super) async fn sums_by_unit(
          GROUP BY 1, 2, 3",
         placeholders(5, measures.len())
     );
-    let end = format!("{}0", path.trim_end_matches('/'));
-    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(length).bind(period).bind(&path).bind(end);
+    let mut query =
+        sqlx::query(AssertSqlSafe(sql)).bind(length).bind(period).bind(&path).bind(registry::subtree_end(&path));
     for measure in measures {
         query = query.bind(measure);
     }
@@ -132,11 +135,6 @@ pub(super) async fn sums_by_unit(
         .collect()
 }
 
-async fn path(pool: &SqlitePool, unit: UnitId) -> Result<Option<String>, StoreError> {
-    let path = sqlx::query_scalar("SELECT path FROM units WHERE id = $1").bind(unit.as_bytes().as_slice());
-    Ok(path.fetch_optional(pool).await?)
-}
-
 pub(super) async fn sums_by_group(
     pool: &SqlitePool,
     top: UnitId,
@@ -144,7 +142,7 @@ pub(super) async fn sums_by_group(
     period: &str,
     measures: &[String],
 ) -> Result<Vec<TallySum>, StoreError> {
-    let Some(path) = path(pool, top).await? else { return Ok(Vec::new()) };
+    let Some(path) = registry::path(pool, top).await? else { return Ok(Vec::new()) };
     let sql = format!(
         "SELECT g.measure AS of_group, t.measure, t.by, sum(t.value) AS value
          FROM tallies g CROSS JOIN units u ON u.id = g.unit
@@ -154,8 +152,7 @@ pub(super) async fn sums_by_group(
         placeholders(4, groups.len()),
         placeholders(4 + groups.len(), measures.len())
     );
-    let end = format!("{}0", path.trim_end_matches('/'));
-    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(period).bind(&path).bind(end);
+    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(period).bind(&path).bind(registry::subtree_end(&path));
     for measure in groups.iter().chain(measures) {
         query = query.bind(measure);
     }
