@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use anyhow::Context;
 use server::{
     Server, clock,
     config::{Config, File},
@@ -45,7 +46,7 @@ pub async fn serve(server: &Server) -> anyhow::Result<String> {
     Ok(url)
 }
 
-/// Enrols a device under its (ASCII) name, which is its token too, and opens it.
+/// Enrols a device under its (ASCII) name, which is its token too, and opens it for the first time.
 pub async fn device(
     server: &Server,
     folder: &Path,
@@ -65,6 +66,11 @@ pub async fn device(
         books: books.to_vec(),
     };
     server.store.put_device(&record, clock::now_ms()).await?;
+    open_device(server, folder, url, name).await
+}
+
+/// Opens an enrolled device, perhaps at another address of the server than last time.
+pub async fn open_device(server: &Server, folder: &Path, url: &str, name: &str) -> anyhow::Result<Device> {
     let config = DeviceConfig {
         path: folder.join(format!("{name}.sqlite")),
         server: url.to_owned(),
@@ -73,4 +79,10 @@ pub async fn device(
         actor: ActorId(clock::random()),
     };
     Ok(Device::open(config, server.catalogue.clone()).await?)
+}
+
+/// The unit with this code.
+pub async fn unit(server: &Server, code: &str) -> anyhow::Result<UnitId> {
+    let units = server.store.units().await?;
+    Ok(units.iter().find(|unit| unit.code.as_deref() == Some(code)).context("a unit of the county")?.id)
 }

@@ -11,8 +11,7 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use server::{clock, demo};
 use sync_protocol::{Book, ChangeHash, Identity};
-
-use crate::support;
+use tests::county;
 
 const IMPORT_KILLS: usize = 10;
 const EXCHANGE_KILLS: usize = 10;
@@ -48,7 +47,7 @@ fn import(data: &Path, files: &[PathBuf]) -> Child {
 
 /// Everything that returns read, without what differs from run to run.
 async fn content(data: &Path) -> BTreeSet<String> {
-    let server = support::server(data).await;
+    let server = county::open(data, None).await.expect("server");
     let mut content = BTreeSet::new();
     for (identity, _) in server.store.all_identities().await.expect("documents") {
         for row in server.store.projection(identity.document(&server.tenant)).await.expect("rows") {
@@ -69,7 +68,7 @@ async fn a_killed_import_completes_when_it_is_repeated() {
     let files = ledgers(folder.path());
     // Row ids of restricted keys need one county key in all runs: each starts from a copy of the same empty store.
     let empty = folder.path().join("empty");
-    support::server(&empty).await.store.close().await;
+    county::open(&empty, None).await.expect("server").store.close().await;
     let fresh = |name: &str| -> PathBuf {
         let data = folder.path().join(name);
         std::fs::create_dir_all(&data).expect("folder");
@@ -120,15 +119,16 @@ async fn every_receipt_survives_a_killed_server() {
     let data = folder.path().join("data");
     let files = ledgers(folder.path());
     import(&data, &files).wait().expect("ends");
-    let server = support::server(&data).await;
-    let village = support::unit(&server, "001-001").await;
+    let server = county::open(&data, None).await.expect("server");
+    let village = county::unit(&server, "001-001").await.expect("a village");
     let book = Identity { unit: village, book: Book::Unit, period: server.period() };
-    support::device(&server, folder.path(), "", "device-a", village).await;
+    let books = [Book::Unit, Book::UnitRestricted];
+    county::device(&server, folder.path(), "", "device-a", village, &books).await.expect("device");
     let mut receipts: BTreeSet<ChangeHash> = BTreeSet::new();
     let mut edits = 0;
     for round in 0..EXCHANGE_KILLS {
         let (mut child, url) = serve(&data);
-        let device = support::open(&server, folder.path(), &url, "device-a").await;
+        let device = county::open_device(&server, folder.path(), &url, "device-a").await.expect("device");
         // The first exchange may be the one that is cut: then there are no rows to edit in this round.
         let moment = Instant::now() + Duration::from_millis(rng.random_range(5..400));
         let killer = std::thread::spawn(move || {
@@ -146,14 +146,14 @@ async fn every_receipt_survives_a_killed_server() {
         }
         killer.join().expect("a killer");
         // The process is gone; what its store says now is what survived.
-        let survived = support::server(&data).await;
+        let survived = county::open(&data, None).await.expect("server");
         let asked: Vec<ChangeHash> = receipts.iter().copied().collect();
         let known = survived.store.known_changes(&asked).await.expect("read");
         survived.store.close().await;
         assert_eq!(known, receipts, "seed {seed}, round {round}: a receipt was given for what is not there");
     }
     let (mut child, url) = serve(&data);
-    let device = support::open(&server, folder.path(), &url, "device-a").await;
+    let device = county::open_device(&server, folder.path(), &url, "device-a").await.expect("device");
     let done = device.exchange(clock::now_ms()).await.expect("the rest completes");
     receipts.extend(done.receipts);
     assert_eq!(device.unsent().await.expect("read"), 0);

@@ -3,4 +3,3 @@
 mod cli;
 mod contract;
 mod kill;
-mod support;
