@@ -65,7 +65,7 @@ pub async fn indicators(
         }
     }
     let lines = wanted.into_iter().map(|indicator| {
-        let figure = indicator.figure(|term, _| {
+        let figure = indicator.figure(|term| {
             let sums = key(term, indicator).and_then(|key| by_measure.get(key.as_str()));
             sums.into_iter().flatten().filter(|(by, _)| counts(term.window, by, date)).map(|(_, value)| value).sum()
         });

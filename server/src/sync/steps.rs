@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sync_protocol::{
-    Document, Value,
+    Document,
     catalogue::{Actor, Catalogue, Variables},
     document::RowKey,
 };
@@ -28,13 +28,11 @@ pub(super) fn wrong_steps(
         let (old, new) = (before.row_state(key).row, after.row_state(key).row);
         for workflow in workflows {
             let Some(fault) = workflow.fault(&old, &new, actor, variables) else { continue };
-            let state =
-                |row: &sync_protocol::Row| row.get(&workflow.column).and_then(Value::as_text).map(str::to_owned);
             wrong.push(WrongStep {
                 row: key.clone(),
                 column: workflow.column.clone(),
-                before: state(&old),
-                after: state(&new).unwrap_or_default(),
+                before: workflow.state(&old).map(str::to_owned),
+                after: workflow.state(&new).unwrap_or_default().to_owned(),
                 fault: fault.code().to_owned(),
             });
         }

@@ -99,12 +99,12 @@ impl Figure {
 }
 
 impl Indicator {
-    /// Its figures, from `sum`: the sum of a measure over the wanted units, under these variables and this window.
-    pub fn figure(&self, mut sum: impl FnMut(&Term, &BTreeMap<String, String>) -> i64) -> Figure {
+    /// Its figures, from `sum`: what a term's measure comes to over the wanted units, under [`Indicator::bound`].
+    pub fn figure(&self, mut sum: impl FnMut(&Term) -> i64) -> Figure {
         if let (true, [sum_now, count_now], [sum_then, count_then]) =
             (self.growth_of_means, self.numerator.as_slice(), self.denominator.as_slice())
         {
-            let mut value = |term: &Term| term.times * sum(term, &self.variables);
+            let mut value = |term: &Term| term.times * sum(term);
             let (sum_now, count_now, sum_then, count_then) =
                 (value(sum_now), value(count_now), value(sum_then), value(count_then));
             // (a/b − c/d) / (c/d), without leaving whole numbers.
@@ -112,7 +112,7 @@ impl Indicator {
             let numerator = sum_now.saturating_mul(count_then).saturating_sub(then);
             return Figure { numerator, denominator: Some(then) };
         }
-        let mut total = |terms: &[Term]| terms.iter().map(|term| term.times * sum(term, &self.variables)).sum();
+        let mut total = |terms: &[Term]| terms.iter().map(|term| term.times * sum(term)).sum();
         let numerator = total(&self.numerator);
         let constant = self.denominator_constant;
         let has_denominator = constant.is_some() || !self.denominator.is_empty();

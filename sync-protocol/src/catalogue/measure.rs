@@ -33,6 +33,13 @@ pub struct Having {
     pub condition: Expression,
 }
 
+impl Having {
+    /// Whether the unit has such a row.
+    pub fn holds(&self, rows: &UnitRows, variables: &Variables) -> bool {
+        rows.get(&self.ledger).is_some_and(|rows| rows.iter().any(|row| self.condition.holds(row, variables)))
+    }
+}
+
 /// A limit that a column sets: twelve meetings for each of its Party groups.
 #[derive(Debug, Clone)]
 pub struct CapBy {
@@ -108,9 +115,7 @@ impl Measure {
 
     /// Counts the rows of one unit: value of the `by` column (empty without one) → number.
     pub fn count(&self, rows: &UnitRows, variables: &Variables) -> BTreeMap<String, i64> {
-        let has = |having: &Having| {
-            rows.get(&having.ledger).is_some_and(|rows| rows.iter().any(|row| having.condition.holds(row, variables)))
-        };
+        let has = |having: &Having| having.holds(rows, variables);
         if !self.with.iter().all(has) || self.without.iter().any(has) {
             return BTreeMap::new();
         }

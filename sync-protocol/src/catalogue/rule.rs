@@ -62,14 +62,11 @@ impl Rule {
     /// The rows of a unit that break the rule.
     pub fn broken(&self, rows: &UnitRows, variables: &Variables) -> Vec<RowId> {
         let own = rows.get(&self.ledger).map_or(&[][..], Vec::as_slice);
-        let about = own.iter().filter(|row| self.when.as_ref().is_none_or(|when| when.holds(row, variables)));
-        let has = |having: &Having| {
-            rows.get(&having.ledger).is_some_and(|rows| rows.iter().any(|row| having.condition.holds(row, variables)))
-        };
+        let about = own.iter().filter(|row| self.is_about(row, variables));
         match &self.demand {
             Demand::Check(check) => about.filter(|row| !check.holds(row, variables)).map(|row| row.id).collect(),
-            Demand::Needs(having) if has(having) => Vec::new(),
-            Demand::Forbids(having) if !has(having) => Vec::new(),
+            Demand::Needs(having) if having.holds(rows, variables) => Vec::new(),
+            Demand::Forbids(having) if !having.holds(rows, variables) => Vec::new(),
             // Beside the rows of other units: not for one unit to say.
             Demand::Unique(_) => Vec::new(),
             Demand::Needs(_) | Demand::Forbids(_) => about.map(|row| row.id).collect(),
@@ -83,10 +80,14 @@ impl Rule {
         }
     }
 
+    fn is_about(&self, row: &Row, variables: &Variables) -> bool {
+        self.when.as_ref().is_none_or(|when| when.holds(row, variables))
+    }
+
     /// What must be unique in the county about a row that this rule is about.
     pub fn county_key(&self, row: &Row, variables: &Variables) -> Option<Vec<String>> {
         let Demand::Unique(columns) = &self.demand else { return None };
-        let about = self.when.as_ref().is_none_or(|when| when.holds(row, variables));
-        about.then(|| columns.iter().map(|column| row.get(column).map(ToString::to_string)).collect())?
+        self.is_about(row, variables)
+            .then(|| columns.iter().map(|column| row.get(column).map(ToString::to_string)).collect())?
     }
 }

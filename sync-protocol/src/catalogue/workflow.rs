@@ -96,13 +96,17 @@ impl StepFault {
 }
 
 impl Workflow {
+    /// The state of a row; none before it begins.
+    pub fn state<'a>(&self, row: &'a Row) -> Option<&'a str> {
+        row.get(&self.column).and_then(Value::as_text)
+    }
+
     /// Checks the step between two versions of a row; `None` when the state is the same or the step is sound.
     pub fn fault(&self, before: &Row, after: &Row, actor: Actor, variables: &Variables) -> Option<StepFault> {
-        let state = |row: &Row| row.get(&self.column).and_then(Value::as_text).map(str::to_owned);
-        let (from, to) = (state(before), state(after)?);
-        match from {
+        let to = self.state(after)?;
+        match self.state(before) {
             Some(from) if from == to => None,
-            None => (!self.initial.contains(&to)).then_some(StepFault::Beginning),
+            None => (!self.initial.iter().any(|state| state == to)).then_some(StepFault::Beginning),
             Some(from) => {
                 let Some(step) = self.steps.iter().find(|step| step.from == from && step.to == to) else {
                     return Some(StepFault::NoSuchStep);

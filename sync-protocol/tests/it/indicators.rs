@@ -7,7 +7,7 @@ use crate::rules::rows;
 /// An indicator over some units, on 2012-11-10, as the server computes it: tallies of each unit, summed.
 fn figure(catalogue: &Catalogue, id: &str, units: &[UnitRows]) -> Figure {
     let indicator = catalogue.indicator(id).unwrap_or_else(|| panic!("{id}"));
-    indicator.figure(|term, _| {
+    indicator.figure(|term| {
         let measure = catalogue.measure(&term.measure).expect("loading checks this");
         let wanted = measure.key(&indicator.bound());
         let instances = measure.instances(catalogue, 2012);
