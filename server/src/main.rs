@@ -2,7 +2,7 @@
 
 mod catalogue;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -350,7 +350,14 @@ async fn print_quality(server: &Server, unit: Option<&str>, json: bool) -> anyho
     let mut units = server.store.units().await?;
     if let Some(code) = unit {
         let top = unit_with_code(server, code).await?.id;
-        units.retain(|unit| unit.id == top || unit.parent == Some(top));
+        // Parents come before what is below them.
+        let mut below = BTreeSet::from([top]);
+        units.retain(|unit| {
+            if unit.parent.is_some_and(|parent| below.contains(&parent)) {
+                below.insert(unit.id);
+            }
+            below.contains(&unit.id)
+        });
     }
     let lines = quality::quality(server, &units, returns::today()).await?;
     if json {
