@@ -1,12 +1,12 @@
 //! 数据质量: every row that breaks a rule of the catalogue, or lacks what submission needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 use sync_protocol::{
     Row, UnitId, Value,
-    catalogue::{Column, Requirement, Rule, UnitRows, Variables, Weight},
-    unit::Unit,
+    catalogue::{Column, ColumnType, Ledger, Peers, Place, Requirement, UnitRows, Variables, Weight},
+    unit::{Unit, UnitLevel},
 };
 
 use crate::{
@@ -36,21 +36,8 @@ pub struct QualityLine {
     pub text_en: String,
 }
 
-impl QualityLine {
-    fn of_rule(rule: &Rule, ledger: &str, unit: &Unit, row: &Row) -> Self {
-        Self {
-            rule: rule.id.clone(),
-            weight: rule.weight,
-            ledger: ledger.to_owned(),
-            unit: unit.name.clone(),
-            record: record_name(row),
-            text: rule.text.clone(),
-            text_en: rule.text_en.clone(),
-        }
-    }
-}
-
-/// Checks every row of these units, in their order, as of a statistics date.
+/// Checks every row of these units, in their order, as of a statistics date. What rules compare with rows elsewhere is
+/// looked for in the whole county.
 pub async fn quality(
     server: &Server,
     units: &[Unit],
@@ -58,74 +45,186 @@ pub async fn quality(
 ) -> Result<Vec<QualityLine>, ReturnError> {
     let mut variables = server.catalogue.variables(server.campaign_year, None);
     variables.insert("statistics_date".into(), Value::Text(date.to_string()));
+    let county = County::of(server.store.units().await?);
+    let mut wide: Vec<Peers<'_>> =
+        server.catalogue.rules().iter().filter(|rule| rule.is_wide()).map(Peers::of).collect();
+    let looked_at: BTreeSet<&str> = wide.iter().flat_map(Peers::ledgers).collect();
+    let looked_at: Vec<&Ledger> =
+        server.catalogue.ledgers().iter().filter(|l| looked_at.contains(l.id.as_str())).collect();
+    for chunk in county.units.chunks(UNITS_PER_CHUNK) {
+        for own in county.rows(server, &looked_at, chunk).await? {
+            for peers in &mut wide {
+                peers.add(own.place, &own.rows, &variables);
+            }
+        }
+    }
+    let all: Vec<&Ledger> = server.catalogue.ledgers().iter().collect();
     let mut lines = Vec::new();
-    let mut seen = Seen::new();
+    let date = date.to_string();
     for chunk in units.chunks(UNITS_PER_CHUNK) {
-        let ids: Vec<UnitId> = chunk.iter().map(|unit| unit.id).collect();
-        let mut by_unit: BTreeMap<UnitId, UnitRows> = BTreeMap::new();
-        for ledger in server.catalogue.ledgers() {
+        for own in county.rows(server, &all, chunk).await? {
+            own.check(server, &variables, &date, &wide, &mut lines);
+        }
+    }
+    Ok(lines)
+}
+
+/// The rows of a unit.
+struct OwnRows<'u> {
+    unit: &'u Unit,
+    place: Place,
+    rows: UnitRows,
+    /// Rows that somebody removed.
+    removed: UnitRows,
+}
+
+/// The register, to say where a unit stands.
+struct County {
+    units: Vec<Unit>,
+    by_id: HashMap<UnitId, usize>,
+}
+
+impl County {
+    fn of(units: Vec<Unit>) -> Self {
+        let by_id = units.iter().enumerate().map(|(index, unit)| (unit.id, index)).collect();
+        Self { units, by_id }
+    }
+
+    fn parent(&self, unit: &Unit) -> Option<&Unit> {
+        Some(&self.units[*self.by_id.get(&unit.parent?)?])
+    }
+
+    fn place(&self, unit: &Unit) -> Place {
+        let mut above = unit;
+        while let Some(parent) = self.parent(above).filter(|_| above.level == UnitLevel::Organisation) {
+            above = parent;
+        }
+        Place { unit: unit.id, reporting_unit: above.id }
+    }
+
+    /// The rows of these units that have any, with what the register says of each filled in.
+    async fn rows<'u>(
+        &self,
+        server: &Server,
+        ledgers: &[&Ledger],
+        units: &'u [Unit],
+    ) -> Result<Vec<OwnRows<'u>>, ReturnError> {
+        let ids: Vec<UnitId> = units.iter().map(|unit| unit.id).collect();
+        let mut by_unit: HashMap<UnitId, UnitRows> = HashMap::new();
+        for ledger in ledgers {
             for (unit, rows) in read(server, &ledger.id, &ids).await? {
                 by_unit.entry(unit).or_default().insert(ledger.id.clone(), rows);
             }
         }
-        for unit in chunk {
-            if let Some(rows) = by_unit.get(&unit.id) {
-                check(server, unit, rows, &variables, &mut lines);
-                note(server, unit, rows, &variables, &mut seen);
-            }
-        }
-    }
-    lines.extend(seen.into_values().filter(|same| same.len() > 1).flatten());
-    Ok(lines)
-}
-
-/// Rule and values → the rows that have them: more than one breaks the rule.
-type Seen = BTreeMap<(String, Vec<String>), Vec<QualityLine>>;
-
-/// Notes what must be unique in the county.
-fn note(server: &Server, unit: &Unit, rows: &UnitRows, variables: &Variables, seen: &mut Seen) {
-    for rule in server.catalogue.rules() {
-        for row in rows.get(&rule.ledger).into_iter().flatten() {
-            let Some(key) = rule.county_key(row, variables) else { continue };
-            let ledger = server.catalogue.ledger(&rule.ledger).map_or("", |ledger| &ledger.title);
-            seen.entry((rule.id.clone(), key)).or_default().push(QualityLine::of_rule(rule, ledger, unit, row));
-        }
-    }
-}
-
-fn check(server: &Server, unit: &Unit, rows: &UnitRows, variables: &Variables, lines: &mut Vec<QualityLine>) {
-    for ledger in server.catalogue.ledgers() {
-        let Some(own) = rows.get(&ledger.id) else { continue };
-        let needed = |column: &&Column| {
-            column.required == Requirement::Mandatory
-                && column.default.is_none()
-                && !ledger.unit.names_unit(&column.key)
-        };
-        let mandatory: Vec<&Column> = ledger.columns.iter().filter(needed).collect();
-        for row in own {
-            let missing: Vec<&str> = mandatory
-                .iter()
-                .filter(|column| row.get(&column.key).is_none() && row.members(&column.key).next().is_none())
-                .map(|column| column.title.as_str())
-                .collect();
-            if !missing.is_empty() {
-                lines.push(QualityLine {
-                    rule: format!("{}.mandatory", ledger.id),
-                    weight: Weight::E,
-                    ledger: ledger.title.clone(),
-                    unit: unit.name.clone(),
-                    record: record_name(row),
-                    text: format!("缺少必填项：{}", missing.join("、")),
-                    text_en: format!("missing: {}", missing.join(", ")),
-                });
-            }
-        }
-        for rule in server.catalogue.rules().iter().filter(|rule| rule.ledger == ledger.id) {
-            for id in rule.broken(rows, variables) {
-                if let Some(row) = own.iter().find(|row| row.id == id) {
-                    lines.push(QualityLine::of_rule(rule, &ledger.title, unit, row));
+        let filled = units.iter().filter_map(|unit| {
+            let mut rows = by_unit.remove(&unit.id)?;
+            let mut removed = UnitRows::new();
+            for ledger in ledgers {
+                let Some(own) = rows.get_mut(&ledger.id) else { continue };
+                let columns = ledger.columns.iter().map(|column| &column.key);
+                let named: Vec<(&String, String)> =
+                    columns.filter_map(|key| Some((key, ledger.unit.named(key, unit, self.parent(unit))?))).collect();
+                removed.insert(ledger.id.clone(), own.extract_if(.., |row| row.removed).collect());
+                for row in own {
+                    row.cells.extend(named.iter().map(|(key, text)| ((*key).clone(), Value::text(text))));
                 }
             }
+            Some(OwnRows { unit, place: self.place(unit), rows, removed })
+        });
+        Ok(filled.collect())
+    }
+}
+
+impl OwnRows<'_> {
+    fn check(
+        &self,
+        server: &Server,
+        variables: &Variables,
+        date: &str,
+        wide: &[Peers<'_>],
+        lines: &mut Vec<QualityLine>,
+    ) {
+        for ledger in server.catalogue.ledgers() {
+            let Some(own) = self.rows.get(&ledger.id) else { continue };
+            for row in own {
+                lines.extend(self.missing(ledger, row));
+                lines.extend(self.in_future(ledger, row, date));
+            }
+            let removed = self.removed.get(&ledger.id).filter(|_| ledger.keeps_rows);
+            lines.extend(removed.into_iter().flatten().map(|row| self.vanished(ledger, row)));
+            for rule in server.catalogue.rules().iter().filter(|rule| rule.ledger == ledger.id) {
+                let broken = match wide.iter().find(|peers| peers.rule.id == rule.id) {
+                    Some(peers) => peers.broken(self.place, &self.rows, variables),
+                    None => rule.broken(self.place, &self.rows, variables),
+                };
+                let line = |row| QualityLine {
+                    text: rule.text.clone(),
+                    text_en: rule.text_en.clone(),
+                    ..self.line(rule.id.clone(), rule.weight, ledger, row)
+                };
+                lines.extend(broken.into_iter().map(line));
+            }
         }
     }
+
+    fn line(&self, rule: String, weight: Weight, ledger: &Ledger, row: &Row) -> QualityLine {
+        QualityLine {
+            rule,
+            weight,
+            ledger: ledger.title.clone(),
+            unit: self.unit.name.clone(),
+            record: record_name(row),
+            text: String::new(),
+            text_en: String::new(),
+        }
+    }
+
+    /// What submission needs and the row lacks.
+    fn missing(&self, ledger: &Ledger, row: &Row) -> Option<QualityLine> {
+        let is_missing = |column: &&Column| {
+            column.required == Requirement::Mandatory
+                && column.default.is_none()
+                && row.get(&column.key).is_none()
+                && row.members(&column.key).next().is_none()
+                && !ledger.unit.names_unit(&column.key)
+        };
+        let missing = titles(ledger, is_missing)?;
+        Some(QualityLine {
+            text: format!("缺少必填项：{missing}"),
+            text_en: format!("missing: {missing}"),
+            ..self.line(format!("{}.mandatory", ledger.id), Weight::E, ledger, row)
+        })
+    }
+
+    /// Dates that have not come yet, in columns that say what happened.
+    fn in_future(&self, ledger: &Ledger, row: &Row, today: &str) -> Option<QualityLine> {
+        let is_later = |column: &&Column| {
+            let date = row.text(&column.key);
+            let known = date.len().min(today.len());
+            matches!(column.column_type, ColumnType::Date | ColumnType::PDate | ColumnType::DateTime)
+                && !column.future
+                && date.as_bytes()[..known] > today.as_bytes()[..known]
+        };
+        let later = titles(ledger, is_later)?;
+        Some(QualityLine {
+            text: format!("日期晚于统计日期：{later}"),
+            text_en: format!("dates after the statistics date: {later}"),
+            ..self.line(format!("{}.future", ledger.id), Weight::E, ledger, row)
+        })
+    }
+
+    fn vanished(&self, ledger: &Ledger, row: &Row) -> QualityLine {
+        QualityLine {
+            text: "名册不删行：请恢复，并用“党籍状态”等状态栏记录离开".into(),
+            text_en: "rows of this ledger are never removed: restore it, and record in its state that it has left"
+                .into(),
+            ..self.line(format!("{}.removed", ledger.id), Weight::W, ledger, row)
+        }
+    }
+}
+
+/// The titles of such columns; nothing when there are none.
+fn titles(ledger: &Ledger, such: impl FnMut(&&Column) -> bool) -> Option<String> {
+    let titles: Vec<&str> = ledger.columns.iter().filter(such).map(|column| column.title.as_str()).collect();
+    (!titles.is_empty()).then(|| titles.join("、"))
 }

@@ -125,6 +125,20 @@ pub fn phone(text: &str) -> Option<String> {
     fits.then(|| plain.to_owned())
 }
 
+/// Whether a text that is shown to everyone tells an identity number, a mobile number or a home address.
+pub fn tells_private(text: &str) -> bool {
+    let numbers = text.split(|c: char| !c.is_ascii_digit() && !matches!(c, 'x' | 'X' | '-'));
+    let is_private = |number: &str| {
+        let digits = number.replace('-', "");
+        id_card(&digits).is_ok() || digits.len() == 11 && phone(&digits).is_some()
+    };
+    let is_door = |sign: &str| {
+        let mut before = text.match_indices(sign).map(|(at, _)| text[..at].chars().next_back());
+        before.any(|c| c.is_some_and(char::is_numeric))
+    };
+    numbers.into_iter().any(is_private) || ["室", "单元", "栋", "幢"].into_iter().any(is_door)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +184,20 @@ mod tests {
             if let Ok(code) = uscc(code) {
                 assert_eq!(organisation_code_fits(&code), inner, "{code}");
             }
+        }
+    }
+
+    #[test]
+    fn private_things_in_public_texts() {
+        for (text, expected) in [
+            ("关于张三（340099198001010013）的公示", true),
+            ("联系电话：138-0000-0000", true),
+            ("地址：幸福路3号2单元501室", true),
+            ("2012年第3次党员大会决议，经费12345678元", false),
+            ("办事服务室在2楼", false),
+            ("340099198001010014", false),
+        ] {
+            assert_eq!(tells_private(text), expected, "{text}");
         }
     }
 

@@ -85,7 +85,7 @@ pub fn lines(server: &Server, stored: &[StoredConflict], units: &[Unit], unmaske
 
 /// A name for a record: its own, its organisation's, or its id.
 pub(crate) fn record_name(row: &Row) -> String {
-    ["name", "org_name", "unit_name", "problem_summary", "problem", "round"]
+    ["name", "unit_name", "problem_summary", "problem", "round", "org_name"]
         .iter()
         .map(|column| row.text(column))
         .find(|text| !text.is_empty())

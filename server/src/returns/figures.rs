@@ -60,7 +60,7 @@ pub async fn figures(server: &Server, form: &ReturnForm, variables: &Variables) 
     Ok(Figures { by_unit: by_unit.collect(), by_group })
 }
 
-/// The rows of a ledger by unit: open and restricted cells joined, removed rows left out.
+/// The rows of a ledger by unit, removed ones too: open and restricted cells joined.
 pub(crate) async fn read(
     server: &Server,
     ledger: &str,
@@ -75,9 +75,7 @@ pub(crate) async fn read(
     }
     let mut by_unit: BTreeMap<UnitId, Vec<Row>> = BTreeMap::new();
     for ((unit, _), row) in joined {
-        if !row.removed {
-            by_unit.entry(unit).or_default().push(row);
-        }
+        by_unit.entry(unit).or_default().push(row);
     }
     Ok(by_unit)
 }

@@ -34,6 +34,7 @@ pub(super) async fn draw(server: &Server, ledger: &Ledger, request: &ReturnReque
             let mut read = read(server, &ledger.id, &ids).await?;
             for (unit, parent) in chunk {
                 let mut own = read.remove(&unit.id).unwrap_or_default();
+                own.retain(|row| !row.removed);
                 own.sort_by(|a, b| sort_key(ledger, a).cmp(&sort_key(ledger, b)).then(a.id.cmp(&b.id)));
                 for row in own {
                     table.row(&mut page, rows, unit, parent.as_ref(), &row)?;
@@ -74,7 +75,7 @@ async fn extras(
     let mut headers = BTreeSet::new();
     for chunk in units.chunks(UNITS_PER_CHUNK) {
         let ids: Vec<UnitId> = chunk.iter().map(|(unit, _)| unit.id).collect();
-        for row in read(server, &ledger.id, &ids).await?.values().flatten() {
+        for row in read(server, &ledger.id, &ids).await?.values().flatten().filter(|row| !row.removed) {
             let extra = row.cells.keys().filter_map(|key| key.strip_prefix(EXTRA)?.strip_prefix('/'));
             headers.extend(extra.map(str::to_owned));
         }
@@ -139,7 +140,7 @@ impl Table<'_> {
         page.put(at, 0, &Out::Text(format!("{}/{}", unit.id, row.id)), Style::Text)?;
         page.put(at, 1, &Out::Text((index + 1).to_string()), Style::TextCentre)?;
         for (place, column) in (2u16..).zip(&self.ledger.columns) {
-            let (value, style) = match self.of_unit(&column.key, unit, parent) {
+            let (value, style) = match self.ledger.unit.named(&column.key, unit, parent) {
                 Some(text) => (Out::Text(text), Style::Text),
                 None => print::cell(&self.server.catalogue, column, row, self.unmasked),
             };
@@ -150,21 +151,6 @@ impl Table<'_> {
             page.put(at, place, &Out::Text(text), Style::Text)?;
         }
         Ok(())
-    }
-
-    /// Columns that only say whose row it is come from the register.
-    fn of_unit(&self, column: &str, unit: &Unit, parent: Option<&Unit>) -> Option<String> {
-        let source = &self.ledger.unit;
-        if !source.names_unit(column) {
-            return None;
-        }
-        if source.reporting_unit.as_deref() == Some(column) {
-            Some(parent.unwrap_or(unit).label().to_owned())
-        } else if source.code.as_deref() == Some(column) {
-            Some(unit.code.clone().unwrap_or_default())
-        } else {
-            Some(unit.name.clone())
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::{
     ids::{Book, RowId},
+    unit::Unit,
     value::Value,
 };
 
@@ -185,6 +186,8 @@ pub struct Column {
     pub aliases: Vec<String>,
     /// Class of personal information.
     pub sensitivity: Sensitivity,
+    /// Whether its dates may lie in the future: what is due, planned, or lasts.
+    pub future: bool,
 }
 
 /// Which unit owns a row.
@@ -226,6 +229,20 @@ impl UnitSource {
         !self.defines && [&self.reporting_unit, &self.code, &self.name].into_iter().flatten().any(|c| c == column)
             || self.defines && self.reporting_unit.as_deref() == Some(column)
     }
+
+    /// What such a column says: it is not stored in the row, but follows from the register.
+    pub fn named(&self, column: &str, unit: &Unit, parent: Option<&Unit>) -> Option<String> {
+        if !self.names_unit(column) {
+            return None;
+        }
+        if self.reporting_unit.as_deref() == Some(column) {
+            Some(parent.unwrap_or(unit).label().to_owned())
+        } else if self.code.as_deref() == Some(column) {
+            Some(unit.code.clone().unwrap_or_default())
+        } else {
+            Some(unit.name.clone())
+        }
+    }
 }
 
 /// A ledger 台账.
@@ -247,6 +264,8 @@ pub struct Ledger {
     pub book: Book,
     /// Who enters rows.
     pub writer: String,
+    /// Whether rows are never removed: a state says that they have left.
+    pub keeps_rows: bool,
     /// Natural keys inside one unit, strongest first. Empty columns make a key unusable.
     pub keys: Vec<Vec<String>>,
     /// Order of rows inside a unit in printed ledgers.

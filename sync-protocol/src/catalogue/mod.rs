@@ -25,7 +25,7 @@ pub use ledger::{Column, ColumnType, Kind, Ledger, Requirement, Sensitivity, Uni
 pub use load::{CatalogueError, CatalogueErrors, Source};
 pub use measure::{Aggregate, CapBy, Having, Instance, Measure, UnitRows};
 pub use returns::{Check, Content, Format, Group, Relation, ReturnColumn, ReturnForm, Variable};
-pub use rule::{Demand, Rule, Weight};
+pub use rule::{Beside, Fold, Peers, Place, Rule, Weight, Within};
 pub use workflow::{Actor, Step, StepFault, Workflow};
 
 /// One code of a list.
@@ -191,25 +191,35 @@ impl Catalogue {
         self.indicators.iter().find(|indicator| indicator.id == name || indicator.name == name)
     }
 
-    /// The variables of measures: county parameters, with month-days completed by the campaign year and tables looked
-    /// up by `code`; `$campaign_year`, `$next_year` and `$previous_year`.
+    /// The variables of measures: county parameters, with month-days completed by the campaign year. The entries of a
+    /// table are `$table.code`, and `$table` is the one for `code`; a list is its codes with blanks between them. And
+    /// `$campaign_year`, `$next_year`, `$previous_year`.
     pub fn variables(&self, campaign_year: i16, code: Option<&str>) -> Variables {
+        let bound = |value: &toml::Value| match value {
+            toml::Value::Integer(number) => Some(Value::Int(*number)),
+            toml::Value::String(text) if text.len() == 5 && text.as_bytes()[2] == b'-' => {
+                Some(Value::Text(format!("{campaign_year}-{text}")))
+            }
+            toml::Value::String(text) => Some(Value::text(text)),
+            toml::Value::Array(codes) => {
+                let codes: Vec<&str> = codes.iter().filter_map(toml::Value::as_str).collect();
+                Some(Value::Text(codes.join(" ")))
+            }
+            _ => None,
+        };
         let mut variables = Variables::new();
         for (name, value) in &self.parameters {
-            let value = match (value, code) {
+            if let toml::Value::Table(table) = value {
+                let entries = table.iter().filter_map(|(code, value)| Some((format!("{name}.{code}"), bound(value)?)));
+                variables.extend(entries);
+            }
+            let chosen = match (value, code) {
                 (toml::Value::Table(table), Some(code)) => table.get(code),
-                (toml::Value::Table(_), None) => None,
                 (value, _) => Some(value),
             };
-            let value = match value {
-                Some(toml::Value::Integer(number)) => Value::Int(*number),
-                Some(toml::Value::String(text)) if text.len() == 5 && text.as_bytes()[2] == b'-' => {
-                    Value::Text(format!("{campaign_year}-{text}"))
-                }
-                Some(toml::Value::String(text)) => Value::text(text),
-                _ => continue,
-            };
-            variables.insert(name.clone(), value);
+            if let Some(value) = chosen.and_then(bound) {
+                variables.insert(name.clone(), value);
+            }
         }
         variables.insert("campaign_year".into(), Value::Text(campaign_year.to_string()));
         variables.insert("next_year".into(), Value::Text((campaign_year + 1).to_string()));
@@ -217,15 +227,25 @@ impl Catalogue {
         variables
     }
 
-    /// Whether measures may name this variable; tables only when counted for each code of a list.
+    /// Whether expressions may name this variable; `table[]` is any entry of it. A table alone says something only when a
+    /// measure is counted for each code of a list.
     pub(crate) fn has_variable(&self, name: &str, each: Option<&str>) -> bool {
-        matches!(name, "campaign_year" | "next_year" | "previous_year" | "statistics_date")
-            || self.parameters.get(name).is_some_and(|value| !value.is_table() || each.is_some())
+        if let Some(table) = name.strip_suffix("[]") {
+            return self.parameters.get(table).is_some_and(toml::Value::is_table);
+        }
+        match self.parameter(name) {
+            Some(toml::Value::Table(_)) => each.is_some(),
+            Some(_) => true,
+            None => matches!(name, "campaign_year" | "next_year" | "previous_year" | "statistics_date"),
+        }
     }
 
-    /// A county parameter, for example `grading_cutoff`.
+    /// A county parameter, for example `grading_cutoff`, or an entry of one: `grading_cutoff.initial`.
     pub fn parameter(&self, name: &str) -> Option<&toml::Value> {
-        self.parameters.get(name)
+        match name.split_once('.') {
+            Some((table, entry)) => self.parameters.get(table)?.get(entry),
+            None => self.parameters.get(name),
+        }
     }
 
     /// How header texts are understood.

@@ -51,6 +51,8 @@ pub struct Workflow {
     pub title: String,
     /// States in which a row may begin.
     pub initial: Vec<String>,
+    /// Who may begin; everyone, if empty.
+    pub begun_by: Vec<Actor>,
     /// The steps.
     pub steps: Vec<Step>,
 }
@@ -106,7 +108,8 @@ impl Workflow {
         let to = self.state(after)?;
         match self.state(before) {
             Some(from) if from == to => None,
-            None => (!self.initial.iter().any(|state| state == to)).then_some(StepFault::Beginning),
+            None if !self.initial.iter().any(|state| state == to) => Some(StepFault::Beginning),
+            None => (!self.begun_by.is_empty() && !self.begun_by.contains(&actor)).then_some(StepFault::WrongActor),
             Some(from) => {
                 let Some(step) = self.steps.iter().find(|step| step.from == from && step.to == to) else {
                     return Some(StepFault::NoSuchStep);

@@ -15,7 +15,7 @@ fn broken(file: &str, from: &str, to: &str) -> String {
 #[test]
 fn the_builtin_catalogue_is_sound() {
     let catalogue = Catalogue::builtin();
-    assert_eq!((catalogue.ledgers().len(), catalogue.indicators().len(), catalogue.rules().len()), (50, 57, 124));
+    assert_eq!((catalogue.ledgers().len(), catalogue.indicators().len(), catalogue.rules().len()), (50, 57, 178));
     let members = catalogue.ledger("members").expect("members");
     let id_card = members.column("id_card").expect("id_card");
     assert_eq!(members.book_of(id_card), Book::UnitRestricted, "identity numbers live in the restricted twin");
@@ -25,10 +25,10 @@ fn the_builtin_catalogue_is_sound() {
 #[test]
 fn mistakes_are_named_with_file_and_line() {
     let cases = [
-        ("members.toml", "type = \"person\"", "type = \"persn\"", "members.toml:49: unknown column type `persn`"),
-        ("members.toml", "enum:sex", "enum:gender", "members.toml:57: unknown code list `gender`"),
+        ("members.toml", "type = \"person\"", "type = \"persn\"", "members.toml:50: unknown column type `persn`"),
+        ("members.toml", "enum:sex", "enum:gender", "members.toml:58: unknown code list `gender`"),
         ("members.toml", "book = \"unit\"", "book = \"village\"", "members.toml:8: unknown book `village`"),
-        ("members.toml", "sensitivity = \"S1\"", "sensitivity = \"S7\"", "members.toml:52: unknown variant `S7`"),
+        ("members.toml", "sensitivity = \"S1\"", "sensitivity = \"S7\"", "members.toml:53: unknown variant `S7`"),
         ("members.toml", "[\"党员姓名\"]", "[\"性别\"]", "header `性别` already belongs to column"),
         ("grading.toml", "keys = [[\"round\"]]", "keys = [[\"rond\"]]", "the column `rond`, which does not exist"),
         ("grading.toml", "ref:organisations", "ref:organizations", "unknown ledger `organizations`"),

@@ -5,5 +5,6 @@ mod document;
 mod gate;
 mod ids;
 mod indicators;
+mod peers;
 mod rules;
 mod session;

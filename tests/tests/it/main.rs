@@ -2,6 +2,7 @@
 
 mod converge;
 mod exchange;
+mod quality;
 mod schema;
 mod story;
 mod tidy;

@@ -449,29 +449,3 @@ basis = "none"
     assert_eq!(drawn.rows, 2);
     Ok(())
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn quality_names_the_rule_the_record_and_what_to_do() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&tests::roster::units(&server.tenant, server.county, 2)).await?;
-    let members = "党组织编码|姓名|性别|身份证号|出生日期|党员类别|入党时间|转正时间
-        0001-001|张三|男|340099198001010013|1980-01-01|正式|2001-05|2002-05
-        0001-002|张三|男|340099198001010013|1980-01-01|正式|2001-05|2002-05
-        0001-002|李四|男|34009919801231002X|1980-12-31|预备|2011-05|";
-    let path = folder.path().join("members.xlsx");
-    std::fs::write(&path, sheet::workbook(&[("党员", members)])?)?;
-    import_file(&server, &path, "县", &|_, _| {}).await?;
-    let units = server.store.units().await?;
-    let lines = server::quality::quality(&server, &units, jiff::civil::date(2012, 11, 10)).await?;
-    let found = |rule: &str| -> Vec<&str> {
-        lines.iter().filter(|line| line.rule == rule).map(|line| line.record.as_str()).collect()
-    };
-    assert_eq!(found("members.v5"), ["张三", "张三"], "one identity number in two branches");
-    assert_eq!(found("members.v1b"), ["李四"], "the number says a woman");
-    assert_eq!(found("members.v3a"), Vec::<&str>::new());
-    let missing =
-        lines.iter().find(|line| line.rule == "members.mandatory").context("no ethnic group, no education")?;
-    assert!(missing.text.contains("民族") && !missing.text.contains("党籍状态"), "{}", missing.text);
-    Ok(())
-}

@@ -1,15 +1,15 @@
-//! Measures, indicators, rules, workflows and requirements.
+//! Measures, indicators, workflows and requirements.
 
 use toml::Spanned;
 
 use super::{
     Report,
-    raw::{Count, Limit, RawHaving, RawIndicator, RawMeasure, RawRequirement, RawRule, RawTerm, RawWorkflow},
+    raw::{Count, Limit, RawHaving, RawIndicator, RawMeasure, RawRequirement, RawTerm, RawWorkflow},
     returns::{expression, variables_exist},
 };
 use crate::catalogue::{
-    Aggregate, CapBy, Catalogue, ColumnType, Demand, Expression, Having, Indicator, Ledger, Measure, Requested, Rule,
-    Step, Term, Window, Workflow,
+    Aggregate, CapBy, Catalogue, ColumnType, Expression, Having, Indicator, Ledger, Measure, Requested, Step, Term,
+    Window, Workflow,
 };
 
 pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Measure> {
@@ -55,7 +55,11 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
     {
         column_exists(&cap.column, ledger, report);
     }
-    let mut limit = |limit: &Option<Spanned<Limit>>| limit.as_ref().and_then(|limit| number(limit, catalogue, report));
+    let cap_times =
+        raw.cap_by.as_ref().and_then(|cap| number(cap.times.get_ref(), &cap.times, catalogue, report)).unwrap_or(1);
+    let mut limit = |limit: &Option<Spanned<Limit>>| {
+        limit.as_ref().and_then(|limit| number(limit.get_ref(), limit, catalogue, report))
+    };
     let (at_least, at_most, cap) = (limit(&raw.at_least), limit(&raw.at_most), limit(&raw.cap));
     Some(Measure {
         id: raw.id.into_inner(),
@@ -71,7 +75,7 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
         cap_by: raw.cap_by.map(|cap| CapBy {
             ledger: cap.ledger.into_inner(),
             column: cap.column.into_inner(),
-            times: cap.times,
+            times: cap_times,
         }),
         each,
         by: raw.by.map(Spanned::into_inner),
@@ -84,7 +88,11 @@ fn having(raw: &RawHaving, each: Option<&str>, catalogue: &Catalogue, report: &m
     Some(Having { ledger: ledger.id.clone(), condition })
 }
 
-fn known_ledger<'a>(name: &Spanned<String>, catalogue: &'a Catalogue, report: &mut Report<'_>) -> Option<&'a Ledger> {
+pub(super) fn known_ledger<'a>(
+    name: &Spanned<String>,
+    catalogue: &'a Catalogue,
+    report: &mut Report<'_>,
+) -> Option<&'a Ledger> {
     let ledger = catalogue.ledger(name.get_ref());
     if ledger.is_none() {
         report.at(name, format!("unknown ledger `{}`", name.get_ref()));
@@ -92,14 +100,14 @@ fn known_ledger<'a>(name: &Spanned<String>, catalogue: &'a Catalogue, report: &m
     ledger
 }
 
-fn column_exists(column: &Spanned<String>, ledger: &Ledger, report: &mut Report<'_>) {
+pub(super) fn column_exists(column: &Spanned<String>, ledger: &Ledger, report: &mut Report<'_>) {
     if ledger.column(column.get_ref()).is_none() {
         report.at(column, format!("unknown column `{}`", column.get_ref()));
     }
 }
 
 /// An expression of a measure: its variables are county parameters and what it is counted for each of.
-fn checked(
+pub(super) fn checked(
     text: &Spanned<String>,
     ledger: &Ledger,
     each: Option<&str>,
@@ -111,18 +119,20 @@ fn checked(
     Some(expression)
 }
 
-fn number(limit: &Spanned<Limit>, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<i64> {
-    match limit.get_ref() {
-        Limit::Number(number) => Some(*number),
-        Limit::Parameter(name) => {
-            let value =
-                name.strip_prefix('$').and_then(|name| catalogue.parameter(name)).and_then(toml::Value::as_integer);
-            if value.is_none() {
-                report.at(limit, format!("`{name}` is no county parameter with a whole number"));
-            }
-            value
-        }
+/// A whole number, as it is or of a county parameter; a table counts as the sum of its entries.
+fn number<T>(limit: &Limit, place: &Spanned<T>, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<i64> {
+    let name = match limit {
+        Limit::Number(number) => return Some(*number),
+        Limit::Parameter(name) => name,
+    };
+    let value = name.strip_prefix('$').and_then(|name| catalogue.parameter(name)).and_then(|value| match value {
+        toml::Value::Table(table) => table.values().map(toml::Value::as_integer).sum(),
+        value => value.as_integer(),
+    });
+    if value.is_none() {
+        report.at(place, format!("`{name}` is no county parameter with a whole number"));
     }
+    value
 }
 
 pub(super) fn indicator(raw: RawIndicator, catalogue: &Catalogue, report: &mut Report<'_>) -> Indicator {
@@ -149,7 +159,8 @@ pub(super) fn indicator(raw: RawIndicator, catalogue: &Catalogue, report: &mut R
                             (false, Some(months)) => Window::SinceMonths(*months),
                             (false, None) => Window::All,
                         };
-                        Term { measure: measure.clone(), times: *times, window }
+                        let times = times.as_ref().map_or(Some(1), |limit| number(limit, place, catalogue, report));
+                        Term { measure: measure.clone(), times: times.unwrap_or(1), window }
                     }
                 };
                 match catalogue.measure(&term.measure) {
@@ -175,7 +186,10 @@ pub(super) fn indicator(raw: RawIndicator, catalogue: &Catalogue, report: &mut R
         title: raw.title,
         numerator,
         denominator,
-        denominator_constant: raw.denominator_constant.as_ref().and_then(|limit| number(limit, catalogue, report)),
+        denominator_constant: raw
+            .denominator_constant
+            .as_ref()
+            .and_then(|limit| number(limit.get_ref(), limit, catalogue, report)),
         variables: raw.variables.into_iter().map(|(name, code)| (name, code.into_inner())).collect(),
         growth_of_means: raw.growth_of_means,
         target_percent: raw.target_percent,
@@ -183,40 +197,6 @@ pub(super) fn indicator(raw: RawIndicator, catalogue: &Catalogue, report: &mut R
         due: raw.due.map(Spanned::into_inner),
         returns: raw.returns,
     }
-}
-
-/// A rule; its id begins with the ledger that it is about.
-pub(super) fn rule(raw: RawRule, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Rule> {
-    let name = raw.id.get_ref().split('.').next().unwrap_or_default();
-    let Some(ledger) = catalogue.ledger(name) else {
-        report.at(&raw.id, format!("a rule's id begins with its ledger; `{name}` is none"));
-        return None;
-    };
-    let when = raw.when.as_ref().and_then(|text| checked(text, ledger, None, catalogue, report));
-    for column in raw.per.iter().chain(&raw.unique) {
-        column_exists(column, ledger, report);
-    }
-    let texts = |columns: Vec<Spanned<String>>| columns.into_iter().map(Spanned::into_inner).collect();
-    let demand = match (&raw.check, &raw.needs, &raw.forbids, raw.at_most) {
-        (None, None, None, None) if !raw.unique.is_empty() => Demand::Unique(texts(raw.unique)),
-        (Some(text), None, None, None) => Demand::Check(checked(text, ledger, None, catalogue, report)?),
-        (None, Some(needs), None, None) => Demand::Needs(having(needs, None, catalogue, report)?),
-        (None, None, Some(forbids), None) => Demand::Forbids(having(forbids, None, catalogue, report)?),
-        (None, None, None, Some(count)) => Demand::AtMost { count, per: texts(raw.per) },
-        _ => {
-            report.at(&raw.id, "a rule has exactly one of check, needs, forbids, at_most, unique");
-            return None;
-        }
-    };
-    Some(Rule {
-        id: raw.id.into_inner(),
-        ledger: ledger.id.clone(),
-        weight: raw.weight,
-        when,
-        demand,
-        text: raw.text,
-        text_en: raw.text_en,
-    })
 }
 
 pub(super) fn requirement(raw: RawRequirement, catalogue: &Catalogue, report: &mut Report<'_>) -> Requested {
@@ -261,5 +241,12 @@ pub(super) fn workflow(raw: RawWorkflow, catalogue: &Catalogue, report: &mut Rep
         needs: step.needs.as_ref().and_then(|text| checked(text, ledger, None, catalogue, report)),
     });
     let steps = steps.collect();
-    Some(Workflow { ledger: ledger.id.clone(), column: raw.column.into_inner(), title: raw.title, initial, steps })
+    Some(Workflow {
+        ledger: ledger.id.clone(),
+        column: raw.column.into_inner(),
+        title: raw.title,
+        initial,
+        begun_by: raw.begun_by,
+        steps,
+    })
 }

@@ -3,6 +3,7 @@
 mod measures;
 mod raw;
 mod returns;
+mod rules;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -179,7 +180,7 @@ pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
     for (source, file) in &mut files {
         let mut report = Report { source, errors: &mut errors };
         for raw in std::mem::take(&mut file.rule) {
-            if let Some(rule) = measures::rule(raw, &catalogue, &mut report) {
+            if let Some(rule) = rules::rule(raw, &catalogue, &mut report) {
                 catalogue.rules.retain(|known| known.id != rule.id);
                 catalogue.rules.push(rule);
             }
@@ -295,6 +296,7 @@ fn ledger(raw: RawLedger, columns: Vec<RawColumn>, catalogue: &Catalogue, report
             allowed: column.allowed,
             aliases: column.aliases.into_iter().map(Spanned::into_inner).collect(),
             sensitivity,
+            future: column.future,
         });
     }
     let unit = [&raw.unit.reporting_unit, &raw.unit.code, &raw.unit.name, &raw.unit.short_name, &raw.unit.sort_order];
@@ -313,6 +315,7 @@ fn ledger(raw: RawLedger, columns: Vec<RawColumn>, catalogue: &Catalogue, report
         tier: raw.tier,
         book,
         writer: raw.writer,
+        keeps_rows: raw.keeps_rows,
         keys: raw.keys.into_inner(),
         sort: raw.sort,
         unit: raw.unit,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::catalogue::{Actor, Basis, Format, HeaderWords, Requirement, Sensitivity, UnitSource, Weight};
+use crate::catalogue::{Actor, Basis, Format, HeaderWords, Requirement, Sensitivity, UnitSource, Weight, Within};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +43,8 @@ pub(super) struct RawLedger {
     pub(super) tier: u8,
     pub(super) book: Spanned<String>,
     pub(super) writer: String,
+    #[serde(default)]
+    pub(super) keeps_rows: bool,
     pub(super) keys: Spanned<Vec<Vec<String>>>,
     #[serde(default)]
     pub(super) sort: Vec<String>,
@@ -64,6 +66,8 @@ pub(super) struct RawColumn {
     #[serde(default)]
     pub(super) aliases: Vec<Spanned<String>>,
     pub(super) sensitivity: Option<Sensitivity>,
+    #[serde(default)]
+    pub(super) future: bool,
     pub(super) number: Option<Spanned<String>>,
     pub(super) header: Option<Vec<String>>,
     pub(super) measure: Option<Spanned<String>>,
@@ -119,7 +123,7 @@ pub(super) struct RawMeasure {
 pub(super) struct RawCap {
     pub(super) ledger: Spanned<String>,
     pub(super) column: Spanned<String>,
-    pub(super) times: i64,
+    pub(super) times: Spanned<Limit>,
 }
 
 #[derive(Deserialize)]
@@ -136,16 +140,37 @@ pub(super) struct RawRule {
     pub(super) id: Spanned<String>,
     pub(super) weight: Weight,
     pub(super) when: Option<Spanned<String>>,
+    /// `$name` → what other rows give.
+    #[serde(default)]
+    pub(super) beside: BTreeMap<String, RawBeside>,
     pub(super) check: Option<Spanned<String>>,
     pub(super) needs: Option<RawHaving>,
     pub(super) forbids: Option<RawHaving>,
-    pub(super) at_most: Option<usize>,
+    pub(super) at_most: Option<i64>,
     #[serde(default)]
     pub(super) unique: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) per: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) once: bool,
     pub(super) text: String,
     pub(super) text_en: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBeside {
+    pub(super) ledger: Spanned<String>,
+    #[serde(rename = "where")]
+    pub(super) condition: Option<Spanned<String>>,
+    /// Column of those rows → what the own row must say of it.
+    #[serde(default)]
+    pub(super) same: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    pub(super) within: Within,
+    pub(super) sum: Option<Spanned<String>>,
+    pub(super) greatest: Option<Spanned<String>>,
+    pub(super) least: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -170,6 +195,8 @@ pub(super) struct RawWorkflow {
     pub(super) column: Spanned<String>,
     pub(super) title: String,
     pub(super) initial: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) begun_by: Vec<Actor>,
     pub(super) steps: Vec<RawStep>,
 }
 
@@ -218,16 +245,11 @@ pub(super) enum RawTerm {
     Plain(String),
     Table {
         measure: String,
-        #[serde(default = "one")]
-        times: i64,
+        times: Option<Limit>,
         #[serde(default)]
         until: bool,
         since_months: Option<u8>,
     },
-}
-
-fn one() -> i64 {
-    1
 }
 
 #[derive(Deserialize, Default, PartialEq)]

@@ -4,16 +4,25 @@
 //! org_status == 'active' and established_on <= $grading_cutoff
 //! previous_grade in ('average', 'backward') and final_grade is filled
 //! 3 * p3_present >= 2 * p3_due and id_card.sex == sex
+//! member_total == $roster and unit_kind in $two_new_unit_kinds
+//! established_on <= $grading_cutoff[round]
 //! ```
 //!
-//! Names are columns, `$names` are variables; both are checked when the catalogue is loaded.
+//! Names are columns, `$names` are variables; both are checked when the catalogue is loaded. `$table[column]` is the
+//! entry of a table for what the column says, `$table.code` a fixed entry. A list is a variable of codes and blanks.
 //! Dates of different precision are ordered by what both say; decimals compare with whole numbers by
 //! value. `+`, `-` and `*` work on whole numbers and exact decimals; `days(date, 3)` and `months(date, $term)`
 //! are later dates. An empty cell compares unequal to everything and is neither less nor greater.
 
 use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap};
 
-use crate::{checks, row::Row, value::Value};
+use crate::{row::Row, value::Value};
+
+mod parse;
+mod part;
+
+use parse::Parser;
+use part::Part;
 
 /// The values of `$names`.
 pub type Variables = BTreeMap<String, Value>;
@@ -30,9 +39,11 @@ pub struct Expression {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Node {
     Column(String),
-    /// What an identity number says: its `birth_date` or `sex`.
-    Holder(String, bool),
+    /// What the cell of a column says about something else: the `birth_date` in an identity number.
+    Part(String, Part),
     Variable(String),
+    /// The entry of a table of variables for a value.
+    Entry(String, Box<Node>),
     Literal(Value),
     Not(Box<Node>),
     And(Box<Node>, Box<Node>),
@@ -42,6 +53,8 @@ enum Node {
     /// A date and what is added to it: days or months.
     Later(Box<Node>, Box<Node>, bool),
     In(Box<Node>, Vec<Node>),
+    /// One of the codes of a list.
+    InList(Box<Node>, String),
     Filled(Box<Node>, bool),
 }
 
@@ -86,16 +99,59 @@ fn scaled(value: &Value) -> Option<i64> {
     (fraction.len() <= 4).then(|| format!("{whole}{fraction:0<4}").parse().ok())?
 }
 
+/// Exactly added numbers.
+pub(super) fn sum(a: &Value, b: &Value) -> Option<Value> {
+    arithmetic(Operator::Plus, a, b)
+}
+
+/// Whether a number, date or text comes after another.
+pub(super) fn greater(a: &Value, b: &Value) -> bool {
+    decimals(a, b).or_else(|| order(a, b)) == Some(Ordering::Greater)
+}
+
+fn arithmetic(operator: Operator, a: &Value, b: &Value) -> Option<Value> {
+    if let (Value::Int(a), Value::Int(b)) = (a, b) {
+        return operator.apply(*a, *b).map(Value::Int);
+    }
+    // Exact decimals: hundredths of hundredths, and a product has twice as many decimals.
+    let result = operator.apply(scaled(a)?, scaled(b)?)?;
+    let result = if operator == Operator::Times { result / SCALE } else { result };
+    let sign = if result < 0 { "-" } else { "" };
+    Some(Value::Text(format!("{sign}{}.{:04}", (result / SCALE).abs(), (result % SCALE).abs())))
+}
+
 impl Expression {
     /// Reads an expression; the error says what is wrong and where in the text.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let tokens = tokens(text)?;
-        let mut parser = Parser { tokens: &tokens, at: 0 };
-        let root = parser.or(0)?;
-        match parser.peek() {
-            None => Ok(Self { root }),
-            Some(token) => Err(format!("unexpected `{token}`")),
-        }
+        Parser::whole(text).map(|root| Self { root })
+    }
+
+    /// This and another, which must hold too.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { root: Node::And(Box::new(self.root), Box::new(other.root)) }
+    }
+
+    /// That a column is filled.
+    pub fn filled(column: &str) -> Self {
+        Self { root: Node::Filled(Box::new(Node::Column(column.to_owned())), true) }
+    }
+
+    /// How a variable compares with a number.
+    pub fn limit(variable: &str, at_most: bool, number: i64) -> Self {
+        let how = if at_most { Comparison::AtMost } else { Comparison::AtLeast };
+        let sides = (Node::Variable(variable.to_owned()), Node::Literal(Value::Int(number)));
+        Self { root: Node::Compare(how, Box::new(sides.0), Box::new(sides.1)) }
+    }
+
+    /// What the cell of a column says.
+    pub fn column(name: &str) -> Self {
+        Self { root: Node::Column(name.to_owned()) }
+    }
+
+    /// What it says of this row; nothing when something that it needs is empty.
+    pub fn value(&self, row: &Row, variables: &Variables) -> Option<Value> {
+        self.root.value(row, variables).map(Cow::into_owned)
     }
 
     /// Whether it holds for this row.
@@ -139,10 +195,16 @@ impl Node {
             Node::In(needle, choices) => needle
                 .value(row, variables)
                 .is_some_and(|needle| choices.iter().filter_map(|c| c.value(row, variables)).any(|c| c == needle)),
+            Node::InList(needle, list) => {
+                let codes = variables.get(list).and_then(Value::as_text).unwrap_or_default();
+                let needle = needle.value(row, variables);
+                needle.as_deref().and_then(Value::as_text).is_some_and(|n| codes.split(' ').any(|code| code == n))
+            }
             Node::Filled(inner, filled) => inner.value(row, variables).is_some() == *filled,
             Node::Column(_)
-            | Node::Holder(..)
+            | Node::Part(..)
             | Node::Variable(_)
+            | Node::Entry(..)
             | Node::Literal(_)
             | Node::Arithmetic(..)
             | Node::Later(..) => self.value(row, variables).as_deref() == Some(&Value::Bool(true)),
@@ -152,21 +214,16 @@ impl Node {
     fn value<'a>(&'a self, row: &'a Row, variables: &'a Variables) -> Option<Cow<'a, Value>> {
         match self {
             Node::Column(name) => row.get(name).map(Cow::Borrowed),
-            Node::Holder(name, birth) => {
-                let holder = checks::holder(&checks::id_card(row.text(name)).ok()?)?;
-                Some(Cow::Owned(if *birth { Value::Text(holder.birth_date) } else { Value::text(holder.sex) }))
+            Node::Part(name, part) => part.of(row.text(name)).map(Cow::Owned),
+            Node::Entry(table, code) => {
+                let code = code.value(row, variables)?;
+                variables.get(&format!("{table}.{}", code.as_text()?)).map(Cow::Borrowed)
             }
             Node::Variable(name) => variables.get(name).filter(|value| !value.is_null()).map(Cow::Borrowed),
             Node::Literal(value) => Some(Cow::Borrowed(value)),
             Node::Arithmetic(operator, a, b) => {
-                let (a, b) = (a.value(row, variables)?, b.value(row, variables)?);
-                if let (Value::Int(a), Value::Int(b)) = (a.as_ref(), b.as_ref()) {
-                    return operator.apply(*a, *b).map(|number| Cow::Owned(Value::Int(number)));
-                }
-                // Exact decimals: hundredths of hundredths, and a product has twice as many decimals.
-                let result = operator.apply(scaled(&a)?, scaled(&b)?)?;
-                let result = if *operator == Operator::Times { result / SCALE } else { result };
-                Some(Cow::Owned(Value::Text(format!("{}.{:04}", result / SCALE, (result % SCALE).abs()))))
+                arithmetic(*operator, a.value(row, variables)?.as_ref(), b.value(row, variables)?.as_ref())
+                    .map(Cow::Owned)
             }
             Node::Later(date, count, months) => {
                 let Value::Int(count) = *count.value(row, variables)? else { return None };
@@ -178,8 +235,16 @@ impl Node {
 
     fn names(&self, column: &mut impl FnMut(&str), variable: &mut impl FnMut(&str)) {
         match self {
-            Node::Column(name) | Node::Holder(name, _) => column(name),
+            Node::Column(name) | Node::Part(name, _) => column(name),
             Node::Variable(name) => variable(name),
+            Node::Entry(table, code) => {
+                variable(&format!("{table}[]"));
+                code.names(column, variable);
+            }
+            Node::InList(needle, list) => {
+                needle.names(column, variable);
+                variable(list);
+            }
             Node::Literal(_) => {}
             Node::Not(a) | Node::Filled(a, _) => a.names(column, variable),
             Node::And(a, b)
@@ -244,182 +309,6 @@ fn order(a: &Value, b: &Value) -> Option<Ordering> {
     }
 }
 
-/// Splits a text into words, literals and signs.
-fn tokens(text: &str) -> Result<Vec<String>, String> {
-    let mut tokens = Vec::new();
-    let mut rest = text.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let length = match first {
-            '\'' => match rest[1..].find('\'') {
-                Some(end) => end + 2,
-                None => return Err(format!("the text `{rest}` is not closed by '")),
-            },
-            '=' | '!' | '<' | '>' => {
-                if rest[1..].starts_with('=') {
-                    2
-                } else {
-                    1
-                }
-            }
-            '(' | ')' | ',' | '+' | '*' | '-' => 1,
-            '$' | '_' | 'a'..='z' | 'A'..='Z' | '0'..='9' => {
-                let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
-                1 + rest[1..].find(|c| !word(c)).unwrap_or(rest.len() - 1)
-            }
-            other => return Err(format!("unexpected character `{other}`")),
-        };
-        tokens.push(rest[..length].to_owned());
-        rest = rest[length..].trim_start();
-    }
-    Ok(tokens)
-}
-
-struct Parser<'a> {
-    tokens: &'a [String],
-    at: usize,
-}
-
-impl Parser<'_> {
-    fn peek(&self) -> Option<&str> {
-        self.tokens.get(self.at).map(String::as_str)
-    }
-
-    fn take(&mut self, token: &str) -> bool {
-        let found = self.peek() == Some(token);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn or(&mut self, depth: usize) -> Result<Node, String> {
-        if depth > DEPTH_MAX {
-            return Err("nested too deeply".into());
-        }
-        let mut node = self.and(depth)?;
-        while self.take("or") {
-            node = Node::Or(Box::new(node), Box::new(self.and(depth)?));
-        }
-        Ok(node)
-    }
-
-    fn and(&mut self, depth: usize) -> Result<Node, String> {
-        let mut node = self.not(depth)?;
-        while self.take("and") {
-            node = Node::And(Box::new(node), Box::new(self.not(depth)?));
-        }
-        Ok(node)
-    }
-
-    fn not(&mut self, depth: usize) -> Result<Node, String> {
-        if self.take("not") {
-            if depth > DEPTH_MAX {
-                return Err("nested too deeply".into());
-            }
-            return Ok(Node::Not(Box::new(self.not(depth + 1)?)));
-        }
-        self.comparison(depth)
-    }
-
-    fn comparison(&mut self, depth: usize) -> Result<Node, String> {
-        if self.take("(") {
-            let node = self.or(depth + 1)?;
-            return if self.take(")") { Ok(node) } else { Err("`)` is missing".into()) };
-        }
-        let left = Box::new(self.sum()?);
-        if self.take("in") {
-            return self.choices().map(|choices| Node::In(left, choices));
-        }
-        if self.take("is") {
-            return match self.peek() {
-                Some("filled") => {
-                    self.at += 1;
-                    Ok(Node::Filled(left, true))
-                }
-                Some("empty") => {
-                    self.at += 1;
-                    Ok(Node::Filled(left, false))
-                }
-                _ => Err("after `is` only `filled` or `empty` can follow".into()),
-            };
-        }
-        let how = match self.peek() {
-            Some("==") => Comparison::Equal,
-            Some("!=") => Comparison::Unequal,
-            Some("<") => Comparison::Less,
-            Some("<=") => Comparison::AtMost,
-            Some(">") => Comparison::Greater,
-            Some(">=") => Comparison::AtLeast,
-            _ => return Ok(*left),
-        };
-        self.at += 1;
-        Ok(Node::Compare(how, left, Box::new(self.sum()?)))
-    }
-
-    fn choices(&mut self) -> Result<Vec<Node>, String> {
-        if !self.take("(") {
-            return Err("after `in` a list in brackets must follow".into());
-        }
-        let mut choices = vec![self.term()?];
-        while self.take(",") {
-            choices.push(self.term()?);
-        }
-        if self.take(")") { Ok(choices) } else { Err("`)` is missing after the list".into()) }
-    }
-
-    fn sum(&mut self) -> Result<Node, String> {
-        let mut node = self.product()?;
-        loop {
-            let operator = match self.peek() {
-                Some("+") => Operator::Plus,
-                Some("-") => Operator::Minus,
-                _ => return Ok(node),
-            };
-            self.at += 1;
-            node = Node::Arithmetic(operator, Box::new(node), Box::new(self.product()?));
-        }
-    }
-
-    fn product(&mut self) -> Result<Node, String> {
-        let mut node = self.term()?;
-        while self.take("*") {
-            node = Node::Arithmetic(Operator::Times, Box::new(node), Box::new(self.term()?));
-        }
-        Ok(node)
-    }
-
-    fn term(&mut self) -> Result<Node, String> {
-        let token = self.peek().ok_or("the expression ends too early")?.to_owned();
-        self.at += 1;
-        let first = token.chars().next().unwrap_or_default();
-        match token.as_str() {
-            "true" => Ok(Node::Literal(Value::Bool(true))),
-            "false" => Ok(Node::Literal(Value::Bool(false))),
-            "and" | "or" | "not" | "in" | "is" => Err(format!("unexpected `{token}`")),
-            _ if first == '\'' => Ok(Node::Literal(Value::text(token.trim_matches('\'')))),
-            _ if first == '$' => Ok(Node::Variable(token[1..].to_owned())),
-            _ if first.is_ascii_digit() => token
-                .parse()
-                .map(|number| Node::Literal(Value::Int(number)))
-                .map_err(|_| format!("`{token}` is not a whole number")),
-            "days" | "months" if self.take("(") => {
-                let date = Box::new(self.sum()?);
-                let count = if self.take(",") { Some(Box::new(self.sum()?)) } else { None };
-                let count = count.ok_or("days(date, 3) and months(date, 12) take a date and a whole number")?;
-                let closed = self.take(")");
-                closed.then_some(Node::Later(date, count, token == "months")).ok_or_else(|| "`)` is missing".to_owned())
-            }
-            _ if first.is_ascii_alphabetic() || first == '_' => match token.split_once('.') {
-                None => Ok(Node::Column(token)),
-                Some((column, "birth_date")) => Ok(Node::Holder(column.to_owned(), true)),
-                Some((column, "sex")) => Ok(Node::Holder(column.to_owned(), false)),
-                Some((_, part)) => {
-                    Err(format!("after a column only `.birth_date` or `.sex` can follow, not `.{part}`"))
-                }
-            },
-            _ => Err(format!("unexpected `{token}`")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -436,8 +325,14 @@ mod tests {
         row.cells.insert("id".into(), "34009919801231002X".into());
         row.cells.insert("on".into(), "2012-03".into());
         row.cells.insert("cleared".into(), Value::Null);
-        let variables =
-            Variables::from([("cutoff".to_owned(), Value::from("2012-03-31")), ("limit".to_owned(), Value::Int(5))]);
+        row.cells.insert("division".into(), "340099100200".into());
+        let variables = [
+            ("cutoff", Value::from("2012-03-31")),
+            ("limit", Value::Int(5)),
+            ("least.average", Value::Int(60)),
+            ("good", Value::from("advanced average")),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
         for (text, expected) in [
             ("grade == 'average'", true),
             ("grade != 'average'", false),
@@ -463,6 +358,10 @@ mod tests {
             ("score + 6 == score + 2 + 4 and score - score == 0", true),
             ("id.birth_date == '1980-12-31' and id.sex == '2'", true),
             ("grade.birth_date is filled", false),
+            ("division.village == '200' and division.township == '340099100000' and grade.village is empty", true),
+            ("score >= $least[grade] and score >= $least.average and $least[id] is empty", true),
+            ("grade in $good and not absent in $good and not id in $good", true),
+            ("n - 5 == 0 - 2 and score - 94 < 0", true),
             ("(n == 1 or n == 3) and not (grade == 'backward')", true),
         ] {
             let expression = Expression::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
@@ -483,7 +382,8 @@ mod tests {
             ("n / 1", "unexpected character"),
             ("n + ", "ends too early"),
             ("days(on)", "take a date and a whole number"),
-            ("id.age == 3", "`.birth_date` or `.sex`"),
+            ("id.age == 3", "there are birth_date, sex"),
+            ("$cutoffs[grade == 3", "`]` is missing"),
             ("9999999999999999999 == n", "not a whole number"),
             (deep.as_str(), "nested too deeply"),
         ] {
