@@ -45,7 +45,10 @@ async fn rules_know_whose_rows_they_see_and_that_a_roster_keeps_its_rows() -> Re
     let server = county::open(&folder.path().join("data"), None).await?;
     let units = tests::roster::units(&server.tenant, server.county, 2);
     server.store.put_units(&units).await?;
-    import(&server, folder.path(), "党员", "党组织编码|姓名|性别\n0001-001|张三|男\n0001-001|李四|男").await?;
+    let members = "党组织编码|姓名|性别|出生日期|党员类别|入党时间|转正时间
+        0001-001|张三|男|1980-01-01|正式|2001-05|2002-05
+        0001-001|李四|男|1980-12-31|正式|2001-05|2002-05";
+    import(&server, folder.path(), "党员", members).await?;
     let branch = units.iter().find(|unit| unit.code.as_deref() == Some("0001-001")).context("the branch")?;
     let town = units.iter().find(|unit| Some(unit.id) == branch.parent).context("its township")?;
     let text = format!(
