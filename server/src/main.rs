@@ -19,7 +19,7 @@ use server::{
 };
 use sync_protocol::{
     Book, DeviceId,
-    catalogue::{StepFault, Weight},
+    catalogue::{Catalogue, StepFault, Weight},
 };
 
 /// 台账通：Excel 台账 → 离线填写与同步 → 标准报表
@@ -381,7 +381,8 @@ async fn print_steps(server: &Server) -> anyhow::Result<bool> {
         let unit = server.store.unit(stored.unit).await?.map_or_else(String::new, |unit| unit.name);
         let step = &stored.step;
         let column = server.catalogue.ledger(&step.row.ledger).and_then(|l| l.column(&step.column));
-        let list = column.and_then(|c| c.column_type.list()).and_then(|id| server.catalogue.list(id));
+        let list = column.and_then(|c| c.column_type.list()).unwrap_or(Catalogue::RECORD_STATES);
+        let list = server.catalogue.list(list);
         let label = |code: &str| list.map_or_else(|| code.to_owned(), |list| list.label(code).to_owned());
         let before = step.before.as_deref().map_or_else(|| "（空）".to_owned(), label);
         let fault = StepFault::ALL.into_iter().find(|fault| fault.code() == step.fault);

@@ -125,6 +125,7 @@ impl County {
                 let named: Vec<(&String, String)> =
                     columns.filter_map(|key| Some((key, ledger.unit.named(key, unit, self.parent(unit))?))).collect();
                 removed.insert(ledger.id.clone(), own.extract_if(.., |row| row.removed).collect());
+                own.retain(Row::stands);
                 for row in own {
                     row.cells.extend(named.iter().map(|(key, text)| ((*key).clone(), Value::text(text))));
                 }

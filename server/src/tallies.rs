@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use sync_protocol::{
     Row, RowId, Value,
     catalogue::{Catalogue, Instance, Measure, UnitRows},
+    row::STATE,
 };
 
 use crate::store::{StoreError, Tally, TallyRow};
@@ -33,7 +34,8 @@ impl Tallies {
         let mut columns: HashMap<String, BTreeSet<String>> = HashMap::new();
         for (measure, _) in &measures {
             measure.reads(&mut |ledger, column| {
-                columns.entry(ledger.to_owned()).or_default().insert(column.to_owned());
+                let wanted = columns.entry(ledger.to_owned()).or_default();
+                wanted.extend([column.to_owned(), STATE.to_owned()]);
             });
         }
         let mut ledgers: Vec<String> = columns.keys().cloned().collect();
@@ -64,7 +66,7 @@ impl Tally for Tallies {
         }
         let mut rows = UnitRows::new();
         for ((ledger, _), row) in joined {
-            if !row.removed {
+            if row.counts() {
                 rows.entry(ledger.to_owned()).or_default().push(row);
             }
         }

@@ -10,6 +10,12 @@ use crate::{ids::RowId, value::Value};
 /// Marks a row as removed. Keys are never deleted: an edit made elsewhere must stay visible.
 pub const REMOVED: &str = "@removed";
 
+/// Where a record stands, a code of the list `record_state`; none is a record that was taken over as it was.
+pub const STATE: &str = "@state";
+
+/// Why a record was returned, amended or made void.
+pub const REASON: &str = "@reason";
+
 /// Holds what came under headers that no column claims: `@extra/{header}`.
 pub const EXTRA: &str = "@extra";
 
@@ -132,6 +138,16 @@ impl Row {
             let code = key.strip_prefix(column)?.strip_prefix('/')?;
             (*value == Value::Bool(true)).then_some(code)
         })
+    }
+
+    /// Whether it is still there: neither removed nor void.
+    pub fn stands(&self) -> bool {
+        !self.removed && self.text(STATE) != "void"
+    }
+
+    /// Whether it counts in figures: drafts do not.
+    pub fn counts(&self) -> bool {
+        self.stands() && self.text(STATE) != "draft"
     }
 
     /// Takes in one cell of this row as it stands in the document.

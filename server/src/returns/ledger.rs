@@ -34,7 +34,7 @@ pub(super) async fn draw(server: &Server, ledger: &Ledger, request: &ReturnReque
             let mut read = read(server, &ledger.id, &ids).await?;
             for (unit, parent) in chunk {
                 let mut own = read.remove(&unit.id).unwrap_or_default();
-                own.retain(|row| !row.removed);
+                own.retain(Row::stands);
                 own.sort_by(|a, b| sort_key(ledger, a).cmp(&sort_key(ledger, b)).then(a.id.cmp(&b.id)));
                 for row in own {
                     table.row(&mut page, rows, unit, parent.as_ref(), &row)?;
@@ -75,7 +75,7 @@ async fn extras(
     let mut headers = BTreeSet::new();
     for chunk in units.chunks(UNITS_PER_CHUNK) {
         let ids: Vec<UnitId> = chunk.iter().map(|(unit, _)| unit.id).collect();
-        for row in read(server, &ledger.id, &ids).await?.values().flatten().filter(|row| !row.removed) {
+        for row in read(server, &ledger.id, &ids).await?.values().flatten().filter(|row| row.stands()) {
             let extra = row.cells.keys().filter_map(|key| key.strip_prefix(EXTRA)?.strip_prefix('/'));
             headers.extend(extra.map(str::to_owned));
         }

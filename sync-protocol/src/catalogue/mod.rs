@@ -115,6 +115,9 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
+    /// The list of the states of a record, in every ledger.
+    pub const RECORD_STATES: &str = "record_state";
+
     /// The catalogue that the program was built with.
     pub fn builtin() -> Self {
         Self::load(&load::builtin_sources()).expect("the built-in catalogue is checked by a test")
@@ -171,9 +174,11 @@ impl Catalogue {
         &self.indicators
     }
 
-    /// The workflows of a ledger.
+    /// The workflows of a ledger, and of every ledger.
     pub fn workflows<'a>(&'a self, ledger: &'a str) -> impl Iterator<Item = &'a Workflow> {
-        self.workflows.iter().filter(move |workflow| workflow.ledger == ledger)
+        self.workflows
+            .iter()
+            .filter(move |workflow| workflow.ledger == ledger || workflow.ledger == Workflow::EVERY_LEDGER)
     }
 
     /// What the plan asks for, in its order.

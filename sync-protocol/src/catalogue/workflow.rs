@@ -98,6 +98,9 @@ impl StepFault {
 }
 
 impl Workflow {
+    /// Stands for every ledger: the workflow is about the states of records.
+    pub const EVERY_LEDGER: &str = "*";
+
     /// The state of a row; none before it begins.
     pub fn state<'a>(&self, row: &'a Row) -> Option<&'a str> {
         row.get(&self.column).and_then(Value::as_text)

@@ -12,7 +12,7 @@ use automerge::legacy;
 use crate::{
     catalogue::{Catalogue, Kind},
     ids::{Book, ChangeHash},
-    row::{Address, REMOVED, is_name},
+    row::{Address, REMOVED, STATE, is_name},
 };
 
 /// Limits on one change. The defaults admit the largest honest import of one document.
@@ -249,7 +249,14 @@ fn fits(
             return wrong_book(home);
         }
         let is_flag = matches!(value, Some(automerge::ScalarValue::Boolean(_) | automerge::ScalarValue::Null));
-        return if address.column == REMOVED && !is_flag { Err(wrong_value(address)) } else { Ok(()) };
+        let is_state = || {
+            let Some(automerge::ScalarValue::Str(code)) = value else {
+                return matches!(value, Some(automerge::ScalarValue::Null));
+            };
+            catalogue.list(Catalogue::RECORD_STATES).is_some_and(|list| list.code(code).is_some())
+        };
+        let is_wrong = address.column == REMOVED && !is_flag || address.column == STATE && !is_state();
+        return if is_wrong { Err(wrong_value(address)) } else { Ok(()) };
     }
     let Some(column) = ledger.column(&address.column) else { return Ok(()) };
     let home = ledger.book_of(column);

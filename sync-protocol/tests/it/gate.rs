@@ -66,6 +66,8 @@ fn what_has_no_place_in_a_ledger_is_refused() {
         ("text where yes or no is meant", put(key("in_service"), text("是")), RefusalCode::WrongValue),
         ("a number where text is meant", put(key("name"), ScalarValue::Int(1)), RefusalCode::WrongValue),
         ("a removal that is no flag", put(key("@removed"), text("yes")), RefusalCode::WrongValue),
+        ("a state that there is not", put(key("@state"), text("finished")), RefusalCode::WrongValue),
+        ("a state that is a number", put(key("@state"), ScalarValue::Int(1)), RefusalCode::WrongValue),
     ];
     for (what, bytes, expected) in cases {
         let refusal = admit(&bytes, Book::Unit, &catalogue, &limits).expect_err(what);
@@ -87,6 +89,7 @@ fn honest_changes_pass_compressed_or_not() {
             let text = doc.put_object(ROOT, key("remark"), ObjType::Text).expect("text");
             doc.splice_text(&text, 0, 0, "一起写").expect("splice");
         }),
+        change(|doc| doc.put(ROOT, key("@state"), "draft").expect("put")),
         // A newer device's column is kept, not dropped.
         change(|doc| doc.put(ROOT, key("column_of_next_year"), "x").expect("put")),
     ] {

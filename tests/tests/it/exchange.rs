@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
-use server::{clock, import::import_file};
-use sync_protocol::{Book, Identity, UnitId, Value};
+use server::{clock, import::import_file, indicators::indicators};
+use sync_protocol::{Book, Identity, UnitId, Value, row::STATE};
 use tests::{county, roster};
 
 const BRANCHES: usize = 1_000;
@@ -108,6 +108,36 @@ async fn a_wrong_step_made_offline_is_kept_and_shown_to_the_supervisor() -> Resu
     let stored = server.store.wrong_steps().await?;
     assert_eq!((stored[0].who.as_str(), stored[0].unit), ("cadre", unit));
     assert_eq!(stored[0].step.before.as_deref(), Some("verified"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drafts_and_void_records_do_not_count() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = county::open(&folder.path().join("data"), None).await?;
+    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
+    let url = county::serve(&server).await?;
+    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let device = county::device(&server, folder.path(), &url, "cadre", unit, &[Book::Unit]).await?;
+    let book = Identity { unit, book: Book::Unit, period: server.period() };
+    let row = device.new_row("citizen-requests", &[("request_no", "1".into())], clock::random());
+    let date = jiff::civil::date(2012, 12, 31);
+    for (state, counted, fault) in [
+        (None, 1, None),
+        (Some("draft"), 0, None),
+        (Some("submitted"), 1, None),
+        (Some("confirmed"), 1, Some("wrong_actor")),
+        (Some("void"), 0, Some("unmet")),
+    ] {
+        let mut cells = vec![("request_no", "1".into()), ("content", "修路".into())];
+        cells.extend(state.map(|state| (STATE, Value::text(state))));
+        device.save(&book, "citizen-requests", row, &cells, 0).await?;
+        assert!(device.exchange(clock::now_ms()).await?.refusals.is_empty());
+        let figures = indicators(&server, server.county, date, &["I-39".to_owned()]).await?;
+        assert_eq!(figures[0].figure.denominator, Some(counted), "{state:?}");
+        let newest = server.store.wrong_steps().await?.into_iter().next().map(|stored| stored.step.fault);
+        assert_eq!(newest.as_deref(), fault, "{state:?}");
+    }
     Ok(())
 }
 

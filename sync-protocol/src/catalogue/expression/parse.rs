@@ -21,7 +21,7 @@ fn tokens(text: &str) -> Result<Vec<String>, String> {
                 }
             }
             '(' | ')' | '[' | ']' | ',' | '+' | '*' | '-' => 1,
-            '$' | '_' | 'a'..='z' | 'A'..='Z' | '0'..='9' => {
+            '$' | '@' | '_' | 'a'..='z' | 'A'..='Z' | '0'..='9' => {
                 let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
                 1 + rest[1..].find(|c| !word(c)).unwrap_or(rest.len() - 1)
             }
@@ -190,7 +190,7 @@ impl Parser<'_> {
                 let closed = self.take(")");
                 closed.then_some(Node::Later(date, count, token == "months")).ok_or_else(|| "`)` is missing".to_owned())
             }
-            _ if first.is_ascii_alphabetic() || first == '_' => match token.split_once('.') {
+            _ if first.is_ascii_alphabetic() || matches!(first, '_' | '@') => match token.split_once('.') {
                 None => Ok(Node::Column(token)),
                 Some((column, part)) => match Part::parse(part) {
                     Some(part) => Ok(Node::Part(column.to_owned(), part)),

@@ -11,6 +11,7 @@ use crate::catalogue::{
     Aggregate, CapBy, Catalogue, ColumnType, Expression, Having, Indicator, Ledger, Measure, Requested, Step, Term,
     Window, Workflow,
 };
+use crate::row::STATE;
 
 pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Measure> {
     let ledger = known_ledger(&raw.ledger, catalogue, report)?;
@@ -18,7 +19,8 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
     if let Some(list) = raw.each.as_ref().filter(|list| catalogue.list(list.get_ref()).is_none()) {
         report.at(list, format!("unknown code list `{}`", list.get_ref()));
     }
-    let condition = raw.condition.as_ref().and_then(|text| checked(text, ledger, each.as_deref(), catalogue, report));
+    let condition =
+        raw.condition.as_ref().and_then(|text| checked(text, Some(ledger), each.as_deref(), catalogue, report));
     let mut all = |raw: Vec<RawHaving>| -> Vec<Having> {
         raw.iter().filter_map(|raw| having(raw, each.as_deref(), catalogue, report)).collect()
     };
@@ -84,7 +86,7 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
 
 fn having(raw: &RawHaving, each: Option<&str>, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Having> {
     let ledger = known_ledger(&raw.ledger, catalogue, report)?;
-    let condition = checked(&raw.condition, ledger, each, catalogue, report)?;
+    let condition = checked(&raw.condition, Some(ledger), each, catalogue, report)?;
     Some(Having { ledger: ledger.id.clone(), condition })
 }
 
@@ -109,12 +111,12 @@ pub(super) fn column_exists(column: &Spanned<String>, ledger: &Ledger, report: &
 /// An expression of a measure: its variables are county parameters and what it is counted for each of.
 pub(super) fn checked(
     text: &Spanned<String>,
-    ledger: &Ledger,
+    ledger: Option<&Ledger>,
     each: Option<&str>,
     catalogue: &Catalogue,
     report: &mut Report<'_>,
 ) -> Option<Expression> {
-    let expression = expression(text, Some(ledger), report)?;
+    let expression = expression(text, ledger, report)?;
     variables_exist(&expression, |name| Some(name) == each || catalogue.has_variable(name, each), text, report);
     Some(expression)
 }
@@ -219,12 +221,15 @@ pub(super) fn requirement(raw: RawRequirement, catalogue: &Catalogue, report: &m
     }
 }
 
-/// A workflow: its column is an enum, and every state is a code of its list.
+/// A workflow: its column is an enum (or the state of records, in every ledger), and every state is a code of its list.
 pub(super) fn workflow(raw: RawWorkflow, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Workflow> {
-    let ledger = known_ledger(&raw.ledger, catalogue, report)?;
-    let list = ledger.column(raw.column.get_ref()).and_then(|c| c.column_type.list()).and_then(|id| catalogue.list(id));
+    let is_record = raw.ledger.get_ref() == Workflow::EVERY_LEDGER && raw.column.get_ref() == STATE;
+    let ledger = if is_record { None } else { Some(known_ledger(&raw.ledger, catalogue, report)?) };
+    let column = ledger.and_then(|ledger| ledger.column(raw.column.get_ref()));
+    let list = column.and_then(|column| column.column_type.list()).or(is_record.then_some(Catalogue::RECORD_STATES));
+    let list = list.and_then(|id| catalogue.list(id));
     let Some(list) = list else {
-        report.at(&raw.column, format!("`{}` is no enum column of `{}`", raw.column.get_ref(), ledger.id));
+        report.at(&raw.column, format!("`{}` is no enum column of `{}`", raw.column.get_ref(), raw.ledger.get_ref()));
         return None;
     };
     let state = |state: &Spanned<String>, report: &mut Report<'_>| {
@@ -242,7 +247,7 @@ pub(super) fn workflow(raw: RawWorkflow, catalogue: &Catalogue, report: &mut Rep
     });
     let steps = steps.collect();
     Some(Workflow {
-        ledger: ledger.id.clone(),
+        ledger: raw.ledger.into_inner(),
         column: raw.column.into_inner(),
         title: raw.title,
         initial,

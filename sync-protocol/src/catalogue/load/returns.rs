@@ -11,6 +11,7 @@ use super::{
 use crate::catalogue::{
     Catalogue, Check, Content, Expression, Format, Group, Ledger, ReturnColumn, ReturnForm, Variable,
 };
+use crate::row::{REASON, STATE};
 
 /// Reads an expression; columns must exist in `ledger` (none may be named without one).
 pub(super) fn expression(
@@ -24,7 +25,7 @@ pub(super) fn expression(
             expression.names(
                 &mut |column| {
                     let stored = |l: &Ledger| l.column(column).is_some() && !l.unit.names_unit(column);
-                    if !ledger.is_some_and(stored) {
+                    if !ledger.is_some_and(stored) && !matches!(column, STATE | REASON) {
                         unknown.push(column.to_owned());
                     }
                 },
