@@ -152,6 +152,14 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
         44,
     ),
     ("I-28", &["project-tasks: status=done|project-tasks: status=in_progress|project-tasks: status=cancelled"], 1, 2),
+    (
+        "I-30",
+        &[
+            "return-submissions: status=submitted due_on=2012-04-25 submitted_on=2012-04-25|return-submissions: status=submitted due_on=2012-04-25 submitted_on=2012-04-26|return-submissions: status=draft due_on=2012-05-25",
+        ],
+        1,
+        3,
+    ),
     ("I-29", &["outcomes: title=甲|outcomes: title=乙"], 2, -1),
     (
         "I-33a",
