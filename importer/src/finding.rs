@@ -19,6 +19,8 @@ pub enum Severity {
 pub enum FindingKind {
     /// No ledger fits the sheet.
     NoTable,
+    /// A workbook without any ledger.
+    NoLedger,
     /// A header that no column claims: its values are kept beside the row.
     UnknownHeader,
     /// A column was decided by its values.
@@ -107,6 +109,7 @@ impl FindingKind {
         use FindingKind as K;
         match self {
             K::NoTable => "no-table",
+            K::NoLedger => "no-ledger",
             K::UnknownHeader => "unknown-header",
             K::DecidedByValues { .. } => "decided-by-values",
             K::UnknownUnit { .. } => "unknown-unit",
@@ -140,6 +143,7 @@ impl FindingKind {
         match self {
             K::UnknownUnit { .. }
             | K::NoUnit
+            | K::NoLedger
             | K::PrecisionLost
             | K::BadIdCard { .. }
             | K::BadDate
@@ -158,6 +162,7 @@ impl FindingKind {
         use FindingKind as K;
         match self {
             K::NoTable => "本表未识别出台账，未导入。如应导入，请核对表头".into(),
+            K::NoLedger => "文件中没有识别出任何台账，未导入。请核对是否选对了文件，表头是否与台账一致".into(),
             K::UnknownHeader => "表头未对应到任何列，内容作为附加信息随行保留".into(),
             K::DecidedByValues { column } => format!("按内容判断，本列作为“{column}”导入"),
             K::UnknownUnit { suggestions } if suggestions.is_empty() => {
@@ -195,6 +200,10 @@ impl FindingKind {
         use FindingKind as K;
         match self {
             K::NoTable => "no ledger was recognised on this sheet; nothing imported: check its header".into(),
+            K::NoLedger => {
+                "no ledger was recognised in the file; nothing imported: is it the right file, with a ledger's header?"
+                    .into()
+            }
             K::UnknownHeader => "no column has this header; its values are kept beside each row".into(),
             K::DecidedByValues { column } => format!("imported as `{column}`, judging by its values"),
             K::UnknownUnit { suggestions } => format!(

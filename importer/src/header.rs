@@ -13,8 +13,24 @@ pub struct Claim {
     pub ledger: usize,
     /// Index of the column in the ledger.
     pub column: usize,
-    /// Too general a word to decide alone.
-    pub weak: bool,
+    /// How well the text names it.
+    pub rank: Rank,
+}
+
+/// How well a text names a column, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// It is the printed header.
+    Title,
+    /// It is another word for it.
+    Alias,
+    /// It is too general a word to decide alone.
+    Weak,
+}
+
+impl Rank {
+    /// All of them, best first.
+    pub const ALL: [Rank; 3] = [Rank::Title, Rank::Alias, Rank::Weak];
 }
 
 /// All header texts of the catalogue.
@@ -32,14 +48,15 @@ impl HeaderIndex {
         let mut claims: HashMap<String, Vec<Claim>> = HashMap::new();
         for (ledger_index, ledger) in catalogue.ledgers().iter().enumerate() {
             for (column_index, column) in ledger.columns.iter().enumerate() {
-                for text in std::iter::once(&column.title).chain(&column.aliases) {
+                let aliases = column.aliases.iter().map(|alias| (alias, Rank::Alias));
+                for (text, rank) in std::iter::once((&column.title, Rank::Title)).chain(aliases) {
                     let text = normalise(text);
-                    let weak = weak.contains(&text);
+                    let rank = if weak.contains(&text) { Rank::Weak } else { rank };
                     // A title with a unit in brackets is also met without it.
                     let short = without_bracket(&text).map(str::to_owned);
                     for text in std::iter::once(text).chain(short) {
                         let entry = claims.entry(text).or_default();
-                        let claim = Claim { ledger: ledger_index, column: column_index, weak };
+                        let claim = Claim { ledger: ledger_index, column: column_index, rank };
                         if !entry.iter().any(|c| (c.ledger, c.column) == (claim.ledger, claim.column)) {
                             entry.push(claim);
                         }

@@ -97,6 +97,9 @@ impl<'a> Importer<'a> {
     pub fn detect(&self, workbook: &Workbook) -> (Vec<Table>, Vec<Finding>) {
         let tables = table::detect(workbook, self.catalogue, &self.headers);
         let mut findings = Vec::new();
+        if tables.is_empty() {
+            findings.push(Finding::new(&FindingKind::NoLedger, "", String::new(), "", String::new()));
+        }
         for (index, sheet) in workbook.sheets.iter().enumerate() {
             if sheet.cell_count() > 0 && !tables.iter().any(|t| t.sheet == index) {
                 findings.push(Finding::new(&FindingKind::NoTable, &sheet.name, String::new(), "", String::new()));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use sync_protocol::catalogue::Catalogue;
 
 use crate::{
-    header::{Claim, HeaderIndex, is_wan, normalise},
+    header::{Claim, HeaderIndex, Rank, is_wan, normalise},
     text::compact,
     workbook::grid::{Cell, Merge, Sheet, Texts, Workbook},
 };
@@ -134,7 +134,9 @@ impl Detector<'_> {
         let mut matched: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (_, cell) in cells {
             let Cell::Text(id) = cell else { continue };
-            for claim in self.index.claims(&normalise(self.texts.get(*id))).iter().filter(|claim| !claim.weak) {
+            for claim in
+                self.index.claims(&normalise(self.texts.get(*id))).iter().filter(|claim| claim.rank != Rank::Weak)
+            {
                 let columns = matched.entry(claim.ledger).or_default();
                 if !columns.contains(&claim.column) {
                     columns.push(claim.column);
@@ -162,7 +164,7 @@ impl Detector<'_> {
         let text = self.texts.get(id);
         let claimed = text.len() <= 120
             && !text.starts_with(|c: char| c.is_ascii_digit())
-            && self.index.claims(&normalise(text)).iter().any(|claim| !claim.weak);
+            && self.index.claims(&normalise(text)).iter().any(|claim| claim.rank != Rank::Weak);
         self.memo.known[index] = Some(claimed);
         claimed
     }
@@ -261,7 +263,7 @@ impl Detector<'_> {
         paths
     }
 
-    /// Assigns columns: strong names first, then weak words to what is left.
+    /// Assigns columns: printed headers first, then other words for them, then weak words to what is left.
     fn columns(&self, ledger: usize, paths: &BTreeMap<u16, Vec<String>>) -> Vec<MappedColumn> {
         let candidates: Vec<(u16, String, Vec<Claim>)> = paths
             .iter()
@@ -280,12 +282,12 @@ impl Detector<'_> {
             })
             .collect();
         let mut taken: HashMap<u16, usize> = HashMap::new();
-        for weak in [false, true] {
+        for rank in Rank::ALL {
             for (column, _, claims) in &candidates {
                 if taken.contains_key(column) {
                     continue;
                 }
-                let free = |claim: &&Claim| claim.weak == weak && !taken.values().any(|used| *used == claim.column);
+                let free = |claim: &&Claim| claim.rank == rank && !taken.values().any(|used| *used == claim.column);
                 if let Some(claim) = claims.iter().find(free) {
                     taken.insert(*column, claim.column);
                 }
@@ -410,11 +412,23 @@ impl Detector<'_> {
         filled
     }
 
-    /// A code-list column whose values are another column's codes belongs to that column (党籍状态: 正式, 预备).
+    /// A code-list column whose values are another column's codes belongs to that column (党籍状态: 正式, 预备); so does
+    /// one whose header names a column that another header names better (党组织类别 beside 所属领域).
     fn decide_by_values(&self, table: &mut Table) {
         let ledger = &self.catalogue.ledgers()[table.ledger];
+        let words = self.catalogue.words();
+        // Words that say nothing by themselves.
+        let stand_ins = words.ditto.iter().chain(&words.empty).chain(&words.unknown);
         for at in 0..table.columns.len() {
-            let Target::Column { index, wan } = table.columns[at].target else { continue };
+            let (named, wan) = match &table.columns[at].target {
+                Target::Column { index, wan } => (*index, *wan),
+                Target::Extra(header) => {
+                    let last = header.rsplit('/').next().unwrap_or(header);
+                    let claims = self.index.claims(header).iter().chain(self.index.claims(last));
+                    let Some(claim) = claims.into_iter().find(|claim| claim.ledger == table.ledger) else { continue };
+                    (claim.column, is_wan(header))
+                }
+            };
             let fits = |column: usize| {
                 let list = ledger.columns[column].column_type.list().and_then(|id| self.catalogue.list(id))?;
                 let (mut seen, mut known) = (0, 0);
@@ -422,6 +436,9 @@ impl Detector<'_> {
                     if let Some(Cell::Text(id)) = self.sheet.cell(*row, table.columns[at].column) {
                         let text = compact(self.texts.get(id));
                         let same = |word: &String| compact(word) == text;
+                        if stand_ins.clone().any(same) {
+                            continue;
+                        }
                         seen += 1;
                         known += usize::from(
                             list.codes.iter().any(|c| same(&c.label) || same(&c.code) || c.aliases.iter().any(same)),
@@ -430,8 +447,9 @@ impl Detector<'_> {
                 }
                 (seen > 0).then_some((seen, known))
             };
-            let Some((seen, known)) = fits(index) else { continue };
-            if known * 5 > seen {
+            let Some((seen, known)) = fits(named) else { continue };
+            let is_own = matches!(table.columns[at].target, Target::Column { .. });
+            if is_own && known * 5 > seen {
                 continue;
             }
             let other = (0..ledger.columns.len())

@@ -107,7 +107,8 @@ pub async fn import_file(
         findings: job.findings.clone(),
         ..ImportReport::default()
     };
-    report.counts.refused += report.findings.iter().filter(|f| matches!(f.code, "no-unit" | "unknown-unit")).count();
+    report.counts.refused +=
+        report.findings.iter().filter(|f| matches!(f.code, "no-unit" | "unknown-unit" | "no-ledger")).count();
     let author = Author {
         actor: ActorId(clock::random()),
         provenance: Provenance { who: who.to_owned(), how: Means::Import, source: Some(batch.id.clone()) },

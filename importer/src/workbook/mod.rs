@@ -1,5 +1,14 @@
 //! Workbooks as bytes: reading what others made, writing our own.
 
+mod biff;
+mod biff12;
+mod delimited;
+mod excel;
 pub mod grid;
+mod html;
+mod ods;
 pub mod read;
+mod sniff;
+mod spreadsheetml;
 pub mod write;
+mod xml;

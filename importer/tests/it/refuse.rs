@@ -11,7 +11,10 @@ fn what_is_no_workbook_is_refused_in_words() {
     encrypted.resize(2048, 0);
     for (what, bytes, expected) in [
         ("nothing", vec![], "空文件"),
-        ("a page", b"<html><table><tr><td>1</td></tr></table></html>".to_vec(), "另存为 .xlsx"),
+        ("some XML", b"<?xml version='1.0'?><list><item>1</item></list>".to_vec(), "XML 文件中没有工作表"),
+        ("a PDF", b"%PDF-1.4 ...".to_vec(), "PDF 文件"),
+        ("a program", b"MZ\x90\0\x03\0\0\0\x04".to_vec(), "文件头不符"),
+        ("a workbook of Excel 4", b"\x09\x04\x06\0\0\0\x10\0\0\0".to_vec(), "Excel 2.0–4.0"),
         ("half a file", xlsx[..xlsx.len() / 2].to_vec(), "已损坏"),
         ("an empty container", encrypted, "已损坏"),
         ("a zip of something else", b"PK\x03\x04nothing of the kind".to_vec(), "已损坏"),

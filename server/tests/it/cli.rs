@@ -15,7 +15,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn mistakes_are_answered_with_a_sentence_and_exit_code_two() {
     let folder = tempfile::tempdir().expect("folder");
-    std::fs::write(folder.path().join("page.xls"), "<html><table></table></html>").expect("file");
+    std::fs::write(folder.path().join("page.xls"), "<list><item>1</item></list>").expect("file");
     std::fs::write(folder.path().join("broken.toml"), "county_code = \"12\"").expect("file");
     let cases: [(&[&str], i32, &str); 7] = [
         (&["return", "R99"], 2, "没有这张报表或台账"),

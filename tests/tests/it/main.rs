@@ -2,6 +2,7 @@
 
 mod converge;
 mod exchange;
+mod formats;
 mod quality;
 mod schema;
 mod story;
