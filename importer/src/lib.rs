@@ -6,6 +6,7 @@
 //!
 //! A bad cell is a finding, never an error and never a guess; an unreadable workbook is an error.
 
+mod compare;
 pub mod date;
 pub mod finding;
 pub mod header;
@@ -18,6 +19,7 @@ pub mod text;
 pub mod values;
 pub mod workbook;
 
+pub use compare::CellChange;
 pub use finding::{Finding, FindingKind, Severity};
 pub use plan::{Importer, UnitDocuments, UnitPlan};
 pub use register::Register;

@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use sync_protocol::{
-    Address, Book, Document, Row, RowId, Tenant, UnitId, Value,
+    Book, Document, Row, RowId, Tenant, UnitId, Value,
     catalogue::{Catalogue, Column, Ledger},
-    conflict::Means,
     document::Edit,
-    row::EXTRA,
     unit::Unit,
 };
 
 use crate::{
+    compare::{CellChange, Comparison},
     finding::{Finding, FindingKind},
     header::HeaderIndex,
     register::Register,
@@ -68,6 +67,8 @@ impl std::ops::AddAssign for Counts {
 pub struct UnitPlan {
     /// New cell values by book: one change each.
     pub edits: BTreeMap<Book, Vec<Edit>>,
+    /// Cells of existing rows that these edits change.
+    pub changes: Vec<CellChange>,
     /// What happened to the rows.
     pub counts: Counts,
     /// What was noticed.
@@ -156,7 +157,9 @@ impl<'a> Importer<'a> {
                 continue;
             }
             known.taken.insert(id, format!("{}!{}", sheet.name, address(sheet.row_number(row.row), 0)));
-            Comparison { ledger, id, existing: known.rows.get(&id), documents, place: &place }.run(record, &mut plan);
+            let existing = known.rows.get(&id);
+            let catalogue = self.catalogue;
+            Comparison { catalogue, ledger, id, existing, documents, place: &place }.run(record, &mut plan);
         }
         plan
     }
@@ -286,10 +289,10 @@ impl<'a> Importer<'a> {
 
 /// One row of the file, normalised.
 #[derive(Debug, Default)]
-struct Record {
-    cells: Vec<(usize, Value)>,
-    sets: Vec<(usize, Vec<String>)>,
-    extras: Vec<(String, String)>,
+pub(crate) struct Record {
+    pub(crate) cells: Vec<(usize, Value)>,
+    pub(crate) sets: Vec<(usize, Vec<String>)>,
+    pub(crate) extras: Vec<(String, String)>,
 }
 
 impl Record {
@@ -307,73 +310,6 @@ impl Record {
         parts.extend(self.extras.iter().map(|(header, text)| format!("{header}={text}")));
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         RowId::derive(secret, &ledger.id, &parts)
-    }
-}
-
-/// A normalised row against the one that is stored.
-struct Comparison<'a> {
-    ledger: &'a Ledger,
-    id: RowId,
-    existing: Option<&'a Row>,
-    documents: &'a UnitDocuments,
-    place: &'a Place<'a>,
-}
-
-impl Comparison<'_> {
-    /// Cells that differ become edits, unless a person has edited them since.
-    fn run(&self, record: Record, plan: &mut UnitPlan) {
-        let Self { ledger, id, existing, documents, place } = *self;
-        let mut changed = 0;
-        let mut write = |book: Book, edit: Edit, finding: &mut dyn FnMut(&FindingKind)| {
-            let current = existing.and_then(|row| row.cells.get(edit.address.cell().as_ref()));
-            if current == Some(&edit.value) {
-                return;
-            }
-            if let Some(current) = current
-                && let Some(document) = documents.0.get(&book)
-                && let Some(provenance) = document.provenance(&edit.address)
-                && matches!(provenance.how, Means::Form | Means::Resolve | Means::Return)
-            {
-                finding(&FindingKind::KeptEdit { who: provenance.who, value: current.to_string() });
-                return;
-            }
-            changed += 1;
-            plan.edits.entry(book).or_default().push(edit);
-        };
-        for (index, value) in record.cells {
-            let column = &ledger.columns[index];
-            let edit = Edit { address: Address::new(&ledger.id, id, &column.key), value };
-            write(ledger.book_of(column), edit, &mut |kind| {
-                plan.findings.push(place.about(kind, ledger, column));
-            });
-        }
-        for (index, codes) in record.sets {
-            let column = &ledger.columns[index];
-            let gone: Vec<String> = existing
-                .map(|row| {
-                    row.members(&column.key)
-                        .filter(|code| !codes.iter().any(|c| c == code))
-                        .map(str::to_owned)
-                        .collect()
-                })
-                .unwrap_or_default();
-            for (code, present) in codes.into_iter().map(|c| (c, true)).chain(gone.into_iter().map(|c| (c, false))) {
-                let address = Address::new(&ledger.id, id, &column.key).member(code);
-                write(ledger.book_of(column), Edit { address, value: Value::Bool(present) }, &mut |kind| {
-                    plan.findings.push(place.about(kind, ledger, column));
-                });
-            }
-        }
-        // Nobody classed these columns: they are treated as restricted.
-        for (header, text) in record.extras {
-            let address = Address::new(&ledger.id, id, EXTRA).member(extra_name(&header));
-            write(ledger.book.restricted(), Edit { address, value: Value::Text(text) }, &mut |_| {});
-        }
-        match (existing, changed) {
-            (None, _) => plan.counts.added += 1,
-            (Some(_), 0) => plan.counts.unchanged += 1,
-            (Some(_), _) => plan.counts.changed += 1,
-        }
     }
 }
 
@@ -413,21 +349,12 @@ impl Known {
     }
 }
 
-/// A header as the last part of an address: no slash, at most 60 bytes.
-fn extra_name(header: &str) -> String {
-    let mut name: String = header.chars().map(|c| if c == '/' || c.is_control() { '·' } else { c }).collect();
-    while name.len() > 60 {
-        name.pop();
-    }
-    name
-}
-
 /// A row of the file and everything around it.
-struct Place<'a> {
+pub(crate) struct Place<'a> {
     workbook: &'a Workbook,
     table: &'a Table,
-    sheet: &'a Sheet,
-    row: usize,
+    pub(crate) sheet: &'a Sheet,
+    pub(crate) row: usize,
 }
 
 impl Place<'_> {
@@ -463,19 +390,24 @@ impl Place<'_> {
         Finding::new(kind, &self.sheet.name, place, "", read)
     }
 
+    /// The column of the sheet that holds a column of the ledger.
+    pub(crate) fn column(&self, ledger: &Ledger, column: &Column) -> Option<u16> {
+        let index = ledger.columns.iter().position(|known| known.key == column.key)?;
+        self.table.column_of(index).map(|mapped| mapped.column)
+    }
+
     /// A finding about a column of the ledger; a kept value of a restricted column is masked.
-    fn about(&self, kind: &FindingKind, ledger: &Ledger, column: &Column) -> Finding {
-        let index = ledger.columns.iter().position(|c| c.key == column.key).unwrap_or_default();
-        let mapped = self.table.column_of(index);
+    pub(crate) fn about(&self, kind: &FindingKind, ledger: &Ledger, column: &Column) -> Finding {
+        let mapped = self.column(ledger, column);
         let kind = match kind {
             FindingKind::KeptEdit { who, value } => {
                 FindingKind::KeptEdit { who: who.clone(), value: masked(value, column.sensitivity) }
             }
             other => other.clone(),
         };
-        let cell = mapped.and_then(|m| self.table.cell(self.sheet, self.row, m.column));
+        let cell = mapped.and_then(|column| self.table.cell(self.sheet, self.row, column));
         let read = cell.and_then(|cell| self.text(cell)).unwrap_or_default();
-        let mut finding = self.finding(&kind, mapped.map(|m| m.column), masked(&read, column.sensitivity));
+        let mut finding = self.finding(&kind, mapped, masked(&read, column.sensitivity));
         finding.column.clone_from(&column.title);
         finding
     }

@@ -10,12 +10,13 @@ use std::{
 };
 
 use importer::{
-    Finding, Importer, ReadError, ReadLimits, Register, Table, UnitDocuments, Workbook, plan::Counts, rows::RowRef,
+    CellChange, Finding, Importer, ReadError, ReadLimits, Register, Table, UnitDocuments, Workbook, plan::Counts,
+    rows::RowRef,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sync_protocol::{
-    ActorId, Document, Identity, UnitId,
+    ActorId, Book, Document, Identity, UnitId,
     conflict::{Means, Provenance},
     document::{Author, DocumentError, Edit, RowKey},
 };
@@ -74,6 +75,53 @@ pub struct ImportReport {
 /// Told how many of how many units are done.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 
+/// What an import would do, with nothing written.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Preview {
+    /// The file's name.
+    pub file: String,
+    /// Ledgers found: title and rows.
+    pub tables: Vec<(String, usize)>,
+    /// Rows.
+    pub counts: Counts,
+    /// Cells of existing rows that would change.
+    pub changes: Vec<CellChange>,
+    /// What was noticed.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads and plans a file as an import would, and writes nothing.
+pub async fn preview_file(server: &Server, path: &Path) -> Result<Preview, ImportError> {
+    let (file, bytes) = load(path).await?;
+    let job = Job::prepare(server, bytes).await?;
+    let units: Vec<UnitId> = job.rows.keys().copied().collect();
+    let known = known_documents(server, &units).await?;
+    let runtime = tokio::runtime::Handle::current();
+    let plan = move || {
+        let importer = importer_of(&job.server);
+        let mut preview = Preview { file, tables: job.titles(), findings: job.findings.clone(), ..Preview::default() };
+        for unit in units {
+            let (documents, _) = unit_documents(&job.server, known.get(&unit), &runtime)?;
+            let plan = importer.plan(&job.workbook, &job.tables, &job.rows[&unit], &documents);
+            preview.counts += plan.counts;
+            preview.changes.extend(plan.changes);
+            preview.findings.extend(plan.findings);
+        }
+        Ok(preview)
+    };
+    tokio::task::spawn_blocking(plan).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
+}
+
+/// The name and the bytes of a file that is not too large.
+async fn load(path: &Path) -> Result<(String, Vec<u8>), ImportError> {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let limit = ReadLimits::default().file_bytes_max as u64;
+    if tokio::fs::metadata(path).await?.len() > limit {
+        return Err(ReadError::TooLarge { what: "字节 bytes", limit }.into());
+    }
+    Ok((name, tokio::fs::read(path).await?))
+}
+
 /// Imports a file. `who` is the office or person that changes will name.
 pub async fn import_file(
     server: &Server,
@@ -81,12 +129,7 @@ pub async fn import_file(
     who: &str,
     progress: Progress<'_>,
 ) -> Result<ImportReport, ImportError> {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let limit = ReadLimits::default().file_bytes_max as u64;
-    if tokio::fs::metadata(path).await?.len() > limit {
-        return Err(ReadError::TooLarge { what: "字节 bytes", limit }.into());
-    }
-    let bytes = tokio::fs::read(path).await?;
+    let (name, bytes) = load(path).await?;
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
     if server.store.is_imported(&digest).await? {
         return Ok(ImportReport { file: name, already_imported: true, ..ImportReport::default() });
@@ -102,7 +145,7 @@ pub async fn import_file(
     server.store.begin_batch(&batch).await?;
     let mut report = ImportReport {
         file: name,
-        tables: job.tables.iter().map(|t| (server.catalogue.ledgers()[t.ledger].title.clone(), t.body.len())).collect(),
+        tables: job.titles(),
         units: job.units.len(),
         findings: job.findings.clone(),
         ..ImportReport::default()
@@ -159,6 +202,12 @@ impl Job {
         };
         tokio::task::spawn_blocking(prepare).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
     }
+
+    /// Ledgers found: title and rows.
+    fn titles(&self) -> Vec<(String, usize)> {
+        let title = |table: &Table| self.server.catalogue.ledgers()[table.ledger].title.clone();
+        self.tables.iter().map(|table| (title(table), table.body.len())).collect()
+    }
 }
 
 fn importer_of(server: &Server) -> Importer<'_> {
@@ -183,11 +232,7 @@ async fn round(
     report: &mut ImportReport,
     progress: &(dyn Fn(usize) + Send + Sync),
 ) -> Result<Vec<UnitId>, ImportError> {
-    let existing = server.store.identities(&units).await?;
-    let mut known: BTreeMap<UnitId, Vec<Identity>> = BTreeMap::new();
-    for (identity, _) in existing {
-        known.entry(identity.unit).or_default().push(identity);
-    }
+    let known = known_documents(server, &units).await?;
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Result<Planned, ImportError>>(16);
     let queue = Arc::new(Mutex::new(units.into_iter()));
     let known = Arc::new(known);
@@ -202,8 +247,7 @@ async fn round(
             loop {
                 let unit = queue.lock().ok().and_then(|mut units| units.next());
                 let Some(unit) = unit else { break };
-                let known = known.get(&unit).map_or(&[][..], Vec::as_slice);
-                let planned = plan_unit(&job, &importer, unit, known, &author, &runtime);
+                let planned = plan_unit(&job, &importer, unit, known.get(&unit), &author, &runtime);
                 // Nobody listens any more: the import has failed elsewhere.
                 if sender.blocking_send(planned).is_err() {
                     break;
@@ -262,23 +306,42 @@ async fn commit(
     Ok(())
 }
 
-fn plan_unit(
-    job: &Job,
-    importer: &Importer<'_>,
-    unit: UnitId,
-    known: &[Identity],
-    author: &Author,
+/// The documents of these units that exist.
+async fn known_documents(server: &Server, units: &[UnitId]) -> Result<BTreeMap<UnitId, Vec<Identity>>, StoreError> {
+    let mut known: BTreeMap<UnitId, Vec<Identity>> = BTreeMap::new();
+    for (identity, _) in server.store.identities(units).await? {
+        known.entry(identity.unit).or_default().push(identity);
+    }
+    Ok(known)
+}
+
+/// The documents of a unit in this period, and how many changes of each stand behind its snapshot.
+fn unit_documents(
+    server: &Server,
+    known: Option<&Vec<Identity>>,
     runtime: &tokio::runtime::Handle,
-) -> Result<Planned, ImportError> {
-    let server = &job.server;
+) -> Result<(UnitDocuments, BTreeMap<Book, usize>), ImportError> {
     let mut documents = UnitDocuments::default();
     let mut loose = BTreeMap::new();
-    for identity in known.iter().filter(|identity| identity.period == server.period()) {
+    for identity in known.into_iter().flatten().filter(|identity| identity.period == server.period()) {
         let id = identity.document(&server.tenant);
         let Some(stored) = runtime.block_on(server.store.document(id))? else { continue };
         loose.insert(identity.book, stored.changes.len());
         documents.0.insert(identity.book, Document::load(stored.snapshot.as_deref(), &stored.changes)?);
     }
+    Ok((documents, loose))
+}
+
+fn plan_unit(
+    job: &Job,
+    importer: &Importer<'_>,
+    unit: UnitId,
+    known: Option<&Vec<Identity>>,
+    author: &Author,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Planned, ImportError> {
+    let server = &job.server;
+    let (mut documents, loose) = unit_documents(server, known, runtime)?;
     let plan = importer.plan(&job.workbook, &job.tables, &job.rows[&unit], &documents);
     let mut writes = Vec::new();
     for (book, edits) in plan.edits {

@@ -1,18 +1,16 @@
 //! The command line of the server.
 
 mod catalogue;
+mod import_command;
 
 use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use importer::Severity;
 use server::{
     Server, clock,
     config::Config,
-    demo, doctor, http,
-    import::import_file,
-    indicators, quality,
+    demo, doctor, http, indicators, quality,
     returns::{self, ReturnRequest, conflicts},
     store::DeviceRecord,
     sync::token_hash,
@@ -53,12 +51,15 @@ enum Command {
     },
     /// 导入台账工作簿 · Import ledger workbooks
     Import {
-        /// 工作簿 · Workbooks (.xlsx, .xls)
+        /// 工作簿 · Workbooks
         #[arg(required = true)]
         files: Vec<PathBuf>,
         /// 导入人或单位，记入每处修改 · Who imports; every change names them
         #[arg(long, default_value = "县委组织部")]
         who: String,
+        /// 只预览：逐格列出会改动什么，不写入 · Preview: every cell that would change, nothing written
+        #[arg(long)]
+        preview: bool,
         /// 以 JSON 输出 · Print JSON
         #[arg(long)]
         json: bool,
@@ -216,7 +217,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let server = Server::open_embedded(&config).await.with_context(|| config.data_dir.display().to_string())?;
     let result = match arguments.command {
         Command::Serve { listen } => return serve(server, listen.unwrap_or(config.listen)).await,
-        Command::Import { files, who, json } => import(&server, &files, &who, json).await,
+        Command::Import { files, preview: true, json, .. } => import_command::preview(&server, &files, json).await,
+        Command::Import { files, who, json, .. } => import_command::import(&server, &files, &who, json).await,
         Command::Return(arguments) => draw(&server, arguments).await,
         Command::Indicators { names, unit, date, json } => {
             print_indicators(&server, &names, unit.as_deref(), date.unwrap_or_else(returns::today), json).await
@@ -254,47 +256,6 @@ async fn stop_signal() {
     }
     #[cfg(not(unix))]
     let _ = interrupted.await;
-}
-
-async fn import(server: &Server, files: &[PathBuf], who: &str, json: bool) -> anyhow::Result<bool> {
-    let mut reports = Vec::new();
-    let mut failed = false;
-    for file in files {
-        let bar = indicatif::ProgressBar::new(0);
-        let progress = |done: usize, total: usize| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        };
-        let report = import_file(server, file, who, &progress).await;
-        bar.finish_and_clear();
-        match report {
-            Ok(report) => reports.push(report),
-            Err(error) => {
-                // The other files are still imported.
-                eprintln!("{}: {error}", file.display());
-                failed = true;
-            }
-        }
-    }
-    if json {
-        println!("{}", serde_json::to_string_pretty(&reports)?);
-    }
-    for report in reports.iter().filter(|_| !json) {
-        if report.already_imported {
-            println!("{}: 以前导入过，未改动 imported before, left alone", report.file);
-            continue;
-        }
-        let counts = report.counts;
-        println!(
-            "{}: 新增 added {}，修改 changed {}，未变 unchanged {}，未导入 refused {}",
-            report.file, counts.added, counts.changed, counts.unchanged, counts.refused
-        );
-        for finding in report.findings.iter().filter(|f| f.severity > Severity::Info) {
-            println!("  {}!{} {}「{}」{}", finding.sheet, finding.cell, finding.column, finding.read, finding.message);
-        }
-    }
-    let errors = reports.iter().flat_map(|report| &report.findings).any(|finding| finding.severity == Severity::Error);
-    Ok(!failed && !errors)
 }
 
 async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result<bool> {

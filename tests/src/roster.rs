@@ -1,7 +1,10 @@
 //! Large synthetic member rosters. Nobody in them exists: area code 340099 is not allocated.
 
 use anyhow::Context;
-use importer::workbook::write::{Book, Created, Out, Style};
+use importer::workbook::{
+    grid::address,
+    write::{Book, Created, Out, Style},
+};
 use sync_protocol::{
     Tenant, UnitId,
     checks::id_card_check,
@@ -109,6 +112,18 @@ pub fn member(index: usize, branch: usize) -> [String; 20] {
 
 /// A roster of `branches` × `per_branch` members as an .xlsx.
 pub fn workbook(branches: usize, per_branch: usize) -> anyhow::Result<Vec<u8>> {
+    edited(branches, per_branch, 0).map(|(bytes, _)| bytes)
+}
+
+/// The address and the new text of a cell.
+pub type Edited = (String, String);
+
+/// The same with this many cells changed, all over it; with the address and the new text of each, in order.
+pub fn edited(branches: usize, per_branch: usize, edits: usize) -> anyhow::Result<(Vec<u8>, Vec<Edited>)> {
+    // Columns without checks of their own: 工作岗位, 工作单位, 党内奖励, 备注.
+    const FREE: [u16; 4] = [10, 11, 18, 19];
+    let step = (branches * per_branch) / edits.max(1);
+    let mut changed = Vec::new();
     let mut book = Book::new("党员花名册", Created { unix_s: 1_335_744_000 })?;
     {
         let mut page = book.long_sheet("党员花名册")?;
@@ -123,8 +138,15 @@ pub fn workbook(branches: usize, per_branch: usize) -> anyhow::Result<Vec<u8>> {
         put(&mut page, 2, &HEADERS.map(str::to_owned))?;
         for index in 0..branches * per_branch {
             let row = u32::try_from(index + 3).context("too many rows")?;
-            put(&mut page, row, &member(index, index / per_branch))?;
+            let mut cells = member(index, index / per_branch);
+            if changed.len() < edits && index % step == step / 2 {
+                let column = FREE[changed.len() % FREE.len()];
+                let text = format!("改动{}", changed.len());
+                cells[usize::from(column)].clone_from(&text);
+                changed.push((address(row, column), text));
+            }
+            put(&mut page, row, &cells)?;
         }
     }
-    Ok(book.bytes()?)
+    Ok((book.bytes()?, changed))
 }

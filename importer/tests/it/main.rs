@@ -3,6 +3,7 @@
 mod anatomy;
 mod folder;
 mod ledgers;
+mod messy;
 mod refuse;
 mod support;
 mod values;

@@ -3,6 +3,7 @@
 mod converge;
 mod exchange;
 mod formats;
+mod preview;
 mod quality;
 mod schema;
 mod story;

@@ -1,0 +1,138 @@
+//! A row of a file against the row that is stored: what would be written, and what a person would see change.
+
+use serde::Serialize;
+use sync_protocol::{
+    Address, Book, Row, RowId, Value,
+    catalogue::{Catalogue, Column, Ledger, Sensitivity},
+    conflict::Means,
+    document::Edit,
+    row::EXTRA,
+};
+
+use crate::{
+    finding::FindingKind,
+    plan::{Place, Record, UnitDocuments, UnitPlan},
+    values::masked,
+    workbook::grid::address,
+};
+
+/// A cell of an existing row that an import would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CellChange {
+    /// The sheet of the file.
+    pub sheet: String,
+    /// `F17`.
+    pub cell: String,
+    /// Title of the ledger.
+    pub ledger: String,
+    /// Title of the column.
+    pub column: String,
+    /// What is stored, as it is printed.
+    pub before: String,
+    /// What the file says.
+    pub after: String,
+}
+
+/// A normalised row against the one that is stored.
+pub(crate) struct Comparison<'a> {
+    pub(crate) catalogue: &'a Catalogue,
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) id: RowId,
+    pub(crate) existing: Option<&'a Row>,
+    pub(crate) documents: &'a UnitDocuments,
+    pub(crate) place: &'a Place<'a>,
+}
+
+impl Comparison<'_> {
+    /// Cells that differ become edits, unless a person has edited them since.
+    pub(crate) fn run(&self, record: Record, plan: &mut UnitPlan) {
+        let Self { ledger, id, existing, documents, place, .. } = *self;
+        let mut changed = 0;
+        let mut write = |book: Book, edit: Edit, column: Option<&Column>, finding: &mut dyn FnMut(&FindingKind)| {
+            let current = existing.and_then(|row| row.cells.get(edit.address.cell().as_ref()));
+            if current == Some(&edit.value) {
+                return;
+            }
+            if let Some(current) = current
+                && let Some(document) = documents.0.get(&book)
+                && let Some(provenance) = document.provenance(&edit.address)
+                && matches!(provenance.how, Means::Form | Means::Resolve | Means::Return)
+            {
+                finding(&FindingKind::KeptEdit { who: provenance.who, value: current.to_string() });
+                return;
+            }
+            changed += 1;
+            if existing.is_some() {
+                plan.changes.push(self.change(&edit, column, current));
+            }
+            plan.edits.entry(book).or_default().push(edit);
+        };
+        for (index, value) in record.cells {
+            let column = &ledger.columns[index];
+            let edit = Edit { address: Address::new(&ledger.id, id, &column.key), value };
+            write(ledger.book_of(column), edit, Some(column), &mut |kind| {
+                plan.findings.push(place.about(kind, ledger, column));
+            });
+        }
+        for (index, codes) in record.sets {
+            let column = &ledger.columns[index];
+            let gone: Vec<String> = existing
+                .map(|row| {
+                    row.members(&column.key)
+                        .filter(|code| !codes.iter().any(|c| c == code))
+                        .map(str::to_owned)
+                        .collect()
+                })
+                .unwrap_or_default();
+            for (code, present) in codes.into_iter().map(|c| (c, true)).chain(gone.into_iter().map(|c| (c, false))) {
+                let address = Address::new(&ledger.id, id, &column.key).member(code);
+                let edit = Edit { address, value: Value::Bool(present) };
+                write(ledger.book_of(column), edit, Some(column), &mut |kind| {
+                    plan.findings.push(place.about(kind, ledger, column));
+                });
+            }
+        }
+        // Nobody classed these columns: they are treated as restricted.
+        for (header, text) in record.extras {
+            let address = Address::new(&ledger.id, id, EXTRA).member(extra_name(&header));
+            write(ledger.book.restricted(), Edit { address, value: Value::Text(text) }, None, &mut |_| {});
+        }
+        match (existing, changed) {
+            (None, _) => plan.counts.added += 1,
+            (Some(_), 0) => plan.counts.unchanged += 1,
+            (Some(_), _) => plan.counts.changed += 1,
+        }
+    }
+    /// What a person sees of an edit; a column that nobody classed is shown as what it is: restricted.
+    fn change(&self, edit: &Edit, column: Option<&Column>, current: Option<&Value>) -> CellChange {
+        let member = edit.address.member.as_deref().unwrap_or_default();
+        let list = column.and_then(|c| c.column_type.list()).and_then(|id| self.catalogue.list(id));
+        let shown = |value: &Value| {
+            let text = list.map_or_else(|| value.to_string(), |list| list.label(&value.to_string()).to_owned());
+            masked(&text, column.map_or(Sensitivity::S3, |column| column.sensitivity))
+        };
+        let title = match (column, list) {
+            (Some(column), Some(list)) if !member.is_empty() => format!("{}：{}", column.title, list.label(member)),
+            (Some(column), _) => column.title.clone(),
+            (None, _) => member.to_owned(),
+        };
+        let mapped = column.and_then(|column| self.place.column(self.ledger, column));
+        CellChange {
+            sheet: self.place.sheet.name.clone(),
+            cell: address(self.place.sheet.row_number(self.place.row), mapped.unwrap_or(0)),
+            ledger: self.ledger.title.clone(),
+            column: title,
+            before: current.map(shown).unwrap_or_default(),
+            after: shown(&edit.value),
+        }
+    }
+}
+
+/// A header as the last part of an address: no slash, at most 60 bytes.
+fn extra_name(header: &str) -> String {
+    let mut name: String = header.chars().map(|c| if c == '/' || c.is_control() { '·' } else { c }).collect();
+    while name.len() > 60 {
+        name.pop();
+    }
+    name
+}
