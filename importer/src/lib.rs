@@ -10,6 +10,7 @@ mod compare;
 pub mod date;
 pub mod finding;
 pub mod header;
+pub mod isolate;
 pub mod number;
 pub mod plan;
 pub mod register;

@@ -26,6 +26,10 @@ pub struct File {
     pub campaign_year: i16,
     /// A folder of TOML files that are laid over the built-in catalogue.
     pub catalogue_dir: Option<PathBuf>,
+    /// Memory in MiB for the process that reads a workbook.
+    pub read_memory_mib: u64,
+    /// Seconds that it may take.
+    pub read_seconds: u64,
 }
 
 impl Default for File {
@@ -37,6 +41,8 @@ impl Default for File {
             county_name: "示范县".into(),
             campaign_year: 2012,
             catalogue_dir: None,
+            read_memory_mib: 1024,
+            read_seconds: 120,
         }
     }
 }
@@ -56,6 +62,10 @@ pub struct Config {
     pub campaign_year: i16,
     /// The catalogue with the county's own files laid over.
     pub catalogue: Catalogue,
+    /// Memory in MiB for the process that reads a workbook.
+    pub read_memory_mib: u64,
+    /// Seconds that it may take.
+    pub read_seconds: u64,
 }
 
 impl Config {
@@ -98,6 +108,8 @@ impl Config {
             county_name: file.county_name,
             campaign_year: file.campaign_year,
             catalogue,
+            read_memory_mib: file.read_memory_mib,
+            read_seconds: file.read_seconds,
         })
     }
 }

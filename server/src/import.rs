@@ -191,7 +191,7 @@ impl Job {
         let mut register = Register::new(server.store.units().await?);
         let server = server.clone();
         let prepare = move || {
-            let workbook = importer::read(&bytes, &ReadLimits::default())?;
+            let workbook = server.isolation.read(&bytes, &ReadLimits::default())?;
             drop(bytes);
             let importer = importer_of(&server);
             let (tables, mut findings) = importer.detect(&workbook);

@@ -37,6 +37,8 @@ pub struct Server {
     pub campaign_year: i16,
     /// HMAC key for row ids of restricted natural keys; never leaves the server except to replicas with that right.
     pub county_key: Vec<u8>,
+    /// Where workbooks are read.
+    pub isolation: importer::isolate::Isolation,
     /// The exchange.
     pub sync: Arc<sync::Sync>,
 }
@@ -74,6 +76,7 @@ impl Server {
             county_name: config.county_name.clone(),
             campaign_year: config.campaign_year,
             county_key,
+            isolation: importer::isolate::Isolation::None,
             sync,
         })
     }

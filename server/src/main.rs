@@ -3,10 +3,14 @@
 mod catalogue;
 mod import_command;
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use importer::{
+    ReadLimits,
+    isolate::{self, Isolation},
+};
 use server::{
     Server, clock,
     config::Config,
@@ -63,6 +67,12 @@ enum Command {
         /// 以 JSON 输出 · Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Reads a workbook from standard input for another process.
+    #[command(hide = true)]
+    ReadWorkbook {
+        #[arg(long)]
+        memory_mib: u64,
     },
     /// 生成报表或合并台账 · Draw a return (R03) or a merged ledger (members)
     Return(ReturnArguments),
@@ -179,11 +189,20 @@ fn choice(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // A process that only reads a workbook needs no runtime, which takes memory of its own.
+    if let Command::ReadWorkbook { memory_mib } = arguments.command {
+        return ExitCode::from(isolate::serve(memory_mib << 20, &ReadLimits::default()));
+    }
+    answer(arguments)
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn answer(arguments: Arguments) -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,server=info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match run(Arguments::parse()).await {
+    match run(arguments).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -214,7 +233,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         config.data_dir = data;
     }
     std::fs::create_dir_all(&config.data_dir).with_context(|| config.data_dir.display().to_string())?;
-    let server = Server::open_embedded(&config).await.with_context(|| config.data_dir.display().to_string())?;
+    let mut server = Server::open_embedded(&config).await.with_context(|| config.data_dir.display().to_string())?;
+    server.isolation = Isolation::Process {
+        program: std::env::current_exe()?,
+        arguments: vec!["read-workbook".into(), "--memory-mib".into(), config.read_memory_mib.to_string()],
+        time_max: Duration::from_secs(config.read_seconds),
+    };
     let result = match arguments.command {
         Command::Serve { listen } => return serve(server, listen.unwrap_or(config.listen)).await,
         Command::Import { files, preview: true, json, .. } => import_command::preview(&server, &files, json).await,
@@ -228,7 +252,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Conflicts { json } => print_conflicts(&server, json).await,
         Command::Device { name, owner, unit, restricted } => enrol(&server, name, owner, &unit, restricted).await,
         Command::Doctor { json } => diagnose(&server, json).await,
-        Command::Catalogue(_) | Command::Demo { .. } => unreachable!("handled above"),
+        Command::Catalogue(_) | Command::Demo { .. } | Command::ReadWorkbook { .. } => unreachable!("handled above"),
     };
     server.store.close().await;
     result

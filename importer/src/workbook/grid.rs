@@ -57,6 +57,11 @@ impl Texts {
         &self.buffer[start..self.ends[index] as usize]
     }
 
+    /// All of them, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        (0u32..).take(self.len()).map(|index| self.get(TextId(index)))
+    }
+
     /// How many different texts there are.
     pub fn len(&self) -> usize {
         self.ends.len()

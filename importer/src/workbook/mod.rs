@@ -10,5 +10,6 @@ mod ods;
 pub mod read;
 mod sniff;
 mod spreadsheetml;
+pub(crate) mod transfer;
 pub mod write;
 mod xml;

@@ -66,6 +66,14 @@ pub enum ReadError {
         "文件压缩比异常，可能是恶意文件，已拒绝。如确需导入，请用 Excel 或 WPS 打开后另存。 | the file inflates out of all proportion and was refused: open it and save it again if it is honest"
     )]
     Bomb,
+    /// The process that read it refused it, in these words.
+    #[error("{0}")]
+    Refused(String),
+    /// The process that read it did not live to answer.
+    #[error(
+        "读取文件时超出内存或时间限制，已停止（{0}），系统不受影响。请用 Excel 或 WPS 打开检查后另存为 .xlsx，或拆分后再导入。 | reading went beyond the limits of memory or time and was ended ({0}); nothing else is harmed: open the file, check it, save it as .xlsx or split it"
+    )]
+    Failed(String),
     /// Damaged.
     #[error(
         "文件已损坏，无法读取（{0}）。请用 Excel 或 WPS 打开修复后另存为 .xlsx。 | damaged workbook ({0}): repair it in Excel or WPS and save it as .xlsx"

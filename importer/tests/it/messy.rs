@@ -71,9 +71,8 @@ fn cell(dice: &mut Dice, catalogue: &Catalogue, column: &Column, number: usize) 
             let words: &[&str] = if yes { &["是", "√", "有"] } else { &["否", "×"] };
             return (Value::Bool(yes), dice.pick(words).to_owned());
         }
-        T::Date => (format!("{year}-{month:02}-{day:02}"), dice.pick(&of_day)),
         T::PDate if dice.one_in(2) => (format!("{year}-{month:02}"), dice.pick(&of_month)),
-        T::PDate => (format!("{year}-{month:02}-{day:02}"), dice.pick(&of_day)),
+        T::Date | T::PDate => (format!("{year}-{month:02}-{day:02}"), dice.pick(&of_day)),
         T::Year => (year.to_string(), dice.pick(&[year.to_string(), format!("{year}年"), format!("#{year}")])),
         T::MoneyYuan => (
             format!("{amount}.50"),

@@ -88,3 +88,30 @@ fn a_countys_own_catalogue_is_checked_with_file_and_line() {
     let shown = text(&taizhang(&folder, &["catalogue", "show", "grading"]).stdout);
     assert!(shown.contains("审定等次") && shown.contains("advanced=先进"), "{shown}");
 }
+
+#[test]
+fn a_file_that_kills_its_reader_is_refused_and_the_others_are_imported() {
+    let folder = tempfile::tempdir().expect("folder");
+    let large = folder.path().join("large.csv");
+    std::fs::write(&large, "1,2,3,4,5,6,7,8,9,10\n".repeat(300_000)).expect("file");
+    let units = "单位编码|单位名称|单位简称|单位级别|排序\n001|中共青山镇委员会|青山镇|乡镇党委|1";
+    let small = tests::sheet::workbook(&[("填报单位名录", units)]).expect("a workbook");
+    std::fs::write(folder.path().join("small.xlsx"), small).expect("file");
+    let output = Command::new(env!("CARGO_BIN_EXE_taizhang"))
+        .args(["import", "large.csv", "small.xlsx"])
+        .env("TAIZHANG_READ_MEMORY_MIB", "80")
+        .current_dir(folder.path())
+        .output()
+        .expect("runs");
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{out}{err}");
+    assert!(err.contains("large.csv: 读取文件时超出内存或时间限制"), "{err}");
+    assert!(out.contains("small.xlsx: 新增 added 1"), "the other file goes on: {out}{err}");
+
+    let read = Command::new(env!("CARGO_BIN_EXE_taizhang"))
+        .args(["read-workbook", "--memory-mib", "1024"])
+        .stdin(std::fs::File::open(&large).expect("file"))
+        .output()
+        .expect("runs");
+    assert_eq!(read.status.code(), Some(0), "with more memory it is read");
+}
