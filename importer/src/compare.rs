@@ -6,7 +6,7 @@ use sync_protocol::{
     catalogue::{Catalogue, Column, Ledger, Sensitivity},
     conflict::Means,
     document::Edit,
-    row::EXTRA,
+    row::{EXTRA, REMOVED},
 };
 
 use crate::{
@@ -96,6 +96,16 @@ impl Comparison<'_> {
         for (header, text) in record.extras {
             let address = Address::new(&ledger.id, id, EXTRA).member(extra_name(&header));
             write(ledger.book.restricted(), Edit { address, value: Value::Text(text) }, None, &mut |_| {});
+        }
+        // What an import was taken back from, an import may bring back; what a person removed, it may not.
+        if existing.is_some_and(|row| row.removed) {
+            let address = Address::new(&ledger.id, id, REMOVED);
+            let document = documents.0.get(&ledger.book);
+            let removed_by = document.and_then(|document| document.provenance(&address)).map(|by| by.how);
+            if removed_by == Some(Means::Undo) {
+                changed += 1;
+                plan.edits.entry(ledger.book).or_default().push(Edit { address, value: Value::Bool(false) });
+            }
         }
         match (existing, changed) {
             (None, _) => plan.counts.added += 1,

@@ -16,14 +16,14 @@ use importer::{
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sync_protocol::{
-    ActorId, Book, Document, Identity, UnitId,
+    Book, ChangeHash, Document, Identity, UnitId,
     conflict::{Means, Provenance},
     document::{Author, DocumentError, Edit, RowKey},
 };
 
 use crate::{
     Server, clock, projection,
-    store::{Batch, Committed, DocumentWrite, NewChange, StoreError, actor_bytes, wants_snapshot},
+    store::{Batch, Committed, DocumentWrite, NewChange, ProjectedRow, StoreError, actor_bytes, wants_snapshot},
 };
 
 /// Documents in one commit.
@@ -135,12 +135,8 @@ pub async fn import_file(
         return Ok(ImportReport { file: name, already_imported: true, ..ImportReport::default() });
     }
     let job = Job::prepare(server, bytes).await?;
-    let batch = Batch {
-        id: uuid::Builder::from_random_bytes(clock::random()).into_uuid().to_string(),
-        file: name.clone(),
-        digest,
-        started_at_ms: clock::now_ms(),
-    };
+    let batch =
+        Batch { id: Batch::new_id(clock::random()), file: name.clone(), digest, started_at_ms: clock::now_ms() };
     server.store.put_units(&job.units).await?;
     server.store.begin_batch(&batch).await?;
     let mut report = ImportReport {
@@ -153,7 +149,7 @@ pub async fn import_file(
     report.counts.refused +=
         report.findings.iter().filter(|f| matches!(f.code, "no-unit" | "unknown-unit" | "no-ledger")).count();
     let author = Author {
-        actor: ActorId(clock::random()),
+        actor: batch.actor().unwrap_or_else(|| unreachable!("a new batch has an actor")),
         provenance: Provenance { who: who.to_owned(), how: Means::Import, source: Some(batch.id.clone()) },
         time_s: batch.started_at_ms / 1000,
     };
@@ -376,8 +372,25 @@ fn write(
             .collect();
         (change.hash, Some(change.bytes), projection::project(&document, &touched))
     };
-    let snapshot = (fresh || wants_snapshot(loose, 1)).then(|| document.save());
-    Ok(Some(DocumentWrite {
+    let own = (hash, bytes);
+    Ok(Some(document_write(server, identity, &document, expected_heads, own, rows, author, loose)))
+}
+
+/// One change of this server for one document, whose `loose` changes stand behind its snapshot.
+#[expect(clippy::too_many_arguments, reason = "what a write is made of, once")]
+pub(crate) fn document_write(
+    server: &Server,
+    identity: &Identity,
+    document: &Document,
+    expected_heads: Vec<ChangeHash>,
+    (hash, bytes): (ChangeHash, Option<Vec<u8>>),
+    rows: Vec<ProjectedRow>,
+    author: &Author,
+    loose: usize,
+) -> DocumentWrite {
+    // A change without bytes of its own is only kept inside a snapshot.
+    let snapshot = (bytes.is_none() || wants_snapshot(loose, 1)).then(|| document.save());
+    DocumentWrite {
         document: identity.document(&server.tenant),
         identity: identity.clone(),
         expected_heads,
@@ -388,5 +401,5 @@ fn write(
         wrong_steps: Vec::new(),
         device: None,
         received_at_ms: author.time_s * 1000,
-    }))
+    }
 }

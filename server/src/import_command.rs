@@ -1,11 +1,14 @@
-//! `taizhang import`: part of the command line.
+//! `taizhang import`, `imports` and `undo`: part of the command line.
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use importer::{Finding, Severity};
 use server::{
-    Server,
+    Server, clock,
     import::{import_file, preview_file},
+    store::StoredBatch,
+    undo::KeptCell,
 };
 
 /// Changes that are printed for one file; all of them are in the JSON.
@@ -84,6 +87,40 @@ pub(crate) async fn preview(server: &Server, files: &[PathBuf], json: bool) -> a
         print_findings(&preview.findings);
     }
     Ok(!failed && previews.iter().all(|preview| !has_errors(&preview.findings)))
+}
+
+/// Lists the imports.
+pub(crate) async fn list(server: &Server) -> anyhow::Result<bool> {
+    for StoredBatch { batch, finished_at_ms, undone_at_ms } in server.store.batches().await? {
+        let state = match (finished_at_ms, undone_at_ms) {
+            (_, Some(_)) => "已撤销 taken back",
+            (Some(_), None) => "已完成 done",
+            (None, None) => "未完成 unfinished",
+        };
+        let time = clock::local(batch.started_at_ms).strftime("%Y-%m-%d %H:%M");
+        println!("{} {time} {} {state}", batch.id, batch.file);
+    }
+    Ok(true)
+}
+
+/// Takes an import back and says what stays; `false` when something does.
+pub(crate) async fn undo(server: &Server, id: &str, who: &str, json: bool) -> anyhow::Result<bool> {
+    let undone = server::undo::undo(server, id, who).await?;
+    let undone =
+        undone.with_context(|| format!("没有这次导入 no such import: {id}。用 taizhang imports 查看 lists them"))?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&undone)?);
+    } else {
+        println!(
+            "{}：已撤销 taken back，{} 条记录 rows，{} 个文档 documents",
+            undone.file, undone.rows, undone.documents
+        );
+        for kept in &undone.kept {
+            let KeptCell { unit, ledger, record, column, who } = kept;
+            println!("  导入后又改过，已保留 edited since, kept：{unit} · {ledger} · {record} · {column}（{who}）");
+        }
+    }
+    Ok(undone.kept.is_empty())
 }
 
 fn print_findings(findings: &[Finding]) {

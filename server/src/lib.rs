@@ -13,6 +13,7 @@ pub mod returns;
 pub mod store;
 pub mod sync;
 pub mod tallies;
+pub mod undo;
 
 use std::sync::Arc;
 

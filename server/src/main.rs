@@ -68,6 +68,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// 列出历次导入 · The imports, newest first
+    Imports,
+    /// 撤销一次导入；导入后又改过的内容保留并列出 · Take an import back; what was edited since stays and is listed
+    Undo {
+        /// 导入编号，见 imports · Its id, from `imports`
+        id: String,
+        /// 撤销人 · Who takes it back
+        #[arg(long, default_value = "县委组织部")]
+        who: String,
+        /// 以 JSON 输出 · Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Reads a workbook from standard input for another process.
     #[command(hide = true)]
     ReadWorkbook {
@@ -243,6 +256,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Serve { listen } => return serve(server, listen.unwrap_or(config.listen)).await,
         Command::Import { files, preview: true, json, .. } => import_command::preview(&server, &files, json).await,
         Command::Import { files, who, json, .. } => import_command::import(&server, &files, &who, json).await,
+        Command::Imports => import_command::list(&server).await,
+        Command::Undo { id, who, json } => import_command::undo(&server, &id, &who, json).await,
         Command::Return(arguments) => draw(&server, arguments).await,
         Command::Indicators { names, unit, date, json } => {
             print_indicators(&server, &names, unit.as_deref(), date.unwrap_or_else(returns::today), json).await

@@ -279,6 +279,29 @@ pub struct Batch {
     pub started_at_ms: i64,
 }
 
+impl Batch {
+    /// An id of random bytes.
+    pub fn new_id(random: [u8; 16]) -> String {
+        uuid::Builder::from_random_bytes(random).into_uuid().to_string()
+    }
+
+    /// The actor of all its changes: the id itself, so that they are found again.
+    pub fn actor(&self) -> Option<ActorId> {
+        uuid::Uuid::parse_str(&self.id).ok().map(|id| ActorId(id.into_bytes()))
+    }
+}
+
+/// An import as it is remembered.
+#[derive(Debug, Clone)]
+pub struct StoredBatch {
+    /// The import.
+    pub batch: Batch,
+    /// When it was done, if it was.
+    pub finished_at_ms: Option<i64>,
+    /// When it was taken back, if it was.
+    pub undone_at_ms: Option<i64>,
+}
+
 /// The store.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
@@ -359,6 +382,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Remembers that it ended, with its counts as JSON.
     async fn finish_batch(&self, id: &str, now_ms: i64, counts: &str) -> Result<(), StoreError>;
+
+    /// All imports, the newest first.
+    async fn batches(&self) -> Result<Vec<StoredBatch>, StoreError>;
+
+    /// The documents that an actor has written to.
+    async fn documents_of(&self, actor: ActorId) -> Result<Vec<Identity>, StoreError>;
+
+    /// Notes that an import was taken back.
+    async fn batch_undone(&self, id: &str, now_ms: i64) -> Result<(), StoreError>;
 
     /// Whether a file with this digest was imported whole: one that had refused rows is worth another try.
     async fn is_imported(&self, digest: &[u8; 32]) -> Result<bool, StoreError>;

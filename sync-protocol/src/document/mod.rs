@@ -12,6 +12,7 @@
 
 mod gate;
 mod read;
+mod undo;
 mod write;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use automerge::{Automerge, LoadOptions, PatchAction, PatchLog, Prop, ReadDoc, Sa
 
 pub use gate::{AdmittedChange, GateLimits, Refusal, RefusalCode, admit};
 pub use read::RowState;
+pub use undo::TakenBack;
 pub use write::{Author, Edit, LocalChange};
 
 use crate::{

@@ -111,7 +111,7 @@ impl Document {
         }
     }
 
-    fn each(&self, prefix: &str, mut visit: impl FnMut(Address, Value, bool)) {
+    pub(super) fn each(&self, prefix: &str, mut visit: impl FnMut(Address, Value, bool)) {
         // '0' follows '/' in ASCII: all keys below a prefix that ends in a slash.
         let end = prefix.strip_suffix('/').map(|stem| format!("{stem}0"));
         let range = (

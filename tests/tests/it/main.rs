@@ -8,4 +8,5 @@ mod quality;
 mod schema;
 mod story;
 mod tidy;
+mod undo;
 mod vectors;

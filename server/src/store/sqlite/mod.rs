@@ -1,5 +1,6 @@
 //! The embedded store: one SQLite file, WAL, one writer, a pool of readers.
 
+mod batches;
 mod codec;
 mod read;
 mod registry;
@@ -14,14 +15,14 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use sync_protocol::{
-    ChangeHash, DeviceId, DocumentId, Identity, UnitId,
+    ActorId, ChangeHash, DeviceId, DocumentId, Identity, UnitId,
     session::{FeedPage, FeedQuery, Scope},
     unit::{Unit, UnitLevel},
 };
 
 use super::{
-    Batch, Committed, DeviceRecord, DocumentWrite, ProjectedRow, Store, StoreError, StoredConflict, StoredDocument,
-    StoredRow, StoredWrongStep, Tally, TallySum, Totals,
+    Batch, Committed, DeviceRecord, DocumentWrite, ProjectedRow, Store, StoreError, StoredBatch, StoredConflict,
+    StoredDocument, StoredRow, StoredWrongStep, Tally, TallySum, Totals,
 };
 
 /// Connections that read at once.
@@ -155,15 +156,27 @@ impl Store for SqliteStore {
     }
 
     async fn begin_batch(&self, batch: &Batch) -> Result<(), StoreError> {
-        registry::begin_batch(&self.writer, batch).await
+        batches::begin(&self.writer, batch).await
     }
 
     async fn finish_batch(&self, id: &str, now_ms: i64, counts: &str) -> Result<(), StoreError> {
-        registry::finish_batch(&self.writer, id, now_ms, counts).await
+        batches::finish(&self.writer, id, now_ms, counts).await
+    }
+
+    async fn batches(&self) -> Result<Vec<StoredBatch>, StoreError> {
+        batches::all(&self.readers).await
+    }
+
+    async fn documents_of(&self, actor: ActorId) -> Result<Vec<Identity>, StoreError> {
+        batches::documents_of(&self.readers, actor).await
+    }
+
+    async fn batch_undone(&self, id: &str, now_ms: i64) -> Result<(), StoreError> {
+        batches::undone(&self.writer, id, now_ms).await
     }
 
     async fn is_imported(&self, digest: &[u8; 32]) -> Result<bool, StoreError> {
-        registry::is_imported(&self.readers, digest).await
+        batches::is_imported(&self.readers, digest).await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

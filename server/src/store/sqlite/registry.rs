@@ -7,7 +7,7 @@ use sync_protocol::{
 };
 
 use super::codec;
-use crate::store::{Batch, DeviceRecord, StoreError};
+use crate::store::{DeviceRecord, StoreError};
 
 /// Where a unit stands in the tree: the ids from the county down to it, each with a slash behind it.
 pub(super) async fn path(executor: impl SqliteExecutor<'_>, unit: UnitId) -> Result<Option<String>, StoreError> {
@@ -174,36 +174,4 @@ pub(super) async fn secret(pool: &SqlitePool, name: &str, fresh: &[u8]) -> Resul
     let value = sqlx::query_scalar("SELECT value FROM meta WHERE key = $1").bind(name).fetch_one(&mut *tx).await?;
     tx.commit().await?;
     Ok(value)
-}
-
-pub(super) async fn begin_batch(pool: &SqlitePool, batch: &Batch) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO import_batches (id, file, digest, started_at_ms) VALUES ($1, $2, $3, $4)")
-        .bind(&batch.id)
-        .bind(&batch.file)
-        .bind(batch.digest.as_slice())
-        .bind(batch.started_at_ms)
-        .execute(pool)
-        .await?;
-    Ok(())
-}
-
-pub(super) async fn finish_batch(pool: &SqlitePool, id: &str, now_ms: i64, counts: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE import_batches SET finished_at_ms = $1, counts = $2 WHERE id = $3")
-        .bind(now_ms)
-        .bind(counts)
-        .bind(id)
-        .execute(pool)
-        .await?;
-    Ok(())
-}
-
-pub(super) async fn is_imported(pool: &SqlitePool, digest: &[u8; 32]) -> Result<bool, StoreError> {
-    let found: Option<i64> = sqlx::query_scalar(
-        "SELECT 1 FROM import_batches
-             WHERE digest = $1 AND finished_at_ms IS NOT NULL AND json_extract(counts, '$.refused') = 0 LIMIT 1",
-    )
-    .bind(digest.as_slice())
-    .fetch_optional(pool)
-    .await?;
-    Ok(found.is_some())
 }

@@ -1,0 +1,80 @@
+//! Imports: what was read when, and whether it was taken back.
+
+use sqlx::{Row, SqlitePool};
+use sync_protocol::{ActorId, Identity};
+
+use super::codec;
+use crate::store::{Batch, StoreError, StoredBatch, actor_bytes};
+
+pub(super) async fn begin(pool: &SqlitePool, batch: &Batch) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO import_batches (id, file, digest, started_at_ms) VALUES ($1, $2, $3, $4)")
+        .bind(&batch.id)
+        .bind(&batch.file)
+        .bind(batch.digest.as_slice())
+        .bind(batch.started_at_ms)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn finish(pool: &SqlitePool, id: &str, now_ms: i64, counts: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE import_batches SET finished_at_ms = $1, counts = $2 WHERE id = $3")
+        .bind(now_ms)
+        .bind(counts)
+        .bind(id)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn is_imported(pool: &SqlitePool, digest: &[u8; 32]) -> Result<bool, StoreError> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM import_batches
+             WHERE digest = $1 AND finished_at_ms IS NOT NULL AND undone_at_ms IS NULL
+             AND json_extract(counts, '$.refused') = 0 LIMIT 1",
+    )
+    .bind(digest.as_slice())
+    .fetch_optional(pool)
+    .await?;
+    Ok(found.is_some())
+}
+
+pub(super) async fn undone(pool: &SqlitePool, id: &str, now_ms: i64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE import_batches SET undone_at_ms = $1 WHERE id = $2")
+        .bind(now_ms)
+        .bind(id)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<StoredBatch>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT id, file, digest, started_at_ms, finished_at_ms, undone_at_ms
+             FROM import_batches ORDER BY started_at_ms DESC, id",
+    )
+    .fetch_all(pool)
+    .await?;
+    let stored = |row: &sqlx::sqlite::SqliteRow| -> Result<StoredBatch, StoreError> {
+        let batch = Batch {
+            id: row.try_get("id")?,
+            file: row.try_get("file")?,
+            digest: codec::hash32(row, "digest")?,
+            started_at_ms: row.try_get("started_at_ms")?,
+        };
+        let (finished_at_ms, undone_at_ms) = (row.try_get("finished_at_ms")?, row.try_get("undone_at_ms")?);
+        Ok(StoredBatch { batch, finished_at_ms, undone_at_ms })
+    };
+    rows.iter().map(stored).collect()
+}
+
+pub(super) async fn documents_of(pool: &SqlitePool, actor: ActorId) -> Result<Vec<Identity>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT unit, book, period FROM documents
+             WHERE number IN (SELECT document FROM changes WHERE actor = $1) ORDER BY number",
+    )
+    .bind(actor_bytes(actor))
+    .fetch_all(pool)
+    .await?;
+    rows.iter().map(codec::identity).collect()
+}
