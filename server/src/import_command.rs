@@ -1,12 +1,12 @@
 //! `taizhang import`, `imports` and `undo`: part of the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use importer::{Finding, Severity};
 use server::{
     Server, clock,
-    import::{import_file, preview_file},
+    import::{ImportError, ImportReport, import_file, preview_file},
     store::StoredBatch,
     undo::KeptCell,
 };
@@ -17,24 +17,29 @@ const CHANGES_PRINTED_MAX: usize = 1000;
 /// Imports files and says what became of them; `false` when something was not imported.
 pub(crate) async fn import(server: &Server, files: &[PathBuf], who: &str, json: bool) -> anyhow::Result<bool> {
     let mut reports = Vec::new();
-    let mut failed = false;
     for file in files {
-        let bar = indicatif::ProgressBar::new(0);
-        let progress = |done: usize, total: usize| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        };
-        let report = import_file(server, file, who, &progress).await;
-        bar.finish_and_clear();
-        match report {
-            Ok(report) => reports.push(report),
-            Err(error) => {
-                // The other files are still imported.
-                eprintln!("{}: {error}", file.display());
-                failed = true;
-            }
+        reports.push(import_with_bar(server, file, who).await);
+    }
+    // A file may name units that another before it missed: as long as new units turn up, those are tried again.
+    let names_units = |report: &Result<ImportReport, ImportError>| report.as_ref().is_ok_and(|r| r.units > 0);
+    let mut new_units = reports.iter().any(names_units);
+    for _ in 1..files.len() {
+        if !std::mem::take(&mut new_units) {
+            break;
+        }
+        for (file, report) in files.iter().zip(&mut reports).filter(|(_, report)| misses_units(report)) {
+            *report = import_with_bar(server, file, who).await;
+            new_units |= names_units(report);
         }
     }
+    let mut failed = false;
+    for (file, report) in files.iter().zip(&reports) {
+        if let Err(error) = report {
+            eprintln!("{}: {error}", file.display());
+            failed = true;
+        }
+    }
+    let reports: Vec<ImportReport> = reports.into_iter().flatten().collect();
     if json {
         println!("{}", serde_json::to_string_pretty(&reports)?);
     }
@@ -51,6 +56,22 @@ pub(crate) async fn import(server: &Server, files: &[PathBuf], who: &str, json: 
         print_findings(&report.findings);
     }
     Ok(!failed && reports.iter().all(|report| !has_errors(&report.findings)))
+}
+
+async fn import_with_bar(server: &Server, file: &Path, who: &str) -> Result<ImportReport, ImportError> {
+    let bar = indicatif::ProgressBar::new(0);
+    let progress = |done: usize, total: usize| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    };
+    let report = import_file(server, file, who, &progress).await;
+    bar.finish_and_clear();
+    report
+}
+
+/// Whether rows were left out because their unit was not known.
+fn misses_units(report: &Result<ImportReport, ImportError>) -> bool {
+    report.as_ref().is_ok_and(|report| report.findings.iter().any(|finding| finding.code == "unknown-unit"))
 }
 
 /// Says cell by cell what an import would change; `false` when something would not be imported.
@@ -125,6 +146,10 @@ pub(crate) async fn undo(server: &Server, id: &str, who: &str, json: bool) -> an
 
 fn print_findings(findings: &[Finding]) {
     for finding in findings.iter().filter(|finding| finding.severity > Severity::Info) {
+        if finding.sheet.is_empty() {
+            println!("  {}", finding.message);
+            continue;
+        }
         println!("  {}!{} {}「{}」{}", finding.sheet, finding.cell, finding.column, finding.read, finding.message);
     }
 }

@@ -115,3 +115,28 @@ fn a_file_that_kills_its_reader_is_refused_and_the_others_are_imported() {
         .expect("runs");
     assert_eq!(read.status.code(), Some(0), "with more memory it is read");
 }
+
+#[test]
+fn files_may_come_in_any_order() {
+    let folder = tempfile::tempdir().expect("folder");
+    for (name, sheet, text) in [
+        (
+            "1.xlsx",
+            "党员",
+            "党组织名称|姓名|性别|出生日期|党员类别|入党时间\n东村党支部|张三|男|1980-01-01|预备|2011-05",
+        ),
+        (
+            "2.xlsx",
+            "党组织",
+            "填报单位|党组织编码|党组织名称|组织类别|所属领域|正式党员数\n青山镇|0001|东村党支部|党支部|农村|5",
+        ),
+        ("3.xlsx", "名录", "单位编码|单位名称|单位简称|单位级别|排序\n001|中共青山镇委员会|青山镇|乡镇党委|1"),
+    ] {
+        std::fs::write(folder.path().join(name), tests::sheet::workbook(&[(sheet, text)]).expect("a workbook"))
+            .expect(name);
+    }
+    let output = taizhang(&folder, &["import", "1.xlsx", "2.xlsx", "3.xlsx", "--json"]);
+    let reports: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let added: Vec<_> = reports.iter().map(|report| report["counts"]["added"].as_u64()).collect();
+    assert_eq!(added, [Some(1), Some(1), Some(1)], "{reports:#?}");
+}
