@@ -9,6 +9,7 @@
 mod compare;
 pub mod date;
 pub mod finding;
+pub mod findings_book;
 pub mod header;
 pub mod isolate;
 pub mod number;

@@ -10,8 +10,8 @@ use std::{
 };
 
 use importer::{
-    CellChange, Finding, Importer, ReadError, ReadLimits, Register, Table, UnitDocuments, Workbook, plan::Counts,
-    rows::RowRef,
+    CellChange, Finding, Importer, ReadError, ReadLimits, Register, Table, UnitDocuments, Workbook,
+    findings_book::FindingsError, plan::Counts, rows::RowRef,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -42,6 +42,9 @@ pub enum ImportError {
     /// It is no workbook that can be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Its findings cannot be drawn.
+    #[error(transparent)]
+    Findings(#[from] FindingsError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -110,6 +113,17 @@ pub async fn preview_file(server: &Server, path: &Path) -> Result<Preview, Impor
         Ok(preview)
     };
     tokio::task::spawn_blocking(plan).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
+}
+
+/// The file with its bad cells coloured and a note on each.
+pub async fn findings_workbook(server: &Server, path: &Path, findings: Vec<Finding>) -> Result<Vec<u8>, ImportError> {
+    let (_, bytes) = load(path).await?;
+    let isolation = server.isolation.clone();
+    let draw = move || {
+        let workbook = isolation.read(&bytes, &ReadLimits::default())?;
+        importer::findings_book::findings_workbook(&workbook, &findings).map_err(ImportError::from)
+    };
+    tokio::task::spawn_blocking(draw).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
 }
 
 /// The name and the bytes of a file that is not too large.

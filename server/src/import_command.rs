@@ -6,7 +6,7 @@ use anyhow::Context;
 use importer::{Finding, Severity};
 use server::{
     Server, clock,
-    import::{ImportError, ImportReport, import_file, preview_file},
+    import::{ImportError, ImportReport, findings_workbook, import_file, preview_file},
     store::StoredBatch,
     undo::KeptCell,
 };
@@ -15,7 +15,13 @@ use server::{
 const CHANGES_PRINTED_MAX: usize = 1000;
 
 /// Imports files and says what became of them; `false` when something was not imported.
-pub(crate) async fn import(server: &Server, files: &[PathBuf], who: &str, json: bool) -> anyhow::Result<bool> {
+pub(crate) async fn import(
+    server: &Server,
+    files: &[PathBuf],
+    who: &str,
+    findings: Option<&Path>,
+    json: bool,
+) -> anyhow::Result<bool> {
     let mut reports = Vec::new();
     for file in files {
         reports.push(import_with_bar(server, file, who).await);
@@ -34,9 +40,12 @@ pub(crate) async fn import(server: &Server, files: &[PathBuf], who: &str, json: 
     }
     let mut failed = false;
     for (file, report) in files.iter().zip(&reports) {
-        if let Err(error) = report {
-            eprintln!("{}: {error}", file.display());
-            failed = true;
+        match report {
+            Ok(report) => draw_findings(server, file, &report.findings, findings).await?,
+            Err(error) => {
+                eprintln!("{}: {error}", file.display());
+                failed = true;
+            }
         }
     }
     let reports: Vec<ImportReport> = reports.into_iter().flatten().collect();
@@ -75,12 +84,20 @@ fn misses_units(report: &Result<ImportReport, ImportError>) -> bool {
 }
 
 /// Says cell by cell what an import would change; `false` when something would not be imported.
-pub(crate) async fn preview(server: &Server, files: &[PathBuf], json: bool) -> anyhow::Result<bool> {
+pub(crate) async fn preview(
+    server: &Server,
+    files: &[PathBuf],
+    findings: Option<&Path>,
+    json: bool,
+) -> anyhow::Result<bool> {
     let mut previews = Vec::new();
     let mut failed = false;
     for file in files {
         match preview_file(server, file).await {
-            Ok(preview) => previews.push(preview),
+            Ok(preview) => {
+                draw_findings(server, file, &preview.findings, findings).await?;
+                previews.push(preview);
+            }
             Err(error) => {
                 eprintln!("{}: {error}", file.display());
                 failed = true;
@@ -142,6 +159,29 @@ pub(crate) async fn undo(server: &Server, id: &str, who: &str, json: bool) -> an
         }
     }
     Ok(undone.kept.is_empty())
+}
+
+/// Writes a copy of the file in which every bad cell is coloured and has a note, unless there is none.
+async fn draw_findings(
+    server: &Server,
+    file: &Path,
+    findings: &[Finding],
+    folder: Option<&Path>,
+) -> anyhow::Result<()> {
+    let Some(folder) = folder.filter(|_| findings.iter().any(|finding| finding.severity > Severity::Info)) else {
+        return Ok(());
+    };
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let path = folder.join(format!("{stem}_问题.xlsx"));
+    match findings_workbook(server, file, findings.to_vec()).await {
+        Ok(bytes) => {
+            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+            std::fs::write(&path, bytes).with_context(|| path.display().to_string())?;
+            eprintln!("{}：问题已标注在 marked in {}", file.display(), path.display());
+        }
+        Err(error) => eprintln!("{}: {error}", file.display()),
+    }
+    Ok(())
 }
 
 fn print_findings(findings: &[Finding]) {

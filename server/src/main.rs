@@ -61,6 +61,9 @@ enum Command {
         /// 导入人或单位，记入每处修改 · Who imports; every change names them
         #[arg(long, default_value = "县委组织部")]
         who: String,
+        /// 把有问题的文件另存到此目录：问题单元格标色并加批注，改正后可再导入 · Folder for copies with bad cells coloured and noted
+        #[arg(long)]
+        findings: Option<PathBuf>,
         /// 只预览：逐格列出会改动什么，不写入 · Preview: every cell that would change, nothing written
         #[arg(long)]
         preview: bool,
@@ -254,8 +257,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     };
     let result = match arguments.command {
         Command::Serve { listen } => return serve(server, listen.unwrap_or(config.listen)).await,
-        Command::Import { files, preview: true, json, .. } => import_command::preview(&server, &files, json).await,
-        Command::Import { files, who, json, .. } => import_command::import(&server, &files, &who, json).await,
+        Command::Import { files, preview: true, json, findings, .. } => {
+            import_command::preview(&server, &files, findings.as_deref(), json).await
+        }
+        Command::Import { files, who, json, findings, .. } => {
+            import_command::import(&server, &files, &who, findings.as_deref(), json).await
+        }
         Command::Imports => import_command::list(&server).await,
         Command::Undo { id, who, json } => import_command::undo(&server, &id, &who, json).await,
         Command::Return(arguments) => draw(&server, arguments).await,

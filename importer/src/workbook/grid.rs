@@ -111,6 +111,17 @@ pub struct Timestamp {
     pub minutes: u16,
 }
 
+impl Timestamp {
+    /// As spreadsheets count: days since 1899-12-30.
+    pub fn serial(self) -> f64 {
+        let small = |number: u8| i8::try_from(number).unwrap_or(1);
+        let year = i16::try_from(self.year).unwrap_or(1900);
+        let date = jiff::civil::Date::new(year, small(self.month), small(self.day));
+        let days = date.ok().and_then(|date| date.since(jiff::civil::date(1899, 12, 30)).ok());
+        f64::from(days.map_or(0, |days| days.get_days())) + f64::from(self.minutes) / 1440.0
+    }
+}
+
 /// A merged range, all bounds inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Merge {
@@ -232,6 +243,18 @@ pub fn address(row: u32, column: u16) -> String {
     format!("{letters}{}", row + 1)
 }
 
+/// Row and column of `F17`.
+pub fn position(address: &str) -> Option<(u32, u16)> {
+    let digits = address.find(|c: char| c.is_ascii_digit())?;
+    let (letters, row) = address.split_at(digits);
+    let mut column = 0u32;
+    for letter in letters.bytes() {
+        let place = letter.is_ascii_uppercase().then(|| u32::from(letter - b'A') + 1)?;
+        column = column.checked_mul(26)?.checked_add(place)?;
+    }
+    Some((row.parse::<u32>().ok()?.checked_sub(1)?, u16::try_from(column.checked_sub(1)?).ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,6 +265,7 @@ mod tests {
             [(0, 0, "A1"), (16, 5, "F17"), (0, 25, "Z1"), (0, 26, "AA1"), (1, 701, "ZZ2"), (9, 702, "AAA10")]
         {
             assert_eq!(address(row, column), expected);
+            assert_eq!(position(expected), Some((row, column)));
         }
     }
 }

@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 
 use rust_xlsxwriter::{
-    DocProperties, ExcelDateTime, Format, FormatAlign, FormatBorder, Formula, Workbook, Worksheet, XlsxError,
+    Color, DocProperties, ExcelDateTime, Format, FormatAlign, FormatBorder, Formula, Note, Workbook, Worksheet,
+    XlsxError,
 };
 
 /// Why a workbook could not be written.
@@ -52,9 +53,25 @@ pub enum Style {
     Plain,
     /// A date cell.
     Date,
+    /// A cell with something wrong in it: an error or else a warning; a date, a percentage or else a text.
+    Marked {
+        /// An error.
+        error: bool,
+        /// A date.
+        date: bool,
+        /// A percentage.
+        percent: bool,
+    },
 }
 
 impl Style {
+    /// This style, or that of a cell with something wrong in it: an error or a warning.
+    #[must_use]
+    pub fn marked(mark: Option<bool>, plain: Self) -> Self {
+        let (date, percent) = (plain == Style::Date, plain == Style::Percent);
+        mark.map_or(plain, |error| Style::Marked { error, date, percent })
+    }
+
     fn format(self) -> Format {
         let base =
             |size: f64| Format::new().set_font_name("宋体").set_font_size(size).set_align(FormatAlign::VerticalCenter);
@@ -77,6 +94,15 @@ impl Style {
             Style::Note => base(10.0).set_align(FormatAlign::Left).set_text_wrap(),
             Style::Plain => Format::new(),
             Style::Date => Format::new().set_num_format("yyyy/m/d"),
+            Style::Marked { error, date, percent } => {
+                let colour = if error { 0x00FF_C7CE } else { 0x00FF_EB9C };
+                let number = match (date, percent) {
+                    (true, _) => "yyyy/m/d",
+                    (_, true) => "0.0%",
+                    _ => "@",
+                };
+                Format::new().set_background_color(Color::RGB(colour)).set_num_format(number)
+            }
         }
     }
 }
@@ -216,6 +242,18 @@ impl Page<'_> {
         let format = self.formats.entry(style).or_insert_with(|| style.format()).clone();
         self.sheet.merge_range(from.0, from.1, to.0, to.1, text, &format)?;
         Ok(())
+    }
+
+    /// A note on a cell.
+    pub fn note(&mut self, row: u32, column: u16, text: &str) -> Result<(), WriteError> {
+        let note = Note::new(text).add_author_prefix(false).set_width(240).set_height(90);
+        self.sheet.insert_note(row, column, &note)?;
+        Ok(())
+    }
+
+    /// Columns as wide as what they hold, within reason.
+    pub fn fit(&mut self) {
+        self.sheet.set_autofit_max_width(240).autofit();
     }
 
     /// Width in characters.
