@@ -63,8 +63,8 @@ pub struct Table {
     pub totals: Vec<usize>,
     /// The unit from a 填报单位 line.
     pub unit_hint: Option<String>,
-    /// For every cell covered by a merge down the body: the row of its top.
-    pub filled: HashMap<(u32, u16), u32>,
+    /// Merges down the body, by column and top row: the last row of each.
+    pub filled: HashMap<u16, BTreeMap<u32, u32>>,
 }
 
 impl Table {
@@ -76,7 +76,9 @@ impl Table {
     /// The cell of a body row; merged cells take the value of their top.
     pub fn cell(&self, sheet: &Sheet, row: usize, column: u16) -> Option<Cell> {
         sheet.cell(row, column).or_else(|| {
-            let top = self.filled.get(&(sheet.row_number(row), column))?;
+            let number = sheet.row_number(row);
+            let (top, _) =
+                self.filled.get(&column)?.range(..number).next_back().filter(|(_, last)| **last >= number)?;
             sheet.cell(sheet.row_index(*top)?, column)
         })
     }
@@ -397,16 +399,15 @@ impl Detector<'_> {
         RowKind::Record
     }
 
-    /// Merges down the body, cell by cell.
-    fn filled(&self, bottom: u32, end: usize) -> HashMap<(u32, u16), u32> {
+    /// Merges down the body.
+    fn filled(&self, bottom: u32, end: usize) -> HashMap<u16, BTreeMap<u32, u32>> {
         let last =
             end.checked_sub(1).filter(|last| *last < self.sheet.row_count()).map(|last| self.sheet.row_number(last));
-        let mut filled = HashMap::new();
+        let mut filled: HashMap<u16, BTreeMap<u32, u32>> = HashMap::new();
         let Some(last) = last else { return filled };
         for merge in self.sheet.merges.iter().filter(|m| m.top > bottom && m.top <= last && m.bottom > m.top) {
-            let Ok(column) = u16::try_from(merge.left) else { continue };
-            for row in merge.top + 1..=merge.bottom.min(last) {
-                filled.insert((row, column), merge.top);
+            if let Ok(column) = u16::try_from(merge.left) {
+                filled.entry(column).or_default().insert(merge.top, merge.bottom.min(last));
             }
         }
         filled

@@ -13,6 +13,10 @@ const BOX_MAX: u64 = 4_000_000;
 const SECTOR: usize = 512;
 /// The record that begins a stream of Excel 5 or later.
 const BEGIN: [u8; 2] = [0x09, 0x08];
+/// Rows of a sheet in this format.
+const ROWS_MAX: u32 = 65_536;
+
+const DIMENSIONS: u16 = 0x0200;
 const EOF: u16 = 0x000a;
 const FILEPASS: u16 = 0x002f;
 const MULRK: u16 = 0x00bd;
@@ -43,6 +47,18 @@ fn unpacked(bytes: &[u8]) -> Result<(), ReadError> {
     sectors.filter(|sector| sector.starts_with(&BEGIN)).try_for_each(records)
 }
 
+/// The used range as the file declares it: a reader takes room for all of it.
+fn dimensions(data: &[u8]) -> Result<(), ReadError> {
+    let (first, last) = match data {
+        [a, b, c, d, ..] if data.len() == 10 => {
+            (u32::from(u16::from_le_bytes([*a, *b])), u32::from(u16::from_le_bytes([*c, *d])))
+        }
+        [a, b, c, d, e, f, g, h, ..] => (u32::from_le_bytes([*a, *b, *c, *d]), u32::from_le_bytes([*e, *f, *g, *h])),
+        _ => return Ok(()),
+    };
+    if first <= last && last <= ROWS_MAX { Ok(()) } else { Err(damaged("impossible number of rows")) }
+}
+
 fn records(mut stream: &[u8]) -> Result<(), ReadError> {
     // First and last row, first and last column.
     let mut around: Option<[u16; 4]> = None;
@@ -53,6 +69,7 @@ fn records(mut stream: &[u8]) -> Result<(), ReadError> {
         match kind {
             FILEPASS => return Err(ReadError::Encrypted),
             EOF => around = None,
+            DIMENSIONS => dimensions(data)?,
             _ if kind == MULRK || CELLS.contains(&kind) => {
                 let [r0, r1, c0, c1, ..] = data else { continue };
                 let (row, first) = (u16::from_le_bytes([*r0, *r1]), u16::from_le_bytes([*c0, *c1]));

@@ -10,6 +10,7 @@ use calamine::{Data, DataRef, ExcelDateTime, Reader, SheetVisible, Xls, XlsError
 use super::{
     biff, biff12,
     grid::{Cell, Merge, Sheet, Timestamp, Workbook},
+    ole,
     read::{ReadError, ReadLimits, Reading},
     xml::damaged,
 };
@@ -90,6 +91,7 @@ pub(super) fn xlsb(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadEr
 }
 
 pub(super) fn xls(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {
+    ole::check(bytes)?;
     biff::check(bytes, limits)?;
     let mut book = Xls::new(Cursor::new(bytes)).map_err(|error| match error {
         XlsError::Password => ReadError::Encrypted,

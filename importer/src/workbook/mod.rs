@@ -7,6 +7,7 @@ mod excel;
 pub mod grid;
 mod html;
 mod ods;
+mod ole;
 pub mod read;
 mod sniff;
 mod spreadsheetml;

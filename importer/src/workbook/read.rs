@@ -99,6 +99,9 @@ pub fn read(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {
     read.unwrap_or_else(|_| Err(ReadError::Damaged("reader failed".into())))
 }
 
+/// The last row of a sheet, counted from 0.
+const ROW_MAX: u32 = 1_048_575;
+
 /// A workbook that is being read, and what it may still hold.
 pub(super) struct Reading<'l> {
     limits: &'l ReadLimits,
@@ -116,7 +119,7 @@ impl<'l> Reading<'l> {
         (!text.trim().is_empty()).then(|| Cell::Text(self.book.texts.intern(text)))
     }
 
-    /// Puts a cell into a sheet; beyond the last column of any spreadsheet there is nothing to be read.
+    /// Puts a cell into a sheet; beyond the last row and column of any spreadsheet there is nothing to be read.
     pub(super) fn put(
         &mut self,
         sheet: &mut Sheet,
@@ -125,6 +128,9 @@ impl<'l> Reading<'l> {
         value: Option<Cell>,
     ) -> Result<(), ReadError> {
         let (Some(value), Ok(column)) = (value, u16::try_from(column)) else { return Ok(()) };
+        if row > ROW_MAX {
+            return Ok(());
+        }
         let limit = self.limits.cells_max as u64;
         self.cells_left =
             self.cells_left.checked_sub(1).ok_or(ReadError::TooLarge { what: "单元格 cells", limit })?;

@@ -253,7 +253,7 @@ impl Page<'_> {
 
     /// Columns as wide as what they hold, within reason.
     pub fn fit(&mut self) {
-        self.sheet.set_autofit_max_width(240).autofit();
+        self.sheet.set_autofit_max_width(160).autofit();
     }
 
     /// Width in characters.

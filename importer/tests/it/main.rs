@@ -3,6 +3,7 @@
 mod anatomy;
 mod findings;
 mod folder;
+mod hostile;
 mod ledgers;
 mod messy;
 mod refuse;
