@@ -49,13 +49,11 @@ fn unpacked(bytes: &[u8]) -> Result<(), ReadError> {
 
 /// The used range as the file declares it: a reader takes room for all of it.
 fn dimensions(data: &[u8]) -> Result<(), ReadError> {
-    let (first, last) = match data {
-        [a, b, c, d, ..] if data.len() == 10 => {
-            (u32::from(u16::from_le_bytes([*a, *b])), u32::from(u16::from_le_bytes([*c, *d])))
-        }
-        [a, b, c, d, e, f, g, h, ..] => (u32::from_le_bytes([*a, *b, *c, *d]), u32::from_le_bytes([*e, *f, *g, *h])),
-        _ => return Ok(()),
-    };
+    // Two numbers of two bytes in Excel 5, of four later.
+    let size = if data.len() == 10 { 2 } else { 4 };
+    let Some((numbers, _)) = data.split_at_checked(2 * size) else { return Ok(()) };
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0u32, |number, byte| (number << 8) | u32::from(*byte));
+    let (first, last) = (number(&numbers[..size]), number(&numbers[size..]));
     if first <= last && last <= ROWS_MAX { Ok(()) } else { Err(damaged("impossible number of rows")) }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
-use server::{clock, import::import_file, indicators::indicators};
+use server::{Server, clock, import::import_file, indicators::indicators};
 use sync_protocol::{Book, Identity, UnitId, Value, row::STATE};
 use tests::{county, roster};
 
@@ -78,11 +78,7 @@ async fn a_device_writes_only_where_it_may() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_step_made_offline_is_kept_and_shown_to_the_supervisor() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
-    let url = county::serve(&server).await?;
-    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let Branch { folder, server, url, unit } = branch().await?;
     let device = county::device(&server, folder.path(), &url, "cadre", unit, &[Book::Unit]).await?;
     let book = Identity { unit, book: Book::Unit, period: server.period() };
     let row = device.new_row("rectification-items", &[("item_no", 1.into())], clock::random());
@@ -113,11 +109,7 @@ async fn a_wrong_step_made_offline_is_kept_and_shown_to_the_supervisor() -> Resu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drafts_and_void_records_do_not_count() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
-    let url = county::serve(&server).await?;
-    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let Branch { folder, server, url, unit } = branch().await?;
     let device = county::device(&server, folder.path(), &url, "cadre", unit, &[Book::Unit]).await?;
     let book = Identity { unit, book: Book::Unit, period: server.period() };
     let row = device.new_row("citizen-requests", &[("request_no", "1".into())], clock::random());
@@ -143,11 +135,7 @@ async fn drafts_and_void_records_do_not_count() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_devices_writing_one_document_at_once_all_get_their_receipts() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
-    let url = county::serve(&server).await?;
-    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let Branch { folder, server, url, unit } = branch().await?;
     let book = Identity { unit, book: Book::Unit, period: server.period() };
     let mut devices = Vec::new();
     for number in 0..40 {
@@ -179,6 +167,23 @@ async fn many_devices_writing_one_document_at_once_all_get_their_receipts() -> R
     assert_eq!(heads.len(), 1, "all of them hold the same document");
     assert_eq!(server.store.totals().await?.changes, 200);
     Ok(())
+}
+
+/// A server with one branch.
+struct Branch {
+    folder: tempfile::TempDir,
+    server: Server,
+    url: String,
+    unit: UnitId,
+}
+
+async fn branch() -> Result<Branch> {
+    let folder = tempfile::tempdir()?;
+    let server = county::open(&folder.path().join("data"), None).await?;
+    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
+    let url = county::serve(&server).await?;
+    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    Ok(Branch { folder, server, url, unit })
 }
 
 /// A request with a token that nobody has, without the client's help.
