@@ -20,7 +20,8 @@ pub(super) fn read(text: &str, limits: &ReadLimits) -> Result<Workbook, ReadErro
     let mut record = csv::StringRecord::new();
     while reader.read_record(&mut record).map_err(|error| ReadError::Damaged(error.to_string()))? {
         // The line of the file, so that a finding names the row that Excel shows; lines inside quotes make it differ.
-        let row = record.position().map_or(0, |position| u32::try_from(position.line()).unwrap_or(u32::MAX)) - 1;
+        let line = record.position().map_or(1, csv::Position::line);
+        let row = u32::try_from(line.saturating_sub(1)).unwrap_or(u32::MAX);
         for (column, text) in (0..).zip(&record) {
             // Excel writes ="0012" to keep zeros.
             let text = text.strip_prefix("=\"").and_then(|text| text.strip_suffix('"')).unwrap_or(text);

@@ -57,7 +57,8 @@ impl Document {
             }
             for (row, (edited, own)) in new {
                 let others = self.row_state(&row).row.cells.len() > own.len();
-                if edited || others {
+                // Whether a row as a whole is still as it was, its open book says: a twin has only some of its cells.
+                if edited || others || identity.book.is_restricted() {
                     edits.extend(own);
                 } else {
                     edits.push(Edit { address: Address::new(row.ledger, row.row, REMOVED), value: Value::Bool(true) });

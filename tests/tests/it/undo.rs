@@ -9,7 +9,7 @@ use server::{
 use sync_protocol::{Book, Identity, UnitId};
 use tests::{county, roster, sheet};
 
-const HEADERS: &str = "党组织编码|姓名|出生日期|党员类别|入党时间|工作岗位|手机号码";
+const HEADERS: &str = "党组织编码|姓名|出生日期|党员类别|入党时间|工作岗位|手机号码|家庭住址";
 
 async fn import(server: &Server, folder: &std::path::Path, name: &str, rows: &str) -> Result<String> {
     let path = folder.join(name);
@@ -44,16 +44,16 @@ async fn an_undo_takes_back_what_nobody_has_edited_since_and_lists_the_rest() ->
     let server = county::open(&folder.path().join("data"), None).await?;
     server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
     let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
-    let first = "CODE|张三|1980-01-01|正式|2001-05|务农|13800000001
-        CODE|李四|1981-01-01|正式|2002-05|教师|13800000002";
+    let first = "CODE|张三|1980-01-01|正式|2001-05|务农|13800000001|青石村
+        CODE|李四|1981-01-01|正式|2002-05|教师|13800000002|青石村";
     import(&server, folder.path(), "first.xlsx", first).await?;
     let before = members(&server, unit).await?;
 
     // 张三 changes, 李四 stays, 王五 and 赵六 are new.
-    let second = "CODE|张三|1980-01-01|正式|2001-05|会计|13900000001
-        CODE|李四|1981-01-01|正式|2002-05|教师|13800000002
-        CODE|王五|1982-01-01|正式|2003-05|司机|13800000003
-        CODE|赵六|1983-01-01|正式|2004-05|医生|13800000004";
+    let second = "CODE|张三|1980-01-01|正式|2001-05|会计|13900000001|青石村
+        CODE|李四|1981-01-01|正式|2002-05|教师|13800000002|青石村
+        CODE|王五|1982-01-01|正式|2003-05|司机|13800000003|青石村
+        CODE|赵六|1983-01-01|正式|2004-05|医生|13800000004|青石村";
     let id = import(&server, folder.path(), "second.xlsx", second).await?;
     // Since then somebody has edited one cell of 张三 and one of 赵六.
     let url = county::serve(&server).await?;
