@@ -102,7 +102,8 @@ pub async fn preview_file(server: &Server, path: &Path) -> Result<Preview, Impor
     let runtime = tokio::runtime::Handle::current();
     let plan = move || {
         let importer = importer_of(&job.server);
-        let mut preview = Preview { file, tables: job.titles(), findings: job.findings.clone(), ..Preview::default() };
+        let (tables, counts, findings) = (job.titles(), job.left_out(), job.findings.clone());
+        let mut preview = Preview { file, tables, counts, changes: Vec::new(), findings };
         for unit in units {
             let (documents, _) = unit_documents(&job.server, known.get(&unit), &runtime)?;
             let plan = importer.plan(&job.workbook, &job.tables, &job.rows[&unit], &documents);
@@ -156,12 +157,11 @@ pub async fn import_file(
     let mut report = ImportReport {
         file: name,
         tables: job.titles(),
+        counts: job.left_out(),
         units: job.units.len(),
         findings: job.findings.clone(),
         ..ImportReport::default()
     };
-    report.counts.refused +=
-        report.findings.iter().filter(|f| matches!(f.code, "no-unit" | "unknown-unit" | "no-ledger")).count();
     let author = Author {
         actor: batch.actor().unwrap_or_else(|| unreachable!("a new batch has an actor")),
         provenance: Provenance { who: who.to_owned(), how: Means::Import, source: Some(batch.id.clone()) },
@@ -211,6 +211,12 @@ impl Job {
             Ok(Self { workbook, tables, rows: grouped.units, units, findings, server })
         };
         tokio::task::spawn_blocking(prepare).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
+    }
+
+    /// What is left out before any unit is planned.
+    fn left_out(&self) -> Counts {
+        let is_left_out = |finding: &&Finding| matches!(finding.code, "no-unit" | "unknown-unit" | "no-ledger");
+        Counts { refused: self.findings.iter().filter(is_left_out).count(), ..Counts::default() }
     }
 
     /// Ledgers found: title and rows.
@@ -380,10 +386,8 @@ fn write(
         (hash, None, projection::from_edits(edits))
     } else {
         let Some(change) = document.write(identity, edits, author)? else { return Ok(None) };
-        let touched: std::collections::BTreeSet<RowKey> = edits
-            .iter()
-            .map(|edit| RowKey { ledger: edit.address.ledger.to_string(), row: edit.address.row })
-            .collect();
+        let touched: std::collections::BTreeSet<RowKey> =
+            edits.iter().map(|edit| RowKey::from(&edit.address)).collect();
         (change.hash, Some(change.bytes), projection::project(&document, &touched))
     };
     let own = (hash, bytes);

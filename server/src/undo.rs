@@ -4,7 +4,7 @@ use serde::Serialize;
 use sync_protocol::{
     ActorId, Document, Identity,
     conflict::{Means, Provenance},
-    document::{Author, RowKey},
+    document::Author,
 };
 
 use crate::{
@@ -92,12 +92,11 @@ async fn take_back(
             let unit = server.store.unit(identity.unit).await?.map_or_else(String::new, |unit| unit.name);
             undone.kept.extend(taken.kept.iter().map(|address| {
                 let ledger = server.catalogue.ledger(&address.ledger);
-                let row = RowKey { ledger: address.ledger.to_string(), row: address.row };
                 let column = ledger.and_then(|ledger| ledger.column(&address.column));
                 KeptCell {
                     unit: unit.clone(),
                     ledger: ledger.map_or_else(|| address.ledger.to_string(), |ledger| ledger.title.clone()),
-                    record: record_name(&original.row_state(&row).row),
+                    record: record_name(&original.row_state(&address.into()).row),
                     column: column.map_or_else(|| address.cell().into_owned(), |column| column.title.clone()),
                     who: document.provenance(address).map(|provenance| provenance.who).unwrap_or_default(),
                 }

@@ -2,10 +2,7 @@
 
 use std::io::{Cursor, Read};
 
-use super::{
-    read::{ReadError, ReadLimits},
-    xml::damaged,
-};
+use super::read::{ReadError, ReadLimits, damaged};
 
 /// Cells of the box around all cells of one sheet: a reader takes memory for each.
 const BOX_MAX: u64 = 4_000_000;

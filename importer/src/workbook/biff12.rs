@@ -2,10 +2,7 @@
 
 use std::io::{BufReader, Cursor, Read};
 
-use super::{
-    read::{ReadError, ReadLimits},
-    xml::damaged,
-};
+use super::read::{ReadError, ReadLimits, damaged};
 
 /// Cells that give no column of their own, because they follow the one before: Excel writes none, other programs do.
 const SHORT_CELLS: std::ops::RangeInclusive<u16> = 0x000c..=0x0012;

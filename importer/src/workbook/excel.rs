@@ -11,8 +11,7 @@ use super::{
     biff, biff12,
     grid::{Cell, Merge, Sheet, Timestamp, Workbook},
     ole,
-    read::{ReadError, ReadLimits, Reading},
-    xml::damaged,
+    read::{ReadError, ReadLimits, Reading, damaged},
 };
 
 pub(super) fn xlsx(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {

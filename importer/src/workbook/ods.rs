@@ -12,8 +12,8 @@ use quick_xml::{
 
 use super::{
     grid::{Cell, Merge, Sheet, Workbook},
-    read::{ReadError, ReadLimits, Reading, iso_date},
-    xml::{attribute, damaged, push_text},
+    read::{ReadError, ReadLimits, Reading, damaged, iso_date},
+    xml::{attribute, push_text},
 };
 
 /// Cells that repetition alone may make: one tag can ask for every cell of every sheet.

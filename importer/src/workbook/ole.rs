@@ -1,6 +1,6 @@
 //! The container of an .xls, checked for chains of sectors that run in circles: readers follow them for ever.
 
-use super::{read::ReadError, xml::damaged};
+use super::read::{ReadError, damaged};
 
 /// Sector numbers from here on end a chain or say that there is none.
 const SPECIAL_MIN: u32 = 0xffff_fffa;

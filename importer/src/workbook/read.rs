@@ -99,6 +99,11 @@ pub fn read(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {
     read.unwrap_or_else(|_| Err(ReadError::Damaged("reader failed".into())))
 }
 
+/// What a library says of bytes that it cannot read.
+pub(super) fn damaged(error: impl std::fmt::Display) -> ReadError {
+    ReadError::Damaged(error.to_string())
+}
+
 /// The last row of a sheet, counted from 0.
 const ROW_MAX: u32 = 1_048_575;
 

@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Read};
 
-use super::read::{ReadError, ReadLimits};
+use super::read::{ReadError, ReadLimits, damaged};
 
 /// A kind of workbook, with its text where it is one.
 #[derive(Debug)]
@@ -120,7 +120,6 @@ fn guessed(bytes: &[u8]) -> &'static encoding_rs::Encoding {
 
 /// Which of the zip formats; refuses what declares to inflate beyond the limit before anything is inflated.
 fn zip(bytes: &[u8], limits: &ReadLimits) -> Result<Format, ReadError> {
-    let damaged = |error: zip::result::ZipError| ReadError::Damaged(error.to_string());
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
     let mut total = 0u64;
     for index in 0..archive.len() {
@@ -144,7 +143,7 @@ fn zip(bytes: &[u8], limits: &ReadLimits) -> Result<Format, ReadError> {
     if has("content.xml") {
         let mut manifest = String::new();
         if let Ok(part) = archive.by_name("META-INF/manifest.xml") {
-            part.take(1 << 20).read_to_string(&mut manifest).map_err(|e| ReadError::Damaged(e.to_string()))?;
+            part.take(1 << 20).read_to_string(&mut manifest).map_err(damaged)?;
         }
         return if manifest.contains("encryption-data") { Err(ReadError::Encrypted) } else { Ok(Format::Ods) };
     }

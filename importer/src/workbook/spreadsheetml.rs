@@ -9,8 +9,8 @@ use quick_xml::{
 
 use super::{
     grid::{Cell, Merge, Sheet, Workbook},
-    read::{ReadError, ReadLimits, Reading, iso_date},
-    xml::{attribute, damaged, push_text},
+    read::{ReadError, ReadLimits, Reading, damaged, iso_date},
+    xml::{attribute, push_text},
 };
 
 /// What has been read of the sheet so far; places count from 1.

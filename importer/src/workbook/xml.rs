@@ -2,7 +2,7 @@
 
 use quick_xml::events::{BytesStart, Event};
 
-use super::read::ReadError;
+use super::read::{ReadError, damaged};
 
 /// The value of an attribute, whatever its prefix.
 pub(super) fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
@@ -30,9 +30,4 @@ pub(super) fn push_text(event: &Event<'_>, into: &mut String) -> Result<(), Read
         _ => {}
     }
     Ok(())
-}
-
-/// What a library says of bytes that it cannot read.
-pub(super) fn damaged(error: impl std::fmt::Display) -> ReadError {
-    ReadError::Damaged(error.to_string())
 }

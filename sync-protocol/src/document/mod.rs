@@ -58,6 +58,12 @@ pub struct RowKey {
     pub row: RowId,
 }
 
+impl From<&Address> for RowKey {
+    fn from(address: &Address) -> Self {
+        Self { ledger: address.ledger.to_string(), row: address.row }
+    }
+}
+
 /// What applying changes did.
 #[derive(Debug)]
 pub struct Applied {
@@ -181,7 +187,7 @@ impl Document {
                 _ => None,
             };
             if let Some(address) = key.and_then(|key| Address::parse(&key)) {
-                touched.insert(RowKey { ledger: address.ledger.into(), row: address.row });
+                touched.insert(RowKey::from(&address));
             }
         }
         Ok(Applied { touched, before })

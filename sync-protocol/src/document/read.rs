@@ -68,7 +68,7 @@ impl Document {
     fn collect(&self, prefix: &str, states: &mut BTreeMap<RowKey, RowState>) {
         let mut disputed = Vec::new();
         self.each(prefix, |address, value, conflict| {
-            let key = RowKey { ledger: address.ledger.to_string(), row: address.row };
+            let key = RowKey::from(&address);
             let state = states
                 .entry(key.clone())
                 .or_insert_with(|| RowState { row: Row::new(address.row), conflicts: Vec::new() });

@@ -38,11 +38,11 @@ impl Document {
         let mut kept = Vec::new();
         for change in self.doc.get_changes(&[]).into_iter().filter(|change| *change.actor_id() == actor) {
             let (before, after) = (self.cells_at(change.deps())?, self.cells_at(&[change.hash()])?);
-            let known: BTreeSet<RowKey> = before.keys().map(row_of).collect();
+            let known: BTreeSet<RowKey> = before.keys().map(RowKey::from).collect();
             // Rows that are new, and whether every one of their cells is still as it was written.
             let mut new: BTreeMap<RowKey, (bool, Vec<Edit>)> = BTreeMap::new();
             for (address, _) in after.iter().filter(|(address, value)| before.get(*address) != Some(*value)) {
-                let row = row_of(address);
+                let row = RowKey::from(address);
                 let is_new = !known.contains(&row);
                 if self.written_in(address) != Some(ChangeHash(change.hash().0)) {
                     kept.push(address.clone());
@@ -65,7 +65,7 @@ impl Document {
                 }
             }
         }
-        let touched = edits.iter().map(|edit| row_of(&edit.address)).collect();
+        let touched = edits.iter().map(|edit| RowKey::from(&edit.address)).collect();
         let change = self.write(identity, &edits, author)?;
         Ok(TakenBack { change, touched, kept })
     }
@@ -87,8 +87,4 @@ impl Document {
         }
         Ok(cells)
     }
-}
-
-fn row_of(address: &Address) -> RowKey {
-    RowKey { ledger: address.ledger.to_string(), row: address.row }
 }

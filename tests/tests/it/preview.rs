@@ -55,5 +55,13 @@ async fn a_preview_hides_restricted_values_and_prints_codes_as_words() -> Result
     let shown: Vec<String> =
         preview.changes.iter().map(|c| format!("{} {} {}→{}", c.cell, c.column, c.before, c.after)).collect();
     assert_eq!(shown, ["D2 人员类别 预备党员→正式党员", "F2 现居住地 ***→***", "G2 学历 专科教育→大学本科教育"]);
+
+    // What an import would leave out, the preview counts, too.
+    let stranger = folder.path().join("c.xlsx");
+    let text = format!("{headers}\n9999-999|李四|1981-01-01|正式|2001-05||\n{code}|王五|1982-01-01|正式|2001-05||");
+    std::fs::write(&stranger, tests::sheet::workbook(&[("党员", &text)])?)?;
+    let preview = preview_file(&server, &stranger).await?;
+    assert_eq!((preview.counts.added, preview.counts.refused), (1, 1));
+    assert_eq!(import_file(&server, &stranger, "县", &|_, _| {}).await?.counts, preview.counts);
     Ok(())
 }

@@ -84,7 +84,12 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
     })
 }
 
-fn having(raw: &RawHaving, each: Option<&str>, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Having> {
+pub(super) fn having(
+    raw: &RawHaving,
+    each: Option<&str>,
+    catalogue: &Catalogue,
+    report: &mut Report<'_>,
+) -> Option<Having> {
     let ledger = known_ledger(&raw.ledger, catalogue, report)?;
     let condition = checked(&raw.condition, Some(ledger), each, catalogue, report)?;
     Some(Having { ledger: ledger.id.clone(), condition })

@@ -4,11 +4,11 @@ use toml::Spanned;
 
 use super::{
     Report,
-    measures::{column_exists, known_ledger},
-    raw::{RawBeside, RawHaving, RawRule},
+    measures::{column_exists, having, known_ledger},
+    raw::{RawBeside, RawRule},
     returns::{expression, variables_exist},
 };
-use crate::catalogue::{Beside, Catalogue, Expression, Fold, Ledger, Rule, Within};
+use crate::catalogue::{Beside, Catalogue, Expression, Fold, Having, Ledger, Rule, Within};
 
 /// The name of the value that a short form counts; no catalogue file can name it.
 const COUNTED: &str = "(counted)";
@@ -30,10 +30,10 @@ pub(super) fn rule(raw: RawRule, catalogue: &Catalogue, report: &mut Report<'_>)
     }
     let mut beside: Vec<Beside> =
         raw.beside.iter().filter_map(|(name, raw)| self::beside(name, raw, ledger, catalogue, report)).collect();
-    let mut count = |condition: Option<Expression>, ledger: &Ledger, same: &[Spanned<String>], within| {
+    let mut count = |condition: Option<Expression>, ledger: String, same: &[Spanned<String>], within| {
         let same = same.iter().map(|column| (column.get_ref().clone(), Expression::column(column.get_ref()))).collect();
         let name = COUNTED.to_owned();
-        beside.push(Beside { name, ledger: ledger.id.clone(), condition, same, within, fold: Fold::Count });
+        beside.push(Beside { name, ledger, condition, same, within, fold: Fold::Count });
     };
     let check = match (&raw.check, &raw.needs, &raw.forbids, raw.at_most) {
         (None, None, None, None) if !raw.unique.is_empty() => {
@@ -41,22 +41,22 @@ pub(super) fn rule(raw: RawRule, catalogue: &Catalogue, report: &mut Report<'_>)
                 let filled = Expression::filled(column.get_ref());
                 when = Some(when.map_or(filled.clone(), |when| when.and(filled)));
             }
-            count(when.clone(), ledger, &raw.unique, Within::County);
+            count(when.clone(), ledger.id.clone(), &raw.unique, Within::County);
             Expression::limit(COUNTED, true, 1)
         }
         (Some(text), None, None, None) => checked(text, ledger, &named, catalogue, report)?,
         (None, Some(needs), None, None) => {
-            let (ledger, condition) = having(needs, catalogue, report)?;
+            let Having { ledger, condition } = having(needs, None, catalogue, report)?;
             count(Some(condition), ledger, &[], Within::Unit);
             Expression::limit(COUNTED, false, 1)
         }
         (None, None, Some(forbids), None) => {
-            let (ledger, condition) = having(forbids, catalogue, report)?;
+            let Having { ledger, condition } = having(forbids, None, catalogue, report)?;
             count(Some(condition), ledger, &[], Within::Unit);
             Expression::limit(COUNTED, true, 0)
         }
         (None, None, None, Some(most)) => {
-            count(when.clone(), ledger, &raw.per, Within::Unit);
+            count(when.clone(), ledger.id.clone(), &raw.per, Within::Unit);
             Expression::limit(COUNTED, true, most)
         }
         _ => {
@@ -103,11 +103,6 @@ fn beside(name: &str, raw: &RawBeside, own: &Ledger, catalogue: &Catalogue, repo
         }
     };
     Some(Beside { name: name.to_owned(), ledger: ledger.id.clone(), condition, same, within: raw.within, fold })
-}
-
-fn having<'a>(raw: &RawHaving, catalogue: &'a Catalogue, report: &mut Report<'_>) -> Option<(&'a Ledger, Expression)> {
-    let ledger = known_ledger(&raw.ledger, catalogue, report)?;
-    Some((ledger, checked(&raw.condition, ledger, &[], catalogue, report)?))
 }
 
 /// An expression of a rule: it may name what the rule takes from other rows.
