@@ -54,7 +54,7 @@ impl Comparison<'_> {
                 return;
             }
             if let Some(current) = current
-                && let Some(document) = documents.0.get(&book)
+                && let Some(document) = documents.books.get(&book)
                 && let Some(provenance) = document.provenance(&edit.address)
                 && matches!(provenance.how, Means::Form | Means::Resolve | Means::Return)
             {
@@ -100,7 +100,7 @@ impl Comparison<'_> {
         // What an import was taken back from, an import may bring back; what a person removed, it may not.
         if existing.is_some_and(|row| row.removed) {
             let address = Address::new(&ledger.id, id, REMOVED);
-            let document = documents.0.get(&ledger.book);
+            let document = documents.books.get(&ledger.book);
             let removed_by = document.and_then(|document| document.provenance(&address)).map(|by| by.how);
             if removed_by == Some(Means::Undo) {
                 changed += 1;

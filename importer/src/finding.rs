@@ -87,8 +87,18 @@ pub enum FindingKind {
         /// The sheet and row of the first.
         first: String,
     },
-    /// A row that may be the same record as another under a different key.
-    DoubtfulMatch,
+    /// A row that may be the same record as another under a different key: it waits for a person.
+    DoubtfulMatch {
+        /// The records that it may be.
+        others: Vec<String>,
+    },
+    /// The columns were read as a person has confirmed them before.
+    Remembered,
+    /// A sheet of decisions names something that there is not.
+    BadDecision {
+        /// What is expected there.
+        expected: String,
+    },
     /// The cell was edited by a person since: that edit stays.
     KeptEdit {
         /// Who.
@@ -131,7 +141,9 @@ impl FindingKind {
             K::UnknownValue => "unknown-value",
             K::NoKey => "no-key",
             K::DuplicateRow { .. } => "duplicate-row",
-            K::DoubtfulMatch => "doubtful-match",
+            K::DoubtfulMatch { .. } => "doubtful-match",
+            K::Remembered => "remembered",
+            K::BadDecision { .. } => "bad-decision",
             K::KeptEdit { .. } => "kept-edit",
             K::TotalDiffers { .. } => "total-differs",
         }
@@ -151,8 +163,10 @@ impl FindingKind {
             | K::DoubtfulPercent
             | K::BadBool
             | K::ErrorValue
-            | K::DuplicateRow { .. } => Severity::Error,
-            K::NoTable | K::UnknownHeader | K::UnknownValue => Severity::Info,
+            | K::DuplicateRow { .. }
+            | K::DoubtfulMatch { .. }
+            | K::BadDecision { .. } => Severity::Error,
+            K::NoTable | K::Remembered | K::UnknownHeader | K::UnknownValue => Severity::Info,
             _ => Severity::Warning,
         }
     }
@@ -189,7 +203,12 @@ impl FindingKind {
             K::UnknownValue => "填为“不详”，作为空值处理".into(),
             K::NoKey => "缺少用于识别记录的列，每次导入都会新增一行。请补填".into(),
             K::DuplicateRow { first } => format!("与 {first} 是同一记录，本行未导入。请合并后再导入"),
-            K::DoubtfulMatch => "与已有记录姓名等信息相同但号码不同，作为新记录导入。请核对是否重复".into(),
+            K::DoubtfulMatch { others } => format!(
+                "可能是已有的记录（{}），未写入，等待确认：在“疑似重复”表中选择后再导入，或用 doubts、decide 命令处理",
+                others.join("；")
+            ),
+            K::Remembered => "按以前确认的列对应导入".into(),
+            K::BadDecision { expected } => format!("无法按此处理，未采用。请改为：{expected}"),
             K::KeptEdit { who, value } => format!("{who} 已在系统中改为“{value}”，保留系统中的值"),
             K::TotalDiffers { sum } => format!("合计数与各行之和（{sum}）不一致。请核对"),
         }
@@ -232,9 +251,12 @@ impl FindingKind {
             K::UnknownValue => "marked as unknown; taken as empty".into(),
             K::NoKey => "no column that identifies the record is filled; every import adds a row: fill one in".into(),
             K::DuplicateRow { first } => format!("the same record as {first}; row not imported: join the two"),
-            K::DoubtfulMatch => {
-                "same name as an existing record but another number; imported as a new one: check it".into()
-            }
+            K::DoubtfulMatch { others } => format!(
+                "may be a record that exists ({}); it waits: choose on the sheet 疑似重复 and import that, or use `doubts` and `decide`",
+                others.join("; ")
+            ),
+            K::Remembered => "columns read as confirmed before".into(),
+            K::BadDecision { expected } => format!("cannot be followed, nothing decided: write {expected}"),
             K::KeptEdit { who, value } => format!("{who} has changed this to `{value}` since; that value stays"),
             K::TotalDiffers { sum } => format!("the total differs from the sum of the rows ({sum}): check it"),
         }
@@ -274,6 +296,18 @@ impl Finding {
             read,
             message: kind.chinese(),
             message_en: kind.english(),
+        }
+    }
+}
+
+/// In one line for people: where, what was read, what to do.
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { sheet, cell, column, read, message, .. } = self;
+        match (sheet.is_empty(), cell.is_empty()) {
+            (true, _) => f.write_str(message),
+            (false, true) => write!(f, "{sheet}：{message}"),
+            (false, false) => write!(f, "{sheet}!{cell} {column}「{read}」{message}"),
         }
     }
 }

@@ -2,8 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use sync_protocol::catalogue::Catalogue;
+
 use crate::{
     finding::{Finding, Severity},
+    memory::Doubt,
+    review,
+    table::Table,
     workbook::{
         grid::{Cell, Sheet, Workbook, position},
         read::ReadError,
@@ -13,8 +18,6 @@ use crate::{
 
 /// Cells that a findings workbook holds at most: it is built in memory.
 const CELLS_MAX: usize = 500_000;
-/// The sheet with the list of all findings.
-const LIST: &str = "问题清单";
 
 /// Why there is no findings workbook.
 #[derive(Debug, thiserror::Error)]
@@ -30,15 +33,22 @@ pub enum FindingsError {
 /// The cells of a sheet with something to say, by row and column.
 type Marks<'a> = BTreeMap<(u32, u16), Vec<&'a Finding>>;
 
-/// Draws the workbook: every sheet as it was read, values at their places, and a list of the findings behind them.
-pub fn findings_workbook(workbook: &Workbook, findings: &[Finding]) -> Result<Vec<u8>, FindingsError> {
+/// Draws the workbook: every sheet as it was read, values at their places; behind them the list of the findings, and the
+/// sheets on which a person decides what is doubtful.
+pub fn findings_workbook(
+    workbook: &Workbook,
+    tables: &[Table],
+    catalogue: &Catalogue,
+    findings: &[Finding],
+    doubts: &[Doubt],
+) -> Result<Vec<u8>, FindingsError> {
     let cells: usize = workbook.sheets.iter().map(Sheet::cell_count).sum();
     if cells > CELLS_MAX {
         return Err(ReadError::TooLarge { what: "单元格 cells", limit: CELLS_MAX as u64 }.into());
     }
     let serious: Vec<&Finding> = findings.iter().filter(|finding| finding.severity > Severity::Info).collect();
-    let mut book = Book::new(LIST, Created { unix_s: 0 })?;
-    for sheet in workbook.sheets.iter().filter(|sheet| sheet.name != LIST) {
+    let mut book = Book::new(review::FINDINGS, Created { unix_s: 0 })?;
+    for sheet in workbook.sheets.iter().filter(|sheet| !review::is_own(workbook, sheet)) {
         let mut marks = Marks::new();
         for finding in serious.iter().filter(|finding| finding.sheet == sheet.name) {
             if let Some(place) = position(&finding.cell) {
@@ -47,18 +57,9 @@ pub fn findings_workbook(workbook: &Workbook, findings: &[Finding]) -> Result<Ve
         }
         draw(&mut book, workbook, sheet, &marks)?;
     }
-    let mut page = book.sheet(LIST)?;
-    let list = std::iter::once(["工作表", "单元格", "列", "读到的内容", "问题和处理办法"]).chain(
-        serious.iter().map(|f| [f.sheet.as_str(), f.cell.as_str(), f.column.as_str(), f.read.as_str(), &f.message]),
-    );
-    for (row, line) in (0..).zip(list) {
-        for (column, text) in (0..).zip(line) {
-            page.put(row, column, &Out::Text(text.to_owned()), Style::Text)?;
-        }
-    }
-    for (column, width) in [(0, 16.0), (1, 9.0), (2, 18.0), (3, 24.0), (4, 70.0)] {
-        page.width(column, width)?;
-    }
+    review::draw_findings(&mut book, &serious)?;
+    review::draw_doubts(&mut book, doubts)?;
+    review::draw_columns(&mut book, workbook, tables, catalogue)?;
     Ok(book.bytes()?)
 }
 

@@ -1,10 +1,13 @@
 //! What an import would write: rows matched to existing ones, cells compared, nothing touched yet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use serde::Serialize;
 use sync_protocol::{
-    Book, Document, Row, RowId, Tenant, UnitId, Value,
+    Book, Document, RowId, Tenant, UnitId, Value,
     catalogue::{Catalogue, Column, Ledger},
     document::Edit,
     unit::Unit,
@@ -14,9 +17,13 @@ use crate::{
     compare::{CellChange, Comparison},
     finding::{Finding, FindingKind},
     header::HeaderIndex,
+    mapping::Target,
+    matching::{Known, Matched, Secrets},
+    memory::{Doubt, Memory},
     register::Register,
+    review::is_own,
     rows::{self, Grouped, RowRef},
-    table::{self, Table, Target},
+    table::{self, Table},
     values::{Normalised, Normaliser, masked},
     workbook::grid::{Cell, Sheet, Workbook, address},
 };
@@ -34,11 +41,25 @@ pub struct Importer<'a> {
     county: UnitId,
     /// HMAC key for natural keys of restricted columns; without it rows fall back to their next key.
     county_key: Option<Vec<u8>>,
+    /// What people have decided before.
+    memory: Cow<'a, Memory>,
 }
 
 /// The documents of one unit that exist already.
-#[derive(Debug, Default)]
-pub struct UnitDocuments(pub BTreeMap<Book, Document>);
+#[derive(Debug)]
+pub struct UnitDocuments {
+    /// The unit.
+    pub unit: UnitId,
+    /// Its documents.
+    pub books: BTreeMap<Book, Document>,
+}
+
+impl UnitDocuments {
+    /// A unit without any document yet.
+    pub fn none(unit: UnitId) -> Self {
+        Self { unit, books: BTreeMap::new() }
+    }
+}
 
 /// How many rows did what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -51,6 +72,8 @@ pub struct Counts {
     pub unchanged: usize,
     /// Rows that were not taken.
     pub refused: usize,
+    /// Rows that wait for a person to say whether they are a record that exists.
+    pub doubtful: usize,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -59,6 +82,7 @@ impl std::ops::AddAssign for Counts {
         self.changed += other.changed;
         self.unchanged += other.unchanged;
         self.refused += other.refused;
+        self.doubtful += other.doubtful;
     }
 }
 
@@ -71,6 +95,8 @@ pub struct UnitPlan {
     pub changes: Vec<CellChange>,
     /// What happened to the rows.
     pub counts: Counts,
+    /// Rows that wait for a person.
+    pub doubts: Vec<Doubt>,
     /// What was noticed.
     pub findings: Vec<Finding>,
 }
@@ -91,18 +117,30 @@ impl<'a> Importer<'a> {
             tenant,
             county,
             county_key,
+            memory: Cow::Owned(Memory::default()),
         }
+    }
+
+    /// This importer, knowing what people have decided.
+    #[must_use]
+    pub fn with_memory(mut self, memory: &'a Memory) -> Self {
+        self.memory = Cow::Borrowed(memory);
+        self
+    }
+
+    fn secrets(&self) -> Secrets<'_> {
+        Secrets { public: self.catalogue.public_key(), county: self.county_key.as_deref() }
     }
 
     /// The tables of a workbook, and what was noticed about its sheets.
     pub fn detect(&self, workbook: &Workbook) -> (Vec<Table>, Vec<Finding>) {
-        let tables = table::detect(workbook, self.catalogue, &self.headers);
+        let tables = table::detect(workbook, self.catalogue, &self.headers, &self.memory);
         let mut findings = Vec::new();
         if tables.is_empty() {
             findings.push(Finding::new(&FindingKind::NoLedger, "", String::new(), "", String::new()));
         }
         for (index, sheet) in workbook.sheets.iter().enumerate() {
-            if sheet.cell_count() > 0 && !tables.iter().any(|t| t.sheet == index) {
+            if sheet.cell_count() > 0 && !is_own(workbook, sheet) && !tables.iter().any(|t| t.sheet == index) {
                 findings.push(Finding::new(&FindingKind::NoTable, &sheet.name, String::new(), "", String::new()));
             }
         }
@@ -119,6 +157,10 @@ impl<'a> Importer<'a> {
                 };
                 let place = address(table.header.1, column.column);
                 findings.push(Finding::new(&kind, &sheet.name, place, &column.header, column.header.clone()));
+            }
+            if table.remembered {
+                let place = address(table.header.1, 0);
+                findings.push(Finding::new(&FindingKind::Remembered, &sheet.name, place, "", String::new()));
             }
             self.check_totals(workbook, table, &mut findings);
         }
@@ -149,7 +191,25 @@ impl<'a> Importer<'a> {
             if record.cells.is_empty() && record.sets.is_empty() && record.extras.is_empty() {
                 continue;
             }
-            let id = self.row_id(ledger, &record, known, &place, &mut plan.findings);
+            let memory = self.memory.as_ref();
+            let (id, decided) = match known.find(ledger, &record, &place, &self.secrets(), (documents, memory)) {
+                Matched::Row { id, decided } => (id, decided),
+                Matched::Keyless(id) => {
+                    plan.findings.push(place.finding(&FindingKind::NoKey, None, String::new()));
+                    (id, false)
+                }
+                Matched::Doubtful(doubt) => {
+                    let others = doubt.candidates.iter().map(|c| c.record.clone()).collect();
+                    let kind = FindingKind::DoubtfulMatch { others };
+                    plan.findings.push(place.finding(&kind, None, doubt.record.clone()));
+                    plan.counts.doubtful += 1;
+                    plan.doubts.push(doubt);
+                    continue;
+                }
+            };
+            if memory.is_only_decided() && !decided {
+                continue;
+            }
             if let Some(first) = known.taken.get(&id) {
                 let kind = FindingKind::DuplicateRow { first: first.clone() };
                 plan.findings.push(place.finding(&kind, None, String::new()));
@@ -219,43 +279,6 @@ impl<'a> Importer<'a> {
         record
     }
 
-    /// Existing row by strong key, then by fallback key; else the id that the first filled key derives.
-    fn row_id(
-        &self,
-        ledger: &Ledger,
-        record: &Record,
-        known: &mut Known,
-        place: &Place<'_>,
-        findings: &mut Vec<Finding>,
-    ) -> RowId {
-        let keys: Vec<Option<Vec<String>>> =
-            ledger.keys.iter().map(|key| Ledger::key_parts(key, |column| record.value(ledger, column))).collect();
-        for (number, parts) in keys.iter().enumerate() {
-            let Some(row) = parts.as_ref().and_then(|parts| known.by_key.get(&(number, parts.clone()))) else {
-                continue;
-            };
-            let differs = keys[..number].iter().enumerate().any(|(stronger, parts)| {
-                let theirs = known.keys_of.get(&(*row, stronger));
-                parts.is_some() && theirs.is_some() && parts.as_ref() != theirs
-            });
-            if !differs {
-                return *row;
-            }
-            findings.push(place.finding(&FindingKind::DoubtfulMatch, None, String::new()));
-        }
-        let (public, county) = (self.catalogue.public_key(), self.county_key.as_deref());
-        if let Some(id) = ledger.row_id(public, county, |column| record.value(ledger, column)) {
-            return id;
-        }
-        findings.push(place.finding(&FindingKind::NoKey, None, String::new()));
-        // Equal rows without a key may be two records: nobody can tell, so both are kept.
-        let first = record.content_id(ledger, self.catalogue.public_key(), 0);
-        let occurrence = known.keyless.entry(first).or_default();
-        let id = record.content_id(ledger, self.catalogue.public_key(), *occurrence);
-        *occurrence += 1;
-        id
-    }
-
     /// A single total row is compared with the sum of the rows above it.
     fn check_totals(&self, workbook: &Workbook, table: &Table, findings: &mut Vec<Finding>) {
         let [total] = table.totals.as_slice() else { return };
@@ -296,12 +319,12 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    fn value(&self, ledger: &Ledger, column: &str) -> Option<&Value> {
+    pub(crate) fn value(&self, ledger: &Ledger, column: &str) -> Option<&Value> {
         self.cells.iter().find(|(index, _)| ledger.columns[*index].key == column).map(|(_, value)| value)
     }
 
     /// An id for a row without any key: the same content, for the n-th time in the file, is the same row.
-    fn content_id(&self, ledger: &Ledger, secret: &[u8], occurrence: u32) -> RowId {
+    pub(crate) fn content_id(&self, ledger: &Ledger, secret: &[u8], occurrence: u32) -> RowId {
         let mut parts = vec!["content".to_owned(), occurrence.to_string()];
         parts.extend(self.cells.iter().map(|(index, value)| format!("{}={value}", ledger.columns[*index].key)));
         parts.extend(
@@ -310,42 +333,6 @@ impl Record {
         parts.extend(self.extras.iter().map(|(header, text)| format!("{header}={text}")));
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         RowId::derive(secret, &ledger.id, &parts)
-    }
-}
-
-/// The rows of a ledger that exist already, by their natural keys.
-#[derive(Default)]
-struct Known {
-    rows: BTreeMap<RowId, Row>,
-    by_key: HashMap<(usize, Vec<String>), RowId>,
-    keys_of: HashMap<(RowId, usize), Vec<String>>,
-    /// Rows of this file: where they stand.
-    taken: HashMap<RowId, String>,
-    /// How often a content without any key was met.
-    keyless: HashMap<RowId, u32>,
-}
-
-impl Known {
-    fn new(ledger: &Ledger, documents: &UnitDocuments) -> Self {
-        let mut rows: BTreeMap<RowId, Row> = BTreeMap::new();
-        for book in [ledger.book, ledger.book.restricted()] {
-            let Some(document) = documents.0.get(&book) else { continue };
-            for (id, row) in document.rows(&ledger.id) {
-                let joined = rows.entry(id).or_insert_with(|| Row::new(id));
-                joined.removed |= row.removed;
-                joined.cells.extend(row.cells);
-            }
-        }
-        let mut known = Self { rows, ..Self::default() };
-        for (id, row) in &known.rows {
-            for (number, key) in ledger.keys.iter().enumerate() {
-                if let Some(parts) = Ledger::key_parts(key, |column| row.get(column)) {
-                    known.by_key.entry((number, parts.clone())).or_insert(*id);
-                    known.keys_of.insert((*id, number), parts);
-                }
-            }
-        }
-        known
     }
 }
 

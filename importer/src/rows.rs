@@ -199,6 +199,10 @@ pub fn group(
                             names_finding(&names, *row, text, &mut grouped.findings);
                             continue;
                         }
+                        // It would be new, and nobody says whose it is.
+                        (None, None) if names.ledger.unit.defines && name.is_some() => register
+                            .organisation(None, code.as_deref(), name.as_deref())
+                            .map_err(|_| Unresolved::Unnamed),
                         _ => register.organisation(parent, code.as_deref(), name.as_deref()),
                     }
                 }

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use sync_protocol::catalogue::Catalogue;
 
 use crate::{
-    header::{Claim, HeaderIndex, Rank, is_wan, normalise},
+    header::{HeaderIndex, Rank, normalise},
+    mapping::{MappedColumn, Mapper, Target},
+    memory::Memory,
+    review::is_own,
     text::compact,
     workbook::grid::{Cell, Merge, Sheet, Texts, Workbook},
 };
@@ -16,33 +19,6 @@ const HEADER_MATCHES_MIN: usize = 3;
 const TITLE_ROWS_MAX: usize = 8;
 /// Levels of a header.
 const HEADER_DEPTH_MAX: u32 = 4;
-
-/// What a column of the sheet becomes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// A column of the ledger.
-    Column {
-        /// Its index in the ledger.
-        index: usize,
-        /// Whether the amounts are in 万元.
-        wan: bool,
-    },
-    /// Kept beside the row under its header.
-    Extra(String),
-}
-
-/// A column of the sheet that is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MappedColumn {
-    /// Column of the sheet.
-    pub column: u16,
-    /// Its header as printed.
-    pub header: String,
-    /// What it becomes.
-    pub target: Target,
-    /// Set when the values decided instead of the header.
-    pub decided_by_values: bool,
-}
 
 /// One ledger found on a sheet.
 #[derive(Debug)]
@@ -55,8 +31,12 @@ pub struct Table {
     pub title: String,
     /// Row numbers of the header, inclusive.
     pub header: (u32, u32),
+    /// Every column that has a header, with its levels.
+    pub headers: BTreeMap<u16, Vec<String>>,
     /// The columns that are read.
     pub columns: Vec<MappedColumn>,
+    /// Set when a person has said before what they mean.
+    pub remembered: bool,
     /// Indexes of the rows that hold records.
     pub body: Vec<usize>,
     /// Indexes of total rows.
@@ -85,14 +65,29 @@ impl Table {
 }
 
 /// Finds every table of a workbook.
-pub fn detect(workbook: &Workbook, catalogue: &Catalogue, index: &HeaderIndex) -> Vec<Table> {
+pub fn detect(workbook: &Workbook, catalogue: &Catalogue, index: &HeaderIndex, memory: &Memory) -> Vec<Table> {
     let mut memo = Memo { known: vec![None; workbook.texts.len()] };
+    let mapper = Mapper { catalogue, index, memory };
     let mut tables = Vec::new();
     for (sheet_index, sheet) in workbook.sheets.iter().enumerate() {
-        let mut detector = Detector { sheet_index, sheet, texts: &workbook.texts, catalogue, index, memo: &mut memo };
+        if is_own(workbook, sheet) {
+            continue;
+        }
+        let mut detector = Detector { sheet_index, sheet, texts: &workbook.texts, mapper: &mapper, memo: &mut memo };
         detector.run(&mut tables);
     }
     tables
+}
+
+/// What looks most like the header of an unrecognised sheet: the first row with several texts and nothing else.
+pub(crate) fn likely_header(workbook: &Workbook, sheet: &Sheet) -> Option<BTreeMap<u16, Vec<String>>> {
+    let is_header = |row: &usize| {
+        let cells = sheet.row(*row);
+        cells.len() >= HEADER_MATCHES_MIN && cells.iter().all(|(_, cell)| matches!(cell, Cell::Text(_)))
+    };
+    let row = (0..sheet.row_count().min(2 * TITLE_ROWS_MAX)).find(is_header)?;
+    let (top, bottom) = header_block(sheet, row, 0);
+    Some(header_paths(sheet, &workbook.texts, top, bottom))
 }
 
 /// Whether a text is claimed by any ledger, remembered per text.
@@ -104,8 +99,7 @@ struct Detector<'a> {
     sheet_index: usize,
     sheet: &'a Sheet,
     texts: &'a Texts,
-    catalogue: &'a Catalogue,
-    index: &'a HeaderIndex,
+    mapper: &'a Mapper<'a>,
     memo: &'a mut Memo,
 }
 
@@ -128,6 +122,9 @@ impl Detector<'_> {
 
     /// The ledger whose columns this row names, with its score.
     fn header_score(&mut self, row: usize, after: usize) -> Option<(usize, usize)> {
+        if let Some(ledger) = self.remembered_header(row, after) {
+            return Some((ledger, usize::MAX));
+        }
         let cells = self.sheet.row(row);
         let hits = cells.iter().filter(|(_, cell)| self.is_claimed(*cell)).count();
         if hits < HEADER_MATCHES_MIN {
@@ -136,8 +133,12 @@ impl Detector<'_> {
         let mut matched: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (_, cell) in cells {
             let Cell::Text(id) = cell else { continue };
-            for claim in
-                self.index.claims(&normalise(self.texts.get(*id))).iter().filter(|claim| claim.rank != Rank::Weak)
+            for claim in self
+                .mapper
+                .index
+                .claims(&normalise(self.texts.get(*id)))
+                .iter()
+                .filter(|claim| claim.rank != Rank::Weak)
             {
                 let columns = matched.entry(claim.ledger).or_default();
                 if !columns.contains(&claim.column) {
@@ -150,11 +151,26 @@ impl Detector<'_> {
             .into_iter()
             .filter(|(_, columns)| columns.len() >= HEADER_MATCHES_MIN)
             .map(|(ledger, columns)| {
-                let named = titles.iter().chain([&self.sheet.name]).any(|title| self.index.is_title(ledger, title));
+                let named =
+                    titles.iter().chain([&self.sheet.name]).any(|title| self.mapper.index.is_title(ledger, title));
                 (ledger, 2 * columns.len() + usize::from(named) * 5)
             })
             // The first of equals: catalogue order.
             .reduce(|best, next| if next.1 > best.1 { next } else { best })
+    }
+
+    /// The ledger of a header that a person has mapped before.
+    fn remembered_header(&self, row: usize, after: usize) -> Option<usize> {
+        let named = |(_, cell): &(u16, Cell)| match cell {
+            Cell::Text(id) => self.mapper.memory.names(&normalise(self.texts.get(*id))),
+            _ => false,
+        };
+        // Most rows are no header: two looks are enough to see it.
+        if self.mapper.memory.is_empty() || !self.sheet.row(row).iter().take(2).any(named) {
+            return None;
+        }
+        let (top, bottom) = header_block(self.sheet, row, after);
+        self.mapper.remembered(&header_paths(self.sheet, self.texts, top, bottom)).map(|(ledger, _)| ledger)
     }
 
     fn is_claimed(&mut self, cell: Cell) -> bool {
@@ -166,7 +182,7 @@ impl Detector<'_> {
         let text = self.texts.get(id);
         let claimed = text.len() <= 120
             && !text.starts_with(|c: char| c.is_ascii_digit())
-            && self.index.claims(&normalise(text)).iter().any(|claim| claim.rank != Rank::Weak);
+            && self.mapper.index.claims(&normalise(text)).iter().any(|claim| claim.rank != Rank::Weak);
         self.memo.known[index] = Some(claimed);
         claimed
     }
@@ -184,129 +200,32 @@ impl Detector<'_> {
 
     fn table(&mut self, header_row: usize, ledger: usize, after: usize) -> Found {
         let titles = self.title_lines(header_row, after);
-        let (top, bottom) = self.header_block(header_row, after);
-        let paths = self.header_paths(top, bottom);
+        let (top, bottom) = header_block(self.sheet, header_row, after);
+        let paths = header_paths(self.sheet, self.texts, top, bottom);
         let (body_start, end, body, totals) = self.body(header_row, bottom, paths.len());
         let filled = self.filled(bottom, end);
+        let remembered = self.mapper.remembered(&paths);
+        let columns = match remembered {
+            Some((ledger, mapping)) => self.mapper.confirmed(ledger, mapping, &paths),
+            None => self.mapper.columns(ledger, &paths),
+        };
         let mut table = Table {
             sheet: self.sheet_index,
             ledger,
-            title: titles.iter().find(|t| self.index.is_title(ledger, t)).cloned().unwrap_or_default(),
+            title: titles.iter().find(|t| self.mapper.index.is_title(ledger, t)).cloned().unwrap_or_default(),
             header: (top, bottom),
-            columns: self.columns(ledger, &paths),
+            columns,
+            remembered: remembered.is_some(),
+            headers: paths,
             body,
             totals,
             unit_hint: titles.iter().find_map(|line| unit_hint(line)),
             filled,
         };
-        self.decide_by_values(&mut table);
+        if !table.remembered {
+            self.mapper.decide_by_values(&mut table, self.sheet, self.texts);
+        }
         Found { table, end: end.max(body_start) }
-    }
-
-    /// Extends the header over rows that share merged ranges with it.
-    fn header_block(&self, header_row: usize, after: usize) -> (u32, u32) {
-        let row = self.sheet.row_number(header_row);
-        let (mut top, mut bottom) = (row, row);
-        let floor = if after == 0 { 0 } else { self.sheet.row_number(after - 1) + 1 };
-        // A full-width title above is merged too, but only sideways over everything.
-        let tall = |merge: &&Merge| merge.bottom > merge.top && merge.bottom - merge.top < HEADER_DEPTH_MAX;
-        for merge in self.sheet.merges.iter().filter(tall) {
-            if merge.top <= row && row <= merge.bottom && merge.top >= floor {
-                top = top.min(merge.top);
-                bottom = bottom.max(merge.bottom);
-            }
-        }
-        if bottom - top >= HEADER_DEPTH_MAX { (row, row) } else { (top, bottom) }
-    }
-
-    /// For each column the texts of its header levels.
-    fn header_paths(&self, top: u32, bottom: u32) -> BTreeMap<u16, Vec<String>> {
-        let mut paths: BTreeMap<u16, Vec<String>> = BTreeMap::new();
-        let merges: Vec<_> = self.sheet.merges.iter().filter(|m| m.top <= bottom && m.bottom >= top).collect();
-        let mut levels: Vec<BTreeMap<u16, String>> = Vec::new();
-        for number in top..=bottom {
-            let mut level: BTreeMap<u16, String> = BTreeMap::new();
-            if let Some(index) = self.sheet.row_index(number) {
-                for (column, cell) in self.sheet.row(index) {
-                    if let Cell::Text(id) = cell {
-                        level.insert(*column, self.texts.get(*id).to_owned());
-                    }
-                }
-            }
-            levels.push(level);
-        }
-        for merge in merges {
-            let Some(text) = merge
-                .top
-                .checked_sub(top)
-                .and_then(|l| levels.get(l as usize))
-                .and_then(|level| level.get(&u16::try_from(merge.left).ok()?))
-                .cloned()
-            else {
-                continue;
-            };
-            for number in merge.top..=merge.bottom.min(bottom) {
-                let level = &mut levels[(number - top) as usize];
-                for column in merge.left..=merge.right.min(merge.left + 256) {
-                    if let Ok(column) = u16::try_from(column) {
-                        level.entry(column).or_insert_with(|| text.clone());
-                    }
-                }
-            }
-        }
-        for level in levels {
-            for (column, text) in level {
-                let path = paths.entry(column).or_default();
-                if path.last() != Some(&text) {
-                    path.push(text);
-                }
-            }
-        }
-        paths
-    }
-
-    /// Assigns columns: printed headers first, then other words for them, then weak words to what is left.
-    fn columns(&self, ledger: usize, paths: &BTreeMap<u16, Vec<String>>) -> Vec<MappedColumn> {
-        let candidates: Vec<(u16, String, Vec<Claim>)> = paths
-            .iter()
-            .map(|(column, path)| {
-                let levels: Vec<String> = path.iter().map(|level| normalise(level)).collect();
-                let full = levels.join("/");
-                let last = levels.last().cloned().unwrap_or_default();
-                let of_ledger = |text: &str| -> Vec<Claim> {
-                    self.index.claims(text).iter().filter(|c| c.ledger == ledger).copied().collect()
-                };
-                let mut claims = of_ledger(&full);
-                if claims.is_empty() {
-                    claims = of_ledger(&last);
-                }
-                (*column, full, claims)
-            })
-            .collect();
-        let mut taken: HashMap<u16, usize> = HashMap::new();
-        for rank in Rank::ALL {
-            for (column, _, claims) in &candidates {
-                if taken.contains_key(column) {
-                    continue;
-                }
-                let free = |claim: &&Claim| claim.rank == rank && !taken.values().any(|used| *used == claim.column);
-                if let Some(claim) = claims.iter().find(free) {
-                    taken.insert(*column, claim.column);
-                }
-            }
-        }
-        candidates
-            .into_iter()
-            .filter_map(|(column, header, _)| {
-                let target = match taken.get(&column) {
-                    Some(index) => Target::Column { index: *index, wan: is_wan(&header) },
-                    None if header.is_empty() => return None,
-                    None if self.index.is_derived(header.rsplit('/').next().unwrap_or(&header)) => return None,
-                    None => Target::Extra(header.clone()),
-                };
-                Some(MappedColumn { column, header, target, decided_by_values: false })
-            })
-            .collect()
     }
 
     /// The rows that hold records, up to the next header or a gap that ends the table.
@@ -352,7 +271,7 @@ impl Detector<'_> {
             })
             .collect();
         let first = texts.first().map_or("", String::as_str);
-        let words = self.catalogue.words();
+        let words = self.mapper.catalogue.words();
         // 小计 may stand behind a group cell.
         if texts.iter().take(2).any(|t| words.totals.iter().any(|w| t == w || t.strip_suffix(':') == Some(w))) {
             return RowKind::Total;
@@ -412,56 +331,6 @@ impl Detector<'_> {
         }
         filled
     }
-
-    /// A code-list column whose values are another column's codes belongs to that column (党籍状态: 正式, 预备); so does
-    /// one whose header names a column that another header names better (党组织类别 beside 所属领域).
-    fn decide_by_values(&self, table: &mut Table) {
-        let ledger = &self.catalogue.ledgers()[table.ledger];
-        let words = self.catalogue.words();
-        // Words that say nothing by themselves.
-        let stand_ins = words.ditto.iter().chain(&words.empty).chain(&words.unknown);
-        for at in 0..table.columns.len() {
-            let (named, wan) = match &table.columns[at].target {
-                Target::Column { index, wan } => (*index, *wan),
-                Target::Extra(header) => {
-                    let last = header.rsplit('/').next().unwrap_or(header);
-                    let claims = self.index.claims(header).iter().chain(self.index.claims(last));
-                    let Some(claim) = claims.into_iter().find(|claim| claim.ledger == table.ledger) else { continue };
-                    (claim.column, is_wan(header))
-                }
-            };
-            let fits = |column: usize| {
-                let list = ledger.columns[column].column_type.list().and_then(|id| self.catalogue.list(id))?;
-                let (mut seen, mut known) = (0, 0);
-                for row in table.body.iter().take(50) {
-                    if let Some(Cell::Text(id)) = self.sheet.cell(*row, table.columns[at].column) {
-                        let text = compact(self.texts.get(id));
-                        let same = |word: &String| compact(word) == text;
-                        if stand_ins.clone().any(same) {
-                            continue;
-                        }
-                        seen += 1;
-                        known += usize::from(
-                            list.codes.iter().any(|c| same(&c.label) || same(&c.code) || c.aliases.iter().any(same)),
-                        );
-                    }
-                }
-                (seen > 0).then_some((seen, known))
-            };
-            let Some((seen, known)) = fits(named) else { continue };
-            let is_own = matches!(table.columns[at].target, Target::Column { .. });
-            if is_own && known * 5 > seen {
-                continue;
-            }
-            let other = (0..ledger.columns.len())
-                .filter(|other| table.column_of(*other).is_none())
-                .find(|other| fits(*other).is_some_and(|(seen, known)| known * 5 >= seen * 4));
-            if let Some(other) = other {
-                table.columns[at].target = Target::Column { index: other, wan };
-                table.columns[at].decided_by_values = true;
-            }
-        }
-    }
 }
 
 struct Found {
@@ -473,6 +342,68 @@ enum RowKind {
     Record,
     Total,
     Skip,
+}
+
+/// Extends the header over rows that share merged ranges with it.
+fn header_block(sheet: &Sheet, header_row: usize, after: usize) -> (u32, u32) {
+    let row = sheet.row_number(header_row);
+    let (mut top, mut bottom) = (row, row);
+    let floor = if after == 0 { 0 } else { sheet.row_number(after - 1) + 1 };
+    // A full-width title above is merged too, but only sideways over everything.
+    let tall = |merge: &&Merge| merge.bottom > merge.top && merge.bottom - merge.top < HEADER_DEPTH_MAX;
+    for merge in sheet.merges.iter().filter(tall) {
+        if merge.top <= row && row <= merge.bottom && merge.top >= floor {
+            top = top.min(merge.top);
+            bottom = bottom.max(merge.bottom);
+        }
+    }
+    if bottom - top >= HEADER_DEPTH_MAX { (row, row) } else { (top, bottom) }
+}
+
+/// For each column the texts of its header levels.
+fn header_paths(sheet: &Sheet, texts: &Texts, top: u32, bottom: u32) -> BTreeMap<u16, Vec<String>> {
+    let mut paths: BTreeMap<u16, Vec<String>> = BTreeMap::new();
+    let merges: Vec<_> = sheet.merges.iter().filter(|m| m.top <= bottom && m.bottom >= top).collect();
+    let mut levels: Vec<BTreeMap<u16, String>> = Vec::new();
+    for number in top..=bottom {
+        let mut level: BTreeMap<u16, String> = BTreeMap::new();
+        if let Some(index) = sheet.row_index(number) {
+            for (column, cell) in sheet.row(index) {
+                if let Cell::Text(id) = cell {
+                    level.insert(*column, texts.get(*id).to_owned());
+                }
+            }
+        }
+        levels.push(level);
+    }
+    for merge in merges {
+        let Some(text) = merge
+            .top
+            .checked_sub(top)
+            .and_then(|l| levels.get(l as usize))
+            .and_then(|level| level.get(&u16::try_from(merge.left).ok()?))
+            .cloned()
+        else {
+            continue;
+        };
+        for number in merge.top..=merge.bottom.min(bottom) {
+            let level = &mut levels[(number - top) as usize];
+            for column in merge.left..=merge.right.min(merge.left + 256) {
+                if let Ok(column) = u16::try_from(column) {
+                    level.entry(column).or_insert_with(|| text.clone());
+                }
+            }
+        }
+    }
+    for level in levels {
+        for (column, text) in level {
+            let path = paths.entry(column).or_default();
+            if path.last() != Some(&text) {
+                path.push(text);
+            }
+        }
+    }
+    paths
 }
 
 /// 青山镇党委 out of `填报单位(盖章):青山镇党委   填报时间:2012.4.25`.

@@ -2,8 +2,10 @@
 
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod demo;
 pub mod doctor;
+pub mod doubts;
 pub mod http;
 pub mod import;
 pub mod indicators;

@@ -1,19 +1,18 @@
 //! The command line of the server.
 
 mod catalogue;
-mod import_command;
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use importer::{
-    ReadLimits,
-    isolate::{self, Isolation},
-};
+use importer::{ReadLimits, isolate};
 use server::{
     Server, clock,
-    config::Config,
+    console::{
+        self, EXIT_CODES,
+        import::{self, Afterwards},
+    },
     demo, doctor, http, indicators, quality,
     returns::{self, ReturnRequest, conflicts},
     store::DeviceRecord,
@@ -40,11 +39,6 @@ struct Arguments {
     command: Command,
 }
 
-const EXIT_CODES: &str = "退出码 Exit codes:
-  0  成功 success
-  1  已完成，但有错误需要处理（见输出）done, but with errors to look at (listed)
-  2  未完成，或参数有误 not done, or wrong usage";
-
 #[derive(Subcommand)]
 enum Command {
     /// 启动服务 · Start the server
@@ -59,7 +53,7 @@ enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
         /// 导入人或单位，记入每处修改 · Who imports; every change names them
-        #[arg(long, default_value = "县委组织部")]
+        #[arg(long, default_value = import::WHO)]
         who: String,
         /// 把有问题的文件另存到此目录：问题单元格标色并加批注，改正后可再导入 · Folder for copies with bad cells coloured and noted
         #[arg(long)]
@@ -71,19 +65,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// 列出历次导入 · The imports, newest first
-    Imports,
-    /// 撤销一次导入；导入后又改过的内容保留并列出 · Take an import back; what was edited since stays and is listed
-    Undo {
-        /// 导入编号，见 imports · Its id, from `imports`
-        id: String,
-        /// 撤销人 · Who takes it back
-        #[arg(long, default_value = "县委组织部")]
-        who: String,
-        /// 以 JSON 输出 · Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(flatten)]
+    Afterwards(Afterwards),
     /// Reads a workbook from standard input for another process.
     #[command(hide = true)]
     ReadWorkbook {
@@ -216,16 +199,8 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn answer(arguments: Arguments) -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,server=info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match run(arguments).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("错误 error: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    console::begin();
+    console::exit_code(run(arguments).await)
 }
 
 /// Runs a command; `false` when it is done but has errors to look at.
@@ -237,7 +212,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     if let Command::Catalogue(CatalogueCommand::Check { paths }) = &arguments.command {
         return catalogue::check(paths);
     }
-    let mut config = Config::read(arguments.config)?;
+    let config = console::configuration(arguments.config, arguments.data)?;
     if let Command::Catalogue(CatalogueCommand::Show { ledger }) = &arguments.command {
         return catalogue::show(&config.catalogue, ledger.as_deref());
     }
@@ -245,26 +220,16 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         catalogue::requirements(&config.catalogue);
         return Ok(true);
     }
-    if let Some(data) = arguments.data {
-        config.data_dir = data;
-    }
-    std::fs::create_dir_all(&config.data_dir).with_context(|| config.data_dir.display().to_string())?;
-    let mut server = Server::open_embedded(&config).await.with_context(|| config.data_dir.display().to_string())?;
-    server.isolation = Isolation::Process {
-        program: std::env::current_exe()?,
-        arguments: vec!["read-workbook".into(), "--memory-mib".into(), config.read_memory_mib.to_string()],
-        time_max: Duration::from_secs(config.read_seconds),
-    };
+    let server = console::open(&config).await?;
     let result = match arguments.command {
         Command::Serve { listen } => return serve(server, listen.unwrap_or(config.listen)).await,
         Command::Import { files, preview: true, json, findings, .. } => {
-            import_command::preview(&server, &files, findings.as_deref(), json).await
+            import::preview(&server, &files, findings.as_deref(), json).await
         }
         Command::Import { files, who, json, findings, .. } => {
-            import_command::import(&server, &files, &who, findings.as_deref(), json).await
+            import::import(&server, &files, &who, findings.as_deref(), json).await
         }
-        Command::Imports => import_command::list(&server).await,
-        Command::Undo { id, who, json } => import_command::undo(&server, &id, &who, json).await,
+        Command::Afterwards(command) => import::afterwards(&server, command).await,
         Command::Return(arguments) => draw(&server, arguments).await,
         Command::Indicators { names, unit, date, json } => {
             print_indicators(&server, &names, unit.as_deref(), date.unwrap_or_else(returns::today), json).await

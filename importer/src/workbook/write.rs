@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use rust_xlsxwriter::{
-    Color, DocProperties, ExcelDateTime, Format, FormatAlign, FormatBorder, Formula, Note, Workbook, Worksheet,
-    XlsxError,
+    Color, DataValidation, DataValidationErrorStyle, DocProperties, ExcelDateTime, Format, FormatAlign, FormatBorder,
+    Formula, Note, Workbook, Worksheet, XlsxError,
 };
 
 /// Why a workbook could not be written.
@@ -266,6 +266,20 @@ impl Page<'_> {
     pub fn height(&mut self, row: u32, points: f64) -> Result<(), WriteError> {
         self.sheet.set_row_height(row, points)?;
         Ok(())
+    }
+
+    /// Offers a list to choose from: `"甲,乙"` in quotes, or a range of cells. Other texts may be typed, too.
+    pub fn choice(&mut self, from: (u32, u16), to: (u32, u16), list: &str) -> Result<(), WriteError> {
+        let validation = DataValidation::new()
+            .allow_list_formula(Formula::new(list))
+            .set_error_style(DataValidationErrorStyle::Information);
+        self.sheet.add_data_validation(from.0, from.1, to.0, to.1, &validation)?;
+        Ok(())
+    }
+
+    /// Hides the sheet.
+    pub fn hide(&mut self) {
+        self.sheet.set_hidden(true);
     }
 
     /// Hides a column.

@@ -3,7 +3,8 @@
 use std::io::Read;
 
 use importer::{
-    Importer, Register, UnitDocuments, findings_book::findings_workbook, workbook::grid::Cell, workbook::grid::Workbook,
+    Finding, Importer, Register, UnitDocuments, findings_book::findings_workbook, workbook::grid::Cell,
+    workbook::grid::Workbook,
 };
 use sync_protocol::{Tenant, UnitId, catalogue::Catalogue};
 
@@ -38,12 +39,16 @@ fn bad_cells_are_coloured_and_noted_and_everything_else_is_as_it_was() {
     let tenant = Tenant::new("340099");
     let county = UnitId::derive(&tenant, None, "340099");
     let importer = Importer::new(&catalogue, tenant, county, 2012, None);
+    let draw = |book: &Workbook, findings: &[Finding]| {
+        let (tables, _) = importer.detect(book);
+        findings_workbook(book, &tables, &catalogue, findings, &[]).expect("drawn")
+    };
     let findings = |book: &Workbook| {
         let (tables, mut findings) = importer.detect(book);
         let mut register = Register::default();
         importer.define_units(book, &tables, &mut register);
         let rows = importer::rows::all_rows(&tables);
-        findings.extend(importer.plan(book, &tables, &rows, &UnitDocuments::default()).findings);
+        findings.extend(importer.plan(book, &tables, &rows, &UnitDocuments::none(county)).findings);
         findings
     };
     let found = findings(&original);
@@ -51,7 +56,7 @@ fn bad_cells_are_coloured_and_noted_and_everything_else_is_as_it_was() {
     for code in ["bad-id-card", "bad-date", "bad-phone"] {
         assert!(codes.contains(&code), "{codes:?}");
     }
-    let bytes = findings_workbook(&original, &found).expect("drawn");
+    let bytes = draw(&original, &found);
     let drawn = read(&bytes);
     assert_eq!(cells(&drawn), cells(&original));
     assert_eq!(drawn.sheets[1].name, "问题清单");
@@ -72,6 +77,7 @@ fn bad_cells_are_coloured_and_noted_and_everything_else_is_as_it_was() {
     // Sent in again it says the same, until somebody corrects it; its own list is no ledger.
     let again: Vec<&str> = findings(&drawn).iter().filter(|f| f.sheet == "花名册").map(|f| f.code).collect();
     assert_eq!(again, codes);
-    let redrawn = read(&findings_workbook(&drawn, &findings(&drawn)).expect("drawn"));
-    assert_eq!(redrawn.sheets.len(), 2, "the old list is not kept beside the new one");
+    let redrawn = read(&draw(&drawn, &findings(&drawn)));
+    let sheets: Vec<&str> = redrawn.sheets.iter().map(|sheet| sheet.name.as_str()).collect();
+    assert_eq!(sheets, ["花名册", "问题清单", "列对应", "选项"], "the old lists are not kept beside the new ones");
 }

@@ -118,7 +118,7 @@ proptest! {
                 let (tables, _) = importer.detect(&workbook);
                 importer.define_units(&workbook, &tables, &mut Register::default());
                 let rows = importer::rows::all_rows(&tables);
-                importer.plan(&workbook, &tables, &rows, &importer::UnitDocuments::default());
+                importer.plan(&workbook, &tables, &rows, &importer::UnitDocuments::none(county));
             }
         }
     }

@@ -89,7 +89,7 @@ fn every_ledger_is_recognised_and_read() {
         let grouped = importer.group(&workbook, &tables, &register);
         assert!(grouped.findings.is_empty(), "{}: {:?}", ledger.id, grouped.findings);
         let rows: Vec<_> = grouped.units.values().flatten().copied().collect();
-        let plan = importer.plan(&workbook, &tables, &rows, &UnitDocuments::default());
+        let plan = importer.plan(&workbook, &tables, &rows, &UnitDocuments::none(county));
         assert!(plan.findings.is_empty(), "{}: {:?}", ledger.id, plan.findings);
         for (column, (_, value)) in ledger.columns.iter().zip(&cells) {
             let Some(value) = value else { continue };

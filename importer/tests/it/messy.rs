@@ -214,7 +214,7 @@ fn found(catalogue: &Catalogue, text: &str, merges: &[Merge]) -> (Records, Vec<S
     findings.extend(grouped.findings);
     let mut records = Records::new();
     for rows in grouped.units.values() {
-        let plan = importer.plan(&book, &tables, rows, &UnitDocuments::default());
+        let plan = importer.plan(&book, &tables, rows, &UnitDocuments::none(county));
         findings.extend(plan.findings);
         let mut by_row: BTreeMap<_, BTreeMap<String, Value>> = BTreeMap::new();
         for edit in plan.edits.into_values().flatten() {

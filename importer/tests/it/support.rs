@@ -67,7 +67,7 @@ pub fn dry_run(bytes: &[u8]) -> String {
     let grouped = importer.group(&workbook, &tables, &register);
     findings.extend(grouped.findings);
     for (unit, rows) in &grouped.units {
-        let plan = importer.plan(&workbook, &tables, rows, &UnitDocuments::default());
+        let plan = importer.plan(&workbook, &tables, rows, &UnitDocuments::none(*unit));
         let name = register.unit(*unit).map_or("?", |unit| unit.name.as_str());
         for (book, edits) in &plan.edits {
             let mut last = None;

@@ -7,6 +7,10 @@ pub mod sqlite;
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use importer::{
+    Memory,
+    memory::{Decision, Doubt, Mapping},
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sync_protocol::{
@@ -302,6 +306,19 @@ pub struct StoredBatch {
     pub undone_at_ms: Option<i64>,
 }
 
+/// A row that waits for a person to say whether it is a record that exists.
+#[derive(Debug, Clone, Serialize)]
+pub struct StoredDoubt {
+    /// The question.
+    #[serde(flatten)]
+    pub doubt: Doubt,
+    /// The file's name.
+    pub file: String,
+    /// SHA-256 of the file.
+    #[serde(skip)]
+    pub digest: [u8; 32],
+}
+
 /// The store.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
@@ -394,6 +411,31 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Whether a file with this digest was imported whole: one that had refused rows is worth another try.
     async fn is_imported(&self, digest: &[u8; 32]) -> Result<bool, StoreError>;
+
+    /// What people have decided about files.
+    async fn memory(&self) -> Result<Memory, StoreError>;
+
+    /// Remembers what a person has decided.
+    async fn learn(
+        &self,
+        mappings: &[Mapping],
+        decisions: &[(RowId, Decision)],
+        who: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError>;
+
+    /// Keeps rows of an import that wait for a person, and the file that holds them.
+    async fn put_doubts(&self, batch: &str, digest: &[u8; 32], file: &[u8], doubts: &[Doubt])
+    -> Result<(), StoreError>;
+
+    /// Rows that wait for a person, in the order of their imports.
+    async fn doubts(&self) -> Result<Vec<StoredDoubt>, StoreError>;
+
+    /// A file of which rows wait.
+    async fn waiting_file(&self, digest: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// These rows wait no longer; a file of which none waits is forgotten.
+    async fn settle_doubts(&self, doubts: &[RowId]) -> Result<(), StoreError>;
 
     /// Sizes.
     async fn totals(&self) -> Result<Totals, StoreError>;

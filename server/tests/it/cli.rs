@@ -140,3 +140,56 @@ fn files_may_come_in_any_order() {
     let added: Vec<_> = reports.iter().map(|report| report["counts"]["added"].as_u64()).collect();
     assert_eq!(added, [Some(1), Some(1), Some(1)], "{reports:#?}");
 }
+
+/// An office without a network: a store of its own, and a folder that it watches.
+#[test]
+fn an_office_imports_into_its_own_store_and_watches_a_folder() {
+    use std::io::{BufRead, BufReader};
+
+    let folder = tempfile::tempdir().expect("folder");
+    let office = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_taizhang-import"));
+        command.args(["--data", "office"]).args(arguments).current_dir(folder.path());
+        command
+    };
+    let run = |arguments: &[&str], code: i32| {
+        let output = office(arguments).output().expect("runs");
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        said
+    };
+    let write = |name: &str, sheet: &str| {
+        let bytes = tests::sheet::workbook(&[("表", sheet)]).expect("workbook");
+        std::fs::write(folder.path().join(name), bytes).expect("file");
+    };
+    write("units.xlsx", "填报单位名录\n单位代码|单位名称|单位简称\n340099101|中共青山镇委员会|青山镇");
+    write("branches.xlsx", "党组织台账\n填报单位|党组织编码|党组织名称|组织类别\n青山镇|01-001|青石村党支部|党支部");
+    write("wrong.xlsx", "党组织台账\n党组织编码|党组织名称|组织类别\n01-002|白石村党支部|党支部");
+    assert!(run(&["inspect", "branches.xlsx"], 0).contains("基层党组织基本情况台账"));
+    assert!(run(&["plan", "units.xlsx"], 0).contains("将新增 would add 1"));
+    assert!(run(&["apply", "branches.xlsx", "units.xlsx"], 0).contains("branches.xlsx: 新增 added 1"));
+    assert!(run(&["apply", "wrong.xlsx", "--findings", "marked"], 1).contains("没有写明党组织或填报单位"));
+    assert!(folder.path().join("marked/wrong_问题.xlsx").is_file());
+    assert!(run(&["apply", "units.xlsx"], 0).contains("以前导入过"));
+
+    let inbox = folder.path().join("inbox");
+    std::fs::create_dir(&inbox).expect("inbox");
+    let mut watch =
+        office(&["watch", "inbox", "--every-seconds", "1"]).stdout(std::process::Stdio::piped()).spawn().expect("runs");
+    let mut lines = BufReader::new(watch.stdout.take().expect("a pipe")).lines().map(|line| line.expect("text"));
+    assert!(lines.next().is_some_and(|line| line.contains("正在等待文件")));
+    write("inbox/~$open.xlsx", "党员花名册\n党组织编码|姓名|出生日期\n01-001|某某|1980-01-01");
+    write("inbox/members.xlsx", "党员花名册\n党组织编码|姓名|出生日期|入党时间\n01-001|张三|1980-01-01|2001.2.30");
+    assert!(lines.next().is_some_and(|line| line.contains("members.xlsx: 新增 added 1")));
+    assert!(lines.next().is_some_and(|line| line.contains("不是有效日期")));
+    write("inbox/more.xlsx", "党员花名册\n党组织编码|姓名|出生日期|入党时间\n01-001|李四|1981-01-01|2001.2.3");
+    assert!(lines.next().is_some_and(|line| line.contains("more.xlsx: 新增 added 1")));
+    watch.kill().and_then(|()| watch.wait()).expect("ends");
+    assert!(inbox.join("问题/members_问题.xlsx").is_file());
+
+    let imports = run(&["imports"], 0);
+    let id = imports.lines().find(|line| line.contains("more.xlsx")).and_then(|line| line.split(' ').next());
+    assert!(run(&["undo", id.expect("an id")], 0).contains("已撤销"));
+    assert!(run(&["doubts"], 0).contains("0 条待确认"));
+    assert!(run(&["decide", "0000000000000000", "new"], 2).contains("没有这条待确认记录"));
+}

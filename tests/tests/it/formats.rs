@@ -36,7 +36,7 @@ fn imported(path: &Path) -> Result<Vec<String>> {
     let line = |finding: &Finding| format!("{} at {}: {}", finding.code, finding.cell, finding.read);
     let mut lines: Vec<String> = findings.iter().chain(&grouped.findings).map(line).collect();
     for rows in grouped.units.values() {
-        let plan = importer.plan(&workbook, &tables, rows, &UnitDocuments::default());
+        let plan = importer.plan(&workbook, &tables, rows, &UnitDocuments::none(county));
         lines.extend(plan.edits.values().flatten().map(|edit| format!("{} = {:?}", edit.address, edit.value)));
         lines.extend(plan.findings.iter().map(line));
     }

@@ -1,6 +1,7 @@
 //! What crosses crates.
 
 mod converge;
+mod decisions;
 mod exchange;
 mod formats;
 mod preview;

@@ -3,7 +3,7 @@
 use sqlx::{Row, SqlitePool};
 use sync_protocol::{ActorId, Identity};
 
-use super::codec;
+use super::{codec, memory};
 use crate::store::{Batch, StoreError, StoredBatch, actor_bytes};
 
 pub(super) async fn begin(pool: &SqlitePool, batch: &Batch) -> Result<(), StoreError> {
@@ -31,7 +31,8 @@ pub(super) async fn is_imported(pool: &SqlitePool, digest: &[u8; 32]) -> Result<
     let found: Option<i64> = sqlx::query_scalar(
         "SELECT 1 FROM import_batches
              WHERE digest = $1 AND finished_at_ms IS NOT NULL AND undone_at_ms IS NULL
-             AND json_extract(counts, '$.refused') = 0 LIMIT 1",
+             AND json_extract(counts, '$.refused') = 0
+             AND COALESCE(json_extract(counts, '$.doubtful'), 0) = 0 LIMIT 1",
     )
     .bind(digest.as_slice())
     .fetch_optional(pool)
@@ -40,11 +41,16 @@ pub(super) async fn is_imported(pool: &SqlitePool, digest: &[u8; 32]) -> Result<
 }
 
 pub(super) async fn undone(pool: &SqlitePool, id: &str, now_ms: i64) -> Result<(), StoreError> {
+    let mut tx = pool.begin().await?;
     sqlx::query("UPDATE import_batches SET undone_at_ms = $1 WHERE id = $2")
         .bind(now_ms)
         .bind(id)
-        .execute(pool)
+        .execute(&mut *tx)
         .await?;
+    // What it left waiting is not wanted any more either.
+    sqlx::query("DELETE FROM doubts WHERE batch = $1").bind(id).execute(&mut *tx).await?;
+    memory::drop_idle_files(&mut tx).await?;
+    tx.commit().await?;
     Ok(())
 }
 

@@ -26,8 +26,8 @@ pub(super) fn hash32(row: &SqliteRow, column: &str) -> Result<[u8; 32], StoreErr
     bytes(row, column)
 }
 
-pub(super) fn row_id(row: &SqliteRow) -> Result<RowId, StoreError> {
-    bytes(row, "row").map(RowId::random)
+pub(super) fn row_id(row: &SqliteRow, column: &str) -> Result<RowId, StoreError> {
+    bytes(row, column).map(RowId::random)
 }
 
 pub(super) fn book(row: &SqliteRow) -> Result<Book, StoreError> {

@@ -2,6 +2,7 @@
 
 mod batches;
 mod codec;
+mod memory;
 mod read;
 mod registry;
 mod tallies;
@@ -10,19 +11,23 @@ mod write;
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use importer::{
+    Memory,
+    memory::{Decision, Doubt, Mapping},
+};
 use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use sync_protocol::{
-    ActorId, ChangeHash, DeviceId, DocumentId, Identity, UnitId,
+    ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     session::{FeedPage, FeedQuery, Scope},
     unit::{Unit, UnitLevel},
 };
 
 use super::{
     Batch, Committed, DeviceRecord, DocumentWrite, ProjectedRow, Store, StoreError, StoredBatch, StoredConflict,
-    StoredDocument, StoredRow, StoredWrongStep, Tally, TallySum, Totals,
+    StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Tally, TallySum, Totals,
 };
 
 /// Connections that read at once.
@@ -177,6 +182,42 @@ impl Store for SqliteStore {
 
     async fn is_imported(&self, digest: &[u8; 32]) -> Result<bool, StoreError> {
         batches::is_imported(&self.readers, digest).await
+    }
+
+    async fn memory(&self) -> Result<Memory, StoreError> {
+        memory::memory(&self.readers).await
+    }
+
+    async fn learn(
+        &self,
+        mappings: &[Mapping],
+        decisions: &[(RowId, Decision)],
+        who: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        memory::learn(&self.writer, mappings, decisions, who, now_ms).await
+    }
+
+    async fn put_doubts(
+        &self,
+        batch: &str,
+        digest: &[u8; 32],
+        file: &[u8],
+        doubts: &[Doubt],
+    ) -> Result<(), StoreError> {
+        memory::put_doubts(&self.writer, batch, digest, file, doubts).await
+    }
+
+    async fn doubts(&self) -> Result<Vec<StoredDoubt>, StoreError> {
+        memory::doubts(&self.readers).await
+    }
+
+    async fn waiting_file(&self, digest: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
+        memory::waiting_file(&self.readers, digest).await
+    }
+
+    async fn settle_doubts(&self, doubts: &[RowId]) -> Result<(), StoreError> {
+        memory::settle(&self.writer, doubts).await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

@@ -266,7 +266,7 @@ pub(super) async fn rows(
             found.push(StoredRow {
                 unit: codec::unit_id(&row, "unit")?,
                 book: codec::book(&row)?,
-                row: codec::row_id(&row)?,
+                row: codec::row_id(&row, "row")?,
                 cells: row.try_get("cells")?,
                 removed: row.try_get("removed")?,
             });
@@ -287,7 +287,7 @@ pub(super) async fn projection(pool: &SqlitePool, document: DocumentId) -> Resul
         .map(|row| {
             Ok(ProjectedRow {
                 ledger: row.try_get("ledger")?,
-                row: codec::row_id(row)?,
+                row: codec::row_id(row, "row")?,
                 cells: row.try_get("cells")?,
                 conflicts: row.try_get("conflicts")?,
                 removed: row.try_get("removed")?,
@@ -312,7 +312,7 @@ pub(super) async fn conflicts(pool: &SqlitePool) -> Result<Vec<StoredConflict>, 
                 unit: codec::unit_id(row, "unit")?,
                 book: codec::book(row)?,
                 ledger: row.try_get("ledger")?,
-                row: codec::row_id(row)?,
+                row: codec::row_id(row, "row")?,
                 cells: json(row.try_get("cells")?)?,
                 conflicts: json(row.try_get("conflicts")?)?,
             })
@@ -334,7 +334,7 @@ pub(super) async fn wrong_steps(pool: &SqlitePool) -> Result<Vec<StoredWrongStep
             Ok(StoredWrongStep {
                 unit: codec::unit_id(row, "unit")?,
                 step: WrongStep {
-                    row: RowKey { ledger: row.try_get("ledger")?, row: codec::row_id(row)? },
+                    row: RowKey { ledger: row.try_get("ledger")?, row: codec::row_id(row, "row")? },
                     column: row.try_get("column")?,
                     before: row.try_get("before")?,
                     after: row.try_get("after")?,

@@ -34,7 +34,7 @@ pub(super) async fn count(
     let rows = rows.iter().map(|row| {
         Ok(TallyRow {
             ledger: row.try_get("ledger")?,
-            row: codec::row_id(row)?,
+            row: codec::row_id(row, "row")?,
             cells: row.try_get("cells")?,
             removed: row.try_get("removed")?,
         })

@@ -1,21 +1,93 @@
-//! `taizhang import`, `imports` and `undo`: part of the command line.
+//! Imports on the command line: what they would do, what they did, what waits, and taking them back.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use importer::{Finding, Severity};
-use server::{
+use clap::{Subcommand, ValueEnum};
+use importer::{Finding, Severity, memory::Doubt};
+use sync_protocol::RowId;
+
+use crate::{
     Server, clock,
+    doubts::{self, Choice, Decided},
     import::{ImportError, ImportReport, findings_workbook, import_file, preview_file},
-    store::StoredBatch,
+    store::{StoredBatch, StoredDoubt},
     undo::KeptCell,
 };
+
+/// Who imports, unless somebody is named.
+pub const WHO: &str = "县委组织部";
+
+/// What is done with imports afterwards.
+#[derive(Debug, Subcommand)]
+pub enum Afterwards {
+    /// 列出历次导入 · The imports, newest first
+    Imports,
+    /// 撤销一次导入；导入后又改过的内容保留并列出 · Take an import back; what was edited since stays and is listed
+    Undo {
+        /// 导入编号，见 imports · Its id, from `imports`
+        id: String,
+        /// 撤销人 · Who takes it back
+        #[arg(long, default_value = WHO)]
+        who: String,
+        /// 以 JSON 输出 · Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// 列出等待确认的疑似重复记录 · Rows that wait for somebody to say whether they are records that exist
+    Doubts {
+        /// 以 JSON 输出 · Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// 确认一条疑似重复记录 · Decide on such a row
+    Decide {
+        /// 编号，见 doubts · Its id, from `doubts`
+        id: RowId,
+        /// 是什么 · What it is
+        choice: Word,
+        /// 有多条已有记录时，指明哪一条 · Which record, where there are several
+        #[arg(long)]
+        row: Option<RowId>,
+        /// 确认人 · Who decides
+        #[arg(long, default_value = WHO)]
+        who: String,
+    },
+}
+
+/// What a waiting row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Word {
+    /// 与已有记录是同一条 · The record that exists
+    Same,
+    /// 新记录 · A record of its own
+    New,
+    /// 不导入 · Not wanted
+    Drop,
+}
+
+/// Carries out one of them; `false` when something is left to look at.
+pub async fn afterwards(server: &Server, command: Afterwards) -> anyhow::Result<bool> {
+    match command {
+        Afterwards::Imports => list(server).await,
+        Afterwards::Undo { id, who, json } => undo(server, &id, &who, json).await,
+        Afterwards::Doubts { json } => waiting(server, json).await,
+        Afterwards::Decide { id, choice, row, who } => {
+            let choice = match choice {
+                Word::Same => Choice::Same(row),
+                Word::New => Choice::New,
+                Word::Drop => Choice::Drop,
+            };
+            decide(server, id, choice, &who).await
+        }
+    }
+}
 
 /// Changes that are printed for one file; all of them are in the JSON.
 const CHANGES_PRINTED_MAX: usize = 1000;
 
 /// Imports files and says what became of them; `false` when something was not imported.
-pub(crate) async fn import(
+pub async fn import(
     server: &Server,
     files: &[PathBuf],
     who: &str,
@@ -41,7 +113,7 @@ pub(crate) async fn import(
     let mut failed = false;
     for (file, report) in files.iter().zip(&reports) {
         match report {
-            Ok(report) => draw_findings(server, file, &report.findings, findings).await?,
+            Ok(report) => draw_findings(server, file, (&report.findings, &report.doubts), findings).await?,
             Err(error) => {
                 eprintln!("{}: {error}", file.display());
                 failed = true;
@@ -59,8 +131,8 @@ pub(crate) async fn import(
         }
         let counts = report.counts;
         println!(
-            "{}: 新增 added {}，修改 changed {}，未变 unchanged {}，未导入 refused {}",
-            report.file, counts.added, counts.changed, counts.unchanged, counts.refused
+            "{}: 新增 added {}，修改 changed {}，未变 unchanged {}，未导入 refused {}，待确认 waiting {}",
+            report.file, counts.added, counts.changed, counts.unchanged, counts.refused, counts.doubtful
         );
         print_findings(&report.findings);
     }
@@ -84,18 +156,13 @@ fn misses_units(report: &Result<ImportReport, ImportError>) -> bool {
 }
 
 /// Says cell by cell what an import would change; `false` when something would not be imported.
-pub(crate) async fn preview(
-    server: &Server,
-    files: &[PathBuf],
-    findings: Option<&Path>,
-    json: bool,
-) -> anyhow::Result<bool> {
+pub async fn preview(server: &Server, files: &[PathBuf], findings: Option<&Path>, json: bool) -> anyhow::Result<bool> {
     let mut previews = Vec::new();
     let mut failed = false;
     for file in files {
         match preview_file(server, file).await {
             Ok(preview) => {
-                draw_findings(server, file, &preview.findings, findings).await?;
+                draw_findings(server, file, (&preview.findings, &preview.doubts), findings).await?;
                 previews.push(preview);
             }
             Err(error) => {
@@ -110,8 +177,8 @@ pub(crate) async fn preview(
     for preview in previews.iter().filter(|_| !json) {
         let counts = preview.counts;
         println!(
-            "{}: 将新增 would add {}，修改 change {}，未变 leave {}，不导入 refuse {}",
-            preview.file, counts.added, counts.changed, counts.unchanged, counts.refused
+            "{}: 将新增 would add {}，修改 change {}，未变 leave {}，不导入 refuse {}，待确认 ask about {}",
+            preview.file, counts.added, counts.changed, counts.unchanged, counts.refused, counts.doubtful
         );
         for change in preview.changes.iter().take(CHANGES_PRINTED_MAX) {
             println!(
@@ -128,7 +195,7 @@ pub(crate) async fn preview(
 }
 
 /// Lists the imports.
-pub(crate) async fn list(server: &Server) -> anyhow::Result<bool> {
+async fn list(server: &Server) -> anyhow::Result<bool> {
     for StoredBatch { batch, finished_at_ms, undone_at_ms } in server.store.batches().await? {
         let state = match (finished_at_ms, undone_at_ms) {
             (_, Some(_)) => "已撤销 taken back",
@@ -142,8 +209,8 @@ pub(crate) async fn list(server: &Server) -> anyhow::Result<bool> {
 }
 
 /// Takes an import back and says what stays; `false` when something does.
-pub(crate) async fn undo(server: &Server, id: &str, who: &str, json: bool) -> anyhow::Result<bool> {
-    let undone = server::undo::undo(server, id, who).await?;
+async fn undo(server: &Server, id: &str, who: &str, json: bool) -> anyhow::Result<bool> {
+    let undone = crate::undo::undo(server, id, who).await?;
     let undone =
         undone.with_context(|| format!("没有这次导入 no such import: {id}。用 taizhang imports 查看 lists them"))?;
     if json {
@@ -161,11 +228,53 @@ pub(crate) async fn undo(server: &Server, id: &str, who: &str, json: bool) -> an
     Ok(undone.kept.is_empty())
 }
 
+/// Lists the rows that wait; `false` when there are any.
+async fn waiting(server: &Server, json: bool) -> anyhow::Result<bool> {
+    let doubts = server.store.doubts().await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&doubts)?);
+        return Ok(doubts.is_empty());
+    }
+    for stored in &doubts {
+        let unit = server.store.unit(stored.doubt.unit).await?.map_or_else(String::new, |unit| unit.name);
+        print_doubt(stored, &unit);
+    }
+    println!("{} 条待确认 waiting；用 decide 编号 same|new|drop 处理", doubts.len());
+    Ok(doubts.is_empty())
+}
+
+fn print_doubt(stored: &StoredDoubt, unit: &str) {
+    let Doubt { id, sheet, cell, ledger, record, candidates, .. } = &stored.doubt;
+    println!("{id} {} {sheet}!{cell} · {ledger} · {unit} · {record}", stored.file);
+    for candidate in candidates {
+        println!("    可能是 perhaps {} {}", candidate.row, candidate.record);
+    }
+}
+
+async fn decide(server: &Server, id: RowId, choice: Choice, who: &str) -> anyhow::Result<bool> {
+    match doubts::decide(server, id, choice, who).await? {
+        Decided::Unknown => anyhow::bail!("没有这条待确认记录 no such row waits: {id}。用 doubts 查看 lists them"),
+        Decided::Several(stored) => {
+            print_doubt(&stored, "");
+            anyhow::bail!("请用 --row 指明是哪一条 several records: name one with --row");
+        }
+        Decided::Dropped => println!("{id}: 不导入 dropped"),
+        Decided::Written(report) => {
+            let counts = report.counts;
+            println!(
+                "{id}: 新增 added {}，修改 changed {}，未变 unchanged {}",
+                counts.added, counts.changed, counts.unchanged
+            );
+        }
+    }
+    Ok(true)
+}
+
 /// Writes a copy of the file in which every bad cell is coloured and has a note, unless there is none.
 async fn draw_findings(
     server: &Server,
     file: &Path,
-    findings: &[Finding],
+    (findings, doubts): (&[Finding], &[Doubt]),
     folder: Option<&Path>,
 ) -> anyhow::Result<()> {
     let Some(folder) = folder.filter(|_| findings.iter().any(|finding| finding.severity > Severity::Info)) else {
@@ -173,7 +282,7 @@ async fn draw_findings(
     };
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let path = folder.join(format!("{stem}_问题.xlsx"));
-    match findings_workbook(server, file, findings.to_vec()).await {
+    match findings_workbook(server, file, findings.to_vec(), doubts.to_vec()).await {
         Ok(bytes) => {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
             std::fs::write(&path, bytes).with_context(|| path.display().to_string())?;
@@ -186,11 +295,7 @@ async fn draw_findings(
 
 fn print_findings(findings: &[Finding]) {
     for finding in findings.iter().filter(|finding| finding.severity > Severity::Info) {
-        if finding.sheet.is_empty() {
-            println!("  {}", finding.message);
-            continue;
-        }
-        println!("  {}!{} {}「{}」{}", finding.sheet, finding.cell, finding.column, finding.read, finding.message);
+        println!("  {finding}");
     }
 }
 

@@ -1,0 +1,228 @@
+//! `taizhang-import`: the import for an office without a server: look, plan, write into a store of its own, take back.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use importer::{
+    Finding, Importer, ReadLimits, Register, Severity, Table, Target, UnitDocuments, Workbook, isolate,
+    workbook::grid::address,
+};
+use serde::Serialize;
+use server::{
+    config::Config,
+    console::{
+        self, EXIT_CODES,
+        import::{self, Afterwards, WHO},
+        watch,
+    },
+};
+use sync_protocol::{Tenant, UnitId};
+
+/// 台账导入：识别、预览、写入本机数据目录、撤销；不需要网络。
+///
+/// Imports ledger workbooks without a network: look, plan, write into a local store, take back.
+#[derive(Parser)]
+#[command(name = "taizhang-import", version, after_help = EXIT_CODES)]
+struct Arguments {
+    /// 配置文件，默认 ./taizhang.toml · Configuration file
+    #[arg(long, global = true, env = "TAIZHANG_CONFIG")]
+    config: Option<PathBuf>,
+    /// 本机数据目录 · Folder of the local store (overrides the configuration)
+    #[arg(long, global = true)]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// 查看工作簿：识别出哪些台账、表头如何对应、有哪些问题 · Look at workbooks; needs no store
+    Inspect {
+        /// 工作簿文件 · Workbook files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// 以 JSON 输出 · Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// 预览：逐格列出会改动什么，不写入 · Every cell that would change, nothing written
+    Plan(Chosen),
+    /// 导入到本机数据目录 · Import into the local store
+    Apply(Chosen),
+    /// 守候一个目录，文件放进来就导入 · Import whatever is put into a folder
+    Watch {
+        /// 目录 · The folder
+        folder: PathBuf,
+        /// 导入人或单位 · Who imports
+        #[arg(long, default_value = WHO)]
+        who: String,
+        /// 每隔几秒查看一次 · Seconds between two looks
+        #[arg(long, default_value_t = 3)]
+        every_seconds: u64,
+    },
+    #[command(flatten)]
+    Afterwards(Afterwards),
+    /// Reads a workbook from standard input for another process.
+    #[command(hide = true)]
+    ReadWorkbook {
+        #[arg(long)]
+        memory_mib: u64,
+    },
+}
+
+#[derive(clap::Args)]
+struct Chosen {
+    /// 工作簿文件 · Workbook files
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// 导入人或单位，记入每处修改 · Who imports; every change names them
+    #[arg(long, default_value = WHO)]
+    who: String,
+    /// 把有问题的文件另存到此目录，改正后可再导入 · Folder for copies with bad cells marked
+    #[arg(long)]
+    findings: Option<PathBuf>,
+    /// 以 JSON 输出 · Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    file: String,
+    tables: Vec<TableReport>,
+    findings: Vec<Finding>,
+}
+
+#[derive(Serialize)]
+struct TableReport {
+    sheet: String,
+    ledger: String,
+    title: String,
+    header_row: u32,
+    rows: usize,
+    columns: Vec<ColumnReport>,
+}
+
+#[derive(Serialize)]
+struct ColumnReport {
+    cell: String,
+    header: String,
+    /// Catalogue key; none when the values are only kept beside the row.
+    column: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // A process that only reads a workbook needs no runtime, which takes memory of its own.
+    if let Command::ReadWorkbook { memory_mib } = arguments.command {
+        return ExitCode::from(isolate::serve(memory_mib << 20, &ReadLimits::default()));
+    }
+    answer(arguments)
+}
+
+#[tokio::main]
+async fn answer(arguments: Arguments) -> ExitCode {
+    console::begin();
+    console::exit_code(run(arguments).await)
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<bool> {
+    let config = console::configuration(arguments.config, arguments.data)?;
+    if let Command::Inspect { files, json } = &arguments.command {
+        return inspect(&config, files, *json);
+    }
+    let server = console::open(&config).await?;
+    let result = match arguments.command {
+        Command::Plan(Chosen { files, findings, json, .. }) => {
+            import::preview(&server, &files, findings.as_deref(), json).await
+        }
+        Command::Apply(Chosen { files, who, findings, json }) => {
+            import::import(&server, &files, &who, findings.as_deref(), json).await
+        }
+        Command::Watch { folder, who, every_seconds } => {
+            watch::watch(&server, &folder, &who, Duration::from_secs(every_seconds.max(1))).await
+        }
+        Command::Afterwards(command) => import::afterwards(&server, command).await,
+        Command::Inspect { .. } | Command::ReadWorkbook { .. } => unreachable!("handled above"),
+    };
+    server.store.close().await;
+    result
+}
+
+/// Looks at files; `false` when one has errors.
+fn inspect(config: &Config, files: &[PathBuf], json: bool) -> anyhow::Result<bool> {
+    let catalogue = &config.catalogue;
+    let tenant = Tenant::new(config.county_code.clone());
+    let county = UnitId::derive(&tenant, None, &config.county_code);
+    let importer = Importer::new(catalogue, tenant, county, config.campaign_year, None);
+    let isolation = console::isolation(config)?;
+    let mut reports = Vec::new();
+    for file in files {
+        let bytes = std::fs::read(file).with_context(|| format!("{}", file.display()))?;
+        let workbook = isolation.read(&bytes, &ReadLimits::default()).with_context(|| format!("{}", file.display()))?;
+        let (tables, mut findings) = importer.detect(&workbook);
+        // Values are checked as an import would, against an empty county.
+        let mut register = Register::default();
+        importer.define_units(&workbook, &tables, &mut register);
+        let rows = importer::rows::all_rows(&tables);
+        findings.extend(importer.plan(&workbook, &tables, &rows, &UnitDocuments::none(county)).findings);
+        findings.retain(|finding| finding.code != "duplicate-row");
+        let tables = tables.iter().map(|table| table_report(&workbook, table, catalogue)).collect();
+        reports.push(Report { file: file.display().to_string(), tables, findings });
+    }
+    if json {
+        println!("{}", serde_json::to_string_pretty(&reports)?);
+    } else {
+        reports.iter().for_each(print);
+    }
+    Ok(reports.iter().flat_map(|report| &report.findings).all(|finding| finding.severity < Severity::Error))
+}
+
+fn table_report(workbook: &Workbook, table: &Table, catalogue: &sync_protocol::catalogue::Catalogue) -> TableReport {
+    let ledger = &catalogue.ledgers()[table.ledger];
+    let columns = table.columns.iter().map(|mapped| ColumnReport {
+        cell: address(table.header.1, mapped.column),
+        header: mapped.header.replace('\n', ""),
+        column: match &mapped.target {
+            Target::Column { index, .. } => Some(ledger.columns[*index].key.clone()),
+            Target::Extra(_) => None,
+        },
+    });
+    TableReport {
+        sheet: workbook.sheets[table.sheet].name.clone(),
+        ledger: ledger.id.clone(),
+        title: ledger.title.clone(),
+        header_row: table.header.1 + 1,
+        rows: table.body.len(),
+        columns: columns.collect(),
+    }
+}
+
+fn print(report: &Report) {
+    println!("{}", report.file);
+    for table in &report.tables {
+        println!(
+            "  [{}] {}({})，{} 行 rows,表头在第 {} 行 header row",
+            table.sheet, table.title, table.ledger, table.rows, table.header_row
+        );
+        for column in &table.columns {
+            let target = column.column.as_deref().unwrap_or("— 附加信息 kept beside the row");
+            println!("      {:<5} {} → {target}", column.cell, column.header);
+        }
+    }
+    for finding in &report.findings {
+        let mark = match finding.severity {
+            Severity::Error => "✗",
+            Severity::Warning => "!",
+            Severity::Info => "·",
+        };
+        println!("  {mark} {finding}");
+    }
+    let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    println!(
+        "  {} 张台账 ledgers,{} 条问题 findings（其中错误 errors {errors} 条）",
+        report.tables.len(),
+        report.findings.len()
+    );
+}

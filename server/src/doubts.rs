@@ -1,0 +1,64 @@
+//! Rows that wait for a person to say whether they are records that exist.
+
+use std::collections::BTreeMap;
+
+use importer::memory::Decision;
+use sync_protocol::RowId;
+
+use crate::{
+    Server, clock,
+    import::{ImportError, ImportReport, import_decided},
+    store::StoredDoubt,
+};
+
+/// What a person says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// It is the record that exists; which one, where there are several.
+    Same(Option<RowId>),
+    /// It is a record of its own.
+    New,
+    /// It is not wanted: it waits no longer, and nothing is written.
+    Drop,
+}
+
+/// What became of the question.
+#[derive(Debug)]
+pub enum Decided {
+    /// No row waits under this id.
+    Unknown,
+    /// There are several records: one has to be named.
+    Several(StoredDoubt),
+    /// The row was written as decided.
+    Written(ImportReport),
+    /// The row was dropped.
+    Dropped,
+}
+
+/// Follows a person's decision on a waiting row.
+pub async fn decide(server: &Server, id: RowId, choice: Choice, who: &str) -> Result<Decided, ImportError> {
+    let waiting = server.store.doubts().await?.into_iter().find(|stored| stored.doubt.id == id);
+    let Some(stored) = waiting else { return Ok(Decided::Unknown) };
+    let decision = match choice {
+        Choice::Drop => {
+            server.store.settle_doubts(&[id]).await?;
+            return Ok(Decided::Dropped);
+        }
+        Choice::New => Decision::New,
+        Choice::Same(named) => {
+            let fits = |row: RowId| stored.doubt.candidates.iter().any(|candidate| candidate.row == row);
+            match (named.filter(|row| fits(*row)), stored.doubt.candidates.as_slice()) {
+                (Some(row), _) => Decision::Same(row),
+                (None, [only]) if named.is_none() => Decision::Same(only.row),
+                _ => return Ok(Decided::Several(stored)),
+            }
+        }
+    };
+    server.store.learn(&[], &[(id, decision)], who, clock::now_ms()).await?;
+    let file = server.store.waiting_file(&stored.digest).await?;
+    let Some(file) = file else { return Ok(Decided::Unknown) };
+    let decisions = BTreeMap::from([(id, decision)]);
+    let report = import_decided(server, (stored.file, stored.digest), file, decisions, who).await?;
+    server.store.settle_doubts(&[id]).await?;
+    Ok(Decided::Written(report))
+}

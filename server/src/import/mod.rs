@@ -1,0 +1,300 @@
+//! Ledger files into the store: read, plan unit by unit on all cores, commit in groups.
+//!
+//! Killed at any moment it has written some documents whole and others not at all; importing the same file
+//! again writes the rest, since what a document already says is not written again.
+
+mod units;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use importer::{
+    CellChange, Finding, Importer, Memory, ReadError, ReadLimits, Register, Table, Workbook,
+    findings_book::FindingsError,
+    memory::{Decision, Doubt},
+    plan::Counts,
+    review::{self, Decided},
+    rows::RowRef,
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use sync_protocol::{
+    RowId, UnitId,
+    conflict::{Means, Provenance},
+    document::{Author, DocumentError},
+};
+
+pub(crate) use units::document_write;
+use units::{known_documents, round, unit_documents};
+
+use crate::{
+    Server, clock,
+    store::{Batch, StoreError},
+};
+
+/// Rounds in which units are planned again because a device wrote to them meanwhile.
+const ROUNDS_MAX: usize = 16;
+
+/// Why a file was not imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file cannot be opened.
+    #[error("无法打开文件 cannot open: {0}")]
+    Io(#[from] std::io::Error),
+    /// It is no workbook that can be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Its findings cannot be drawn.
+    #[error(transparent)]
+    Findings(#[from] FindingsError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A document.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The work was interrupted.
+    #[error("导入中断 interrupted: {0}")]
+    Interrupted(String),
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ImportReport {
+    /// The file's name.
+    pub file: String,
+    /// Whether this very file had been imported before: then nothing was done.
+    pub already_imported: bool,
+    /// Ledgers found: title and rows.
+    pub tables: Vec<(String, usize)>,
+    /// Units that were new or changed.
+    pub units: usize,
+    /// Documents written.
+    pub documents: usize,
+    /// Rows.
+    pub counts: Counts,
+    /// Rows that wait for a person.
+    pub doubts: Vec<Doubt>,
+    /// What was noticed.
+    pub findings: Vec<Finding>,
+}
+
+/// Told how many of how many units are done.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
+
+/// What an import would do, with nothing written.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Preview {
+    /// The file's name.
+    pub file: String,
+    /// Ledgers found: title and rows.
+    pub tables: Vec<(String, usize)>,
+    /// Rows.
+    pub counts: Counts,
+    /// Cells of existing rows that would change.
+    pub changes: Vec<CellChange>,
+    /// Rows that would wait for a person.
+    pub doubts: Vec<Doubt>,
+    /// What was noticed.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads and plans a file as an import would, and writes nothing.
+pub async fn preview_file(server: &Server, path: &Path) -> Result<Preview, ImportError> {
+    let (file, bytes) = load(path).await?;
+    let job = Job::prepare(server, bytes).await?;
+    let units: Vec<UnitId> = job.rows.keys().copied().collect();
+    let known = known_documents(server, &units).await?;
+    let runtime = tokio::runtime::Handle::current();
+    let plan = move || {
+        let importer = importer_of(&job.server, &job.memory);
+        let (tables, counts, findings) = (job.titles(), job.left_out(), job.findings.clone());
+        let mut preview = Preview { file, tables, counts, findings, ..Preview::default() };
+        for unit in units {
+            let (documents, _) = unit_documents(&job.server, unit, known.get(&unit), &runtime)?;
+            let plan = importer.plan(&job.workbook, &job.tables, &job.rows[&unit], &documents);
+            preview.counts += plan.counts;
+            preview.changes.extend(plan.changes);
+            preview.doubts.extend(plan.doubts);
+            preview.findings.extend(plan.findings);
+        }
+        Ok(preview)
+    };
+    tokio::task::spawn_blocking(plan).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
+}
+
+/// The file with its bad cells coloured and a note on each, and sheets to decide on what is doubtful.
+pub async fn findings_workbook(
+    server: &Server,
+    path: &Path,
+    findings: Vec<Finding>,
+    doubts: Vec<Doubt>,
+) -> Result<Vec<u8>, ImportError> {
+    let (_, bytes) = load(path).await?;
+    let job = Job::prepare(server, bytes).await?;
+    let draw = move || {
+        let Job { workbook, tables, server, .. } = &job;
+        let book = importer::findings_book::findings_workbook(workbook, tables, &server.catalogue, &findings, &doubts);
+        book.map_err(ImportError::from)
+    };
+    tokio::task::spawn_blocking(draw).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
+}
+
+/// The name and the bytes of a file that is not too large.
+async fn load(path: &Path) -> Result<(String, Vec<u8>), ImportError> {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let limit = ReadLimits::default().file_bytes_max as u64;
+    if tokio::fs::metadata(path).await?.len() > limit {
+        return Err(ReadError::TooLarge { what: "字节 bytes", limit }.into());
+    }
+    Ok((name, tokio::fs::read(path).await?))
+}
+
+/// Imports a file. `who` is the office or person that changes will name.
+pub async fn import_file(
+    server: &Server,
+    path: &Path,
+    who: &str,
+    progress: Progress<'_>,
+) -> Result<ImportReport, ImportError> {
+    let (name, bytes) = load(path).await?;
+    import_bytes(server, name, bytes, who, progress).await
+}
+
+/// Imports a file that is in memory.
+pub async fn import_bytes(
+    server: &Server,
+    name: String,
+    bytes: Vec<u8>,
+    who: &str,
+    progress: Progress<'_>,
+) -> Result<ImportReport, ImportError> {
+    let digest: [u8; 32] = Sha256::digest(&bytes).into();
+    if server.store.is_imported(&digest).await? {
+        return Ok(ImportReport { file: name, already_imported: true, ..ImportReport::default() });
+    }
+    let job = Job::prepare(server, bytes.clone()).await?;
+    let Decided { mappings, decisions, .. } = &job.decided;
+    server.store.learn(mappings, decisions, who, clock::now_ms()).await?;
+    let (id, report) = carry_out(server, job, (name, digest), who, progress).await?;
+    if !report.doubts.is_empty() {
+        server.store.put_doubts(&id, &digest, &bytes, &report.doubts).await?;
+    }
+    Ok(report)
+}
+
+/// Imports of a file that waits only the rows that these decisions are about.
+pub(crate) async fn import_decided(
+    server: &Server,
+    (name, digest): (String, [u8; 32]),
+    bytes: Vec<u8>,
+    decisions: BTreeMap<RowId, Decision>,
+    who: &str,
+) -> Result<ImportReport, ImportError> {
+    // It is not the whole file that is imported: the file itself stays unknown.
+    let part =
+        decisions.keys().fold(Sha256::new_with_prefix(digest), |hash, doubt| hash.chain_update(doubt.as_bytes()));
+    let mut job = Job::prepare(server, bytes).await?;
+    job.memory = job.memory.only(decisions);
+    carry_out(server, job, (name, part.finalize().into()), who, &|_, _| {}).await.map(|(_, report)| report)
+}
+
+/// Writes what a job plans; returns the batch and what it did.
+async fn carry_out(
+    server: &Server,
+    job: Job,
+    (name, digest): (String, [u8; 32]),
+    who: &str,
+    progress: Progress<'_>,
+) -> Result<(String, ImportReport), ImportError> {
+    let batch =
+        Batch { id: Batch::new_id(clock::random()), file: name.clone(), digest, started_at_ms: clock::now_ms() };
+    server.store.put_units(&job.units).await?;
+    server.store.begin_batch(&batch).await?;
+    let mut report = ImportReport {
+        file: name,
+        tables: job.titles(),
+        counts: job.left_out(),
+        units: job.units.len(),
+        findings: job.findings.clone(),
+        ..ImportReport::default()
+    };
+    let author = Author {
+        actor: batch.actor().unwrap_or_else(|| unreachable!("a new batch has an actor")),
+        provenance: Provenance { who: who.to_owned(), how: Means::Import, source: Some(batch.id.clone()) },
+        time_s: batch.started_at_ms / 1000,
+    };
+    let settled: Vec<RowId> = job.decided.decisions.iter().map(|(doubt, _)| *doubt).collect();
+    let job = Arc::new(job);
+    let mut pending: Vec<UnitId> = job.rows.keys().copied().collect();
+    let total = pending.len();
+    for _ in 0..ROUNDS_MAX {
+        if pending.is_empty() {
+            break;
+        }
+        pending = round(server, &job, pending, &author, &mut report, &|done| progress(done, total)).await?;
+    }
+    if !pending.is_empty() {
+        let message =
+            format!("{} 个单位正被频繁修改，请稍后重新导入 units are being written to: import again", pending.len());
+        return Err(ImportError::Interrupted(message));
+    }
+    let counts = serde_json::to_string(&report.counts).unwrap_or_default();
+    server.store.finish_batch(&batch.id, clock::now_ms(), &counts).await?;
+    server.store.settle_doubts(&settled).await?;
+    Ok((batch.id, report))
+}
+
+/// A file that was read and sorted by units.
+struct Job {
+    workbook: Workbook,
+    tables: Vec<Table>,
+    rows: BTreeMap<UnitId, Vec<RowRef>>,
+    units: Vec<sync_protocol::unit::Unit>,
+    findings: Vec<Finding>,
+    /// What the file itself says to do.
+    decided: Decided,
+    /// What people have decided, this file included.
+    memory: Memory,
+    server: Server,
+}
+
+impl Job {
+    async fn prepare(server: &Server, bytes: Vec<u8>) -> Result<Self, ImportError> {
+        let mut register = Register::new(server.store.units().await?);
+        let mut memory = server.store.memory().await?;
+        let server = server.clone();
+        let prepare = move || {
+            let workbook = server.isolation.read(&bytes, &ReadLimits::default())?;
+            drop(bytes);
+            let decided = review::read(&workbook, &server.catalogue);
+            decided.teach(&mut memory);
+            let importer = importer_of(&server, &memory);
+            let (tables, mut findings) = importer.detect(&workbook);
+            findings.extend(decided.findings.iter().cloned());
+            let units = importer.define_units(&workbook, &tables, &mut register);
+            let grouped = importer.group(&workbook, &tables, &register);
+            findings.extend(grouped.findings);
+            drop(importer);
+            Ok(Self { workbook, tables, rows: grouped.units, units, findings, decided, memory, server })
+        };
+        tokio::task::spawn_blocking(prepare).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
+    }
+
+    /// What is left out before any unit is planned.
+    fn left_out(&self) -> Counts {
+        let is_left_out = |finding: &&Finding| matches!(finding.code, "no-unit" | "unknown-unit" | "no-ledger");
+        Counts { refused: self.findings.iter().filter(is_left_out).count(), ..Counts::default() }
+    }
+
+    /// Ledgers found: title and rows.
+    fn titles(&self) -> Vec<(String, usize)> {
+        let title = |table: &Table| self.server.catalogue.ledgers()[table.ledger].title.clone();
+        self.tables.iter().map(|table| (title(table), table.body.len())).collect()
+    }
+}
+
+fn importer_of<'a>(server: &'a Server, memory: &'a Memory) -> Importer<'a> {
+    let key = Some(server.county_key.clone());
+    Importer::new(&server.catalogue, server.tenant.clone(), server.county, server.campaign_year, key)
+        .with_memory(memory)
+}

@@ -1,0 +1,220 @@
+//! Unit by unit: plans on all cores, commits in groups.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use importer::{Finding, Importer, UnitDocuments, memory::Doubt, plan::Counts};
+use sync_protocol::{
+    Book, ChangeHash, Document, Identity, UnitId,
+    document::{Author, Edit, RowKey},
+};
+
+use super::{ImportError, ImportReport, Job, importer_of};
+use crate::{
+    Server, projection,
+    store::{Committed, DocumentWrite, NewChange, ProjectedRow, StoreError, actor_bytes, wants_snapshot},
+};
+
+/// Documents in one commit.
+const COMMIT_DOCUMENTS_MAX: usize = 64;
+/// Bytes in one commit.
+const COMMIT_BYTES_MAX: usize = 4 << 20;
+
+/// What became of one unit.
+struct Planned {
+    unit: UnitId,
+    writes: Vec<DocumentWrite>,
+    counts: Counts,
+    doubts: Vec<Doubt>,
+    findings: Vec<Finding>,
+}
+
+/// Plans and commits these units; returns those that somebody else wrote to meanwhile.
+pub(super) async fn round(
+    server: &Server,
+    job: &Arc<Job>,
+    units: Vec<UnitId>,
+    author: &Author,
+    report: &mut ImportReport,
+    progress: &(dyn Fn(usize) + Send + Sync),
+) -> Result<Vec<UnitId>, ImportError> {
+    let known = known_documents(server, &units).await?;
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<Result<Planned, ImportError>>(16);
+    let queue = Arc::new(Mutex::new(units.into_iter()));
+    let known = Arc::new(known);
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(1, 8);
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..threads {
+        let (job, queue, known, sender, author) =
+            (job.clone(), queue.clone(), known.clone(), sender.clone(), author.clone());
+        let runtime = tokio::runtime::Handle::current();
+        workers.spawn_blocking(move || {
+            let importer = importer_of(&job.server, &job.memory);
+            loop {
+                let unit = queue.lock().ok().and_then(|mut units| units.next());
+                let Some(unit) = unit else { break };
+                let planned = plan_unit(&job, &importer, unit, known.get(&unit), &author, &runtime);
+                // Nobody listens any more: the import has failed elsewhere.
+                if sender.blocking_send(planned).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    drop(sender);
+    let mut stale = Vec::new();
+    let mut group: Vec<Planned> = Vec::new();
+    let mut done = 0;
+    loop {
+        let next = receiver.recv().await.transpose()?;
+        let last = next.is_none();
+        group.extend(next);
+        let documents: usize = group.iter().map(|p| p.writes.len()).sum();
+        let bytes: usize = group.iter().flat_map(|p| &p.writes).map(DocumentWrite::bytes).sum();
+        if last || documents >= COMMIT_DOCUMENTS_MAX || bytes >= COMMIT_BYTES_MAX {
+            done += group.len();
+            commit(server, std::mem::take(&mut group), report, &mut stale).await?;
+            progress(done);
+        }
+        if last {
+            break;
+        }
+    }
+    // A worker that panicked has left its unit out: that is no success.
+    while let Some(ended) = workers.join_next().await {
+        ended.map_err(|e| ImportError::Interrupted(e.to_string()))?;
+    }
+    Ok(stale)
+}
+
+async fn commit(
+    server: &Server,
+    mut group: Vec<Planned>,
+    report: &mut ImportReport,
+    stale: &mut Vec<UnitId>,
+) -> Result<(), ImportError> {
+    let counts: Vec<usize> = group.iter().map(|planned| planned.writes.len()).collect();
+    let writes = group.iter_mut().flat_map(|planned| std::mem::take(&mut planned.writes)).collect();
+    let outcomes = server.store.commit(writes).await?;
+    let mut rest = outcomes.as_slice();
+    for (planned, count) in group.into_iter().zip(counts) {
+        let (of_unit, others) = rest.split_at(count.min(rest.len()));
+        rest = others;
+        report.documents += of_unit.iter().filter(|outcome| **outcome == Committed::Durable).count();
+        if of_unit.contains(&Committed::Stale) {
+            // Its counts and findings will be those of the round that succeeds.
+            stale.push(planned.unit);
+        } else {
+            report.counts += planned.counts;
+            report.doubts.extend(planned.doubts);
+            report.findings.extend(planned.findings);
+        }
+    }
+    Ok(())
+}
+
+/// The documents of these units that exist.
+pub(super) async fn known_documents(
+    server: &Server,
+    units: &[UnitId],
+) -> Result<BTreeMap<UnitId, Vec<Identity>>, StoreError> {
+    let mut known: BTreeMap<UnitId, Vec<Identity>> = BTreeMap::new();
+    for (identity, _) in server.store.identities(units).await? {
+        known.entry(identity.unit).or_default().push(identity);
+    }
+    Ok(known)
+}
+
+/// The documents of a unit in this period, and how many changes of each stand behind its snapshot.
+pub(super) fn unit_documents(
+    server: &Server,
+    unit: UnitId,
+    known: Option<&Vec<Identity>>,
+    runtime: &tokio::runtime::Handle,
+) -> Result<(UnitDocuments, BTreeMap<Book, usize>), ImportError> {
+    let mut documents = UnitDocuments::none(unit);
+    let mut loose = BTreeMap::new();
+    for identity in known.into_iter().flatten().filter(|identity| identity.period == server.period()) {
+        let id = identity.document(&server.tenant);
+        let Some(stored) = runtime.block_on(server.store.document(id))? else { continue };
+        loose.insert(identity.book, stored.changes.len());
+        documents.books.insert(identity.book, Document::load(stored.snapshot.as_deref(), &stored.changes)?);
+    }
+    Ok((documents, loose))
+}
+
+fn plan_unit(
+    job: &Job,
+    importer: &Importer<'_>,
+    unit: UnitId,
+    known: Option<&Vec<Identity>>,
+    author: &Author,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Planned, ImportError> {
+    let server = &job.server;
+    let (mut documents, loose) = unit_documents(server, unit, known, runtime)?;
+    let plan = importer.plan(&job.workbook, &job.tables, &job.rows[&unit], &documents);
+    let mut writes = Vec::new();
+    for (book, edits) in plan.edits {
+        let identity = Identity { unit, book, period: server.period() };
+        let document = documents.books.remove(&book);
+        let loose = loose.get(&book).copied().unwrap_or(0);
+        writes.extend(write(server, &identity, document, &edits, author, loose)?);
+    }
+    Ok(Planned { unit, writes, counts: plan.counts, doubts: plan.doubts, findings: plan.findings })
+}
+
+/// One change for one document.
+fn write(
+    server: &Server,
+    identity: &Identity,
+    document: Option<Document>,
+    edits: &[Edit],
+    author: &Author,
+    loose: usize,
+) -> Result<Option<DocumentWrite>, ImportError> {
+    let fresh = document.is_none();
+    let mut document = document.unwrap_or_default();
+    let expected_heads = document.heads();
+    let (hash, bytes, rows) = if fresh {
+        let Some(hash) = document.write_hash(identity, edits, author)? else { return Ok(None) };
+        (hash, None, projection::from_edits(edits))
+    } else {
+        let Some(change) = document.write(identity, edits, author)? else { return Ok(None) };
+        let touched: std::collections::BTreeSet<RowKey> =
+            edits.iter().map(|edit| RowKey::from(&edit.address)).collect();
+        (change.hash, Some(change.bytes), projection::project(&document, &touched))
+    };
+    let own = (hash, bytes);
+    Ok(Some(document_write(server, identity, &document, expected_heads, own, rows, author, loose)))
+}
+
+/// One change of this server for one document, whose `loose` changes stand behind its snapshot.
+#[expect(clippy::too_many_arguments, reason = "what a write is made of, once")]
+pub(crate) fn document_write(
+    server: &Server,
+    identity: &Identity,
+    document: &Document,
+    expected_heads: Vec<ChangeHash>,
+    (hash, bytes): (ChangeHash, Option<Vec<u8>>),
+    rows: Vec<ProjectedRow>,
+    author: &Author,
+    loose: usize,
+) -> DocumentWrite {
+    // A change without bytes of its own is only kept inside a snapshot.
+    let snapshot = (bytes.is_none() || wants_snapshot(loose, 1)).then(|| document.save());
+    DocumentWrite {
+        document: identity.document(&server.tenant),
+        identity: identity.clone(),
+        expected_heads,
+        heads: document.heads(),
+        changes: vec![NewChange { hash, actor: actor_bytes(author.actor), bytes }],
+        snapshot,
+        rows,
+        wrong_steps: Vec::new(),
+        device: None,
+        received_at_ms: author.time_s * 1000,
+    }
+}
