@@ -35,6 +35,8 @@ pub enum FindingKind {
     },
     /// The row names no unit at all.
     NoUnit,
+    /// The row is of a unit or a book that the sender may not write to.
+    OutOfScope,
     /// A number with more digits than a spreadsheet keeps.
     PrecisionLost,
     /// An identity number that is not one.
@@ -124,6 +126,7 @@ impl FindingKind {
             K::DecidedByValues { .. } => "decided-by-values",
             K::UnknownUnit { .. } => "unknown-unit",
             K::NoUnit => "no-unit",
+            K::OutOfScope => "out-of-scope",
             K::PrecisionLost => "precision-lost",
             K::BadIdCard { .. } => "bad-id-card",
             K::BadUscc { .. } => "bad-uscc",
@@ -155,6 +158,7 @@ impl FindingKind {
         match self {
             K::UnknownUnit { .. }
             | K::NoUnit
+            | K::OutOfScope
             | K::NoLedger
             | K::PrecisionLost
             | K::BadIdCard { .. }
@@ -186,6 +190,7 @@ impl FindingKind {
                 format!("名录中没有这个名称，本行未导入。是否为：{}?", suggestions.join("、"))
             }
             K::NoUnit => "本行没有写明党组织或填报单位，未导入。请补填".into(),
+            K::OutOfScope => "不在本单位权限内（其他单位的记录，或无权填写的台账），本行未导入".into(),
             K::PrecisionLost => "号码存成了数字，末几位已丢失，未导入。请改为文本格式重新填写".into(),
             K::BadIdCard { reason } => format!("身份证号有误（{reason}），已按原样保留。请核对"),
             K::BadUscc { reason } => format!("统一社会信用代码有误（{reason}），已按原样保留。请核对"),
@@ -230,6 +235,7 @@ impl FindingKind {
                 if suggestions.is_empty() { String::new() } else { format!(" (perhaps {})", suggestions.join(", ")) }
             ),
             K::NoUnit => "the row names no organisation or reporting unit; not imported: fill it in".into(),
+            K::OutOfScope => "the row is of a unit or book that this sender may not write to; not imported".into(),
             K::PrecisionLost => {
                 "the number was stored as a number and lost its last digits; not imported: type it as text".into()
             }

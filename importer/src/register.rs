@@ -75,6 +75,20 @@ impl Register {
         self.units.get(&id)
     }
 
+    /// Whether `unit` is `top` or stands below it.
+    pub fn is_below(&self, unit: UnitId, top: UnitId) -> bool {
+        let mut at = Some(unit);
+        // A tree of three levels: more steps than that would be a circle.
+        for _ in 0..8 {
+            match at {
+                Some(unit) if unit == top => return true,
+                Some(unit) => at = self.units.get(&unit).and_then(|unit| unit.parent),
+                None => return false,
+            }
+        }
+        false
+    }
+
     /// All units.
     pub fn units(&self) -> impl Iterator<Item = &Unit> {
         self.units.values()

@@ -7,7 +7,7 @@ use sync_protocol::RowId;
 
 use crate::{
     Server, clock,
-    import::{ImportError, ImportReport, import_decided},
+    import::{ImportError, ImportReport, Source, import_decided},
     store::StoredDoubt,
 };
 
@@ -54,11 +54,12 @@ pub async fn decide(server: &Server, id: RowId, choice: Choice, who: &str) -> Re
             }
         }
     };
-    server.store.learn(&[], &[(id, decision)], who, clock::now_ms()).await?;
+    server.store.learn(server.county, &[], &[(id, decision)], who, clock::now_ms()).await?;
     let file = server.store.waiting_file(&stored.digest).await?;
     let Some(file) = file else { return Ok(Decided::Unknown) };
     let decisions = BTreeMap::from([(id, decision)]);
-    let report = import_decided(server, (stored.file, stored.digest), file, decisions, who).await?;
+    let source = Source { name: stored.file, bytes: file.into(), scope: None };
+    let report = import_decided(server, (source, stored.digest), decisions, who).await?;
     server.store.settle_doubts(&[id]).await?;
     Ok(Decided::Written(report))
 }

@@ -16,6 +16,7 @@ pub mod store;
 pub mod sync;
 pub mod tallies;
 pub mod undo;
+pub mod uploads;
 
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ pub struct Server {
     pub isolation: importer::isolate::Isolation,
     /// The exchange.
     pub sync: Arc<sync::Sync>,
+    /// Workbooks that offices have sent in.
+    pub uploads: Arc<uploads::Uploads>,
 }
 
 impl Server {
@@ -81,6 +84,7 @@ impl Server {
             county_key,
             isolation: importer::isolate::Isolation::None,
             sync,
+            uploads: Arc::new(uploads::Uploads::new(config.data_dir.join("uploads"))),
         })
     }
 

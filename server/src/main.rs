@@ -122,6 +122,9 @@ enum Command {
         /// 是否可见限制级信息 · Whether it holds restricted columns
         #[arg(long)]
         restricted: bool,
+        /// 办公室：可见并可导入本级全部台账 · An office: holds every book of its level, and may send workbooks in
+        #[arg(long)]
+        office: bool,
     },
     /// 检查数据是否完好 · Check that everything stored is sound
     Doctor {
@@ -237,7 +240,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Quality { unit, json } => print_quality(&server, unit.as_deref(), json).await,
         Command::Steps => print_steps(&server).await,
         Command::Conflicts { json } => print_conflicts(&server, json).await,
-        Command::Device { name, owner, unit, restricted } => enrol(&server, name, owner, &unit, restricted).await,
+        Command::Device { name, owner, unit, restricted, office } => {
+            enrol(&server, name, owner, &unit, (restricted, office)).await
+        }
         Command::Doctor { json } => diagnose(&server, json).await,
         Command::Catalogue(_) | Command::Demo { .. } | Command::ReadWorkbook { .. } => unreachable!("handled above"),
     };
@@ -395,11 +400,21 @@ async fn print_conflicts(server: &Server, json: bool) -> anyhow::Result<bool> {
     Ok(lines.is_empty())
 }
 
-async fn enrol(server: &Server, name: String, owner: String, unit: &str, restricted: bool) -> anyhow::Result<bool> {
+async fn enrol(
+    server: &Server,
+    name: String,
+    owner: String,
+    unit: &str,
+    (restricted, office): (bool, bool),
+) -> anyhow::Result<bool> {
     let unit = unit_with_code(server, unit).await?;
     let token = data_encoding::HEXLOWER.encode(&clock::random::<32>());
     let mut books = vec![Book::Unit, Book::Township];
-    if restricted {
+    if office && unit.id == server.county {
+        books = Book::ALL.to_vec();
+    } else if office {
+        books.extend([Book::UnitRestricted, Book::TownshipRestricted]);
+    } else if restricted {
         books.push(Book::UnitRestricted);
     }
     let record = DeviceRecord {

@@ -21,7 +21,7 @@ const MULRK: u16 = 0x00bd;
 const CELLS: [u16; 9] = [0x0003, 0x0004, 0x0006, 0x00d6, 0x00fd, 0x0203, 0x0204, 0x0205, 0x027e];
 
 /// Refuses what needs a password or would take too much memory.
-pub(super) fn check(bytes: &[u8], limits: &ReadLimits) -> Result<(), ReadError> {
+pub fn check(bytes: &[u8], limits: &ReadLimits) -> Result<(), ReadError> {
     let Ok(mut container) = cfb::CompoundFile::open(Cursor::new(bytes)) else { return unpacked(bytes) };
     let is_book = |name: &str| ["workbook", "book"].contains(&name.to_lowercase().as_str());
     let streams: Vec<_> = container

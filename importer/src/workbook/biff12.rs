@@ -8,7 +8,7 @@ use super::read::{ReadError, ReadLimits, damaged};
 const SHORT_CELLS: std::ops::RangeInclusive<u16> = 0x000c..=0x0012;
 
 /// Refuses sheets of which a part would be lost.
-pub(super) fn check(bytes: &[u8], limits: &ReadLimits) -> Result<(), ReadError> {
+pub fn check(bytes: &[u8], limits: &ReadLimits) -> Result<(), ReadError> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
     let is_sheet = |name: &str| {
         let name = name.to_lowercase();

@@ -8,7 +8,7 @@ const SPECIAL_MIN: u32 = 0xffff_fffa;
 const HEADER_TABLES: usize = 109;
 
 /// Refuses a container with a circle in one of its tables.
-pub(super) fn check(bytes: &[u8]) -> Result<(), ReadError> {
+pub fn check(bytes: &[u8]) -> Result<(), ReadError> {
     let Some(container) = Container::of(bytes) else { return Err(damaged("no sector size")) };
     let mut tables: Vec<u32> = (0..HEADER_TABLES).filter_map(|index| container.number(76 + 4 * index)).collect();
     let (mut next, mut left) = (container.number(68), bytes.len() / container.size + 1);

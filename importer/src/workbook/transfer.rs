@@ -5,7 +5,7 @@ use minicbor::{Decoder, Encoder, data::Type, decode, encode};
 use super::grid::{Cell, Merge, Sheet, Texts, Timestamp, Workbook};
 
 /// Writes a workbook.
-pub(crate) fn write<W: encode::Write>(workbook: &Workbook, to: W) -> Result<(), encode::Error<W::Error>> {
+pub fn write<W: encode::Write>(workbook: &Workbook, to: W) -> Result<(), encode::Error<W::Error>> {
     let mut out = Encoder::new(to);
     out.array(workbook.texts.len() as u64)?;
     for text in workbook.texts.iter() {
@@ -38,7 +38,7 @@ pub(crate) fn write<W: encode::Write>(workbook: &Workbook, to: W) -> Result<(), 
 }
 
 /// Reads it back.
-pub(crate) fn read(bytes: &[u8]) -> Result<Workbook, decode::Error> {
+pub fn read(bytes: &[u8]) -> Result<Workbook, decode::Error> {
     let mut from = Decoder::new(bytes);
     let mut workbook = Workbook::default();
     let mut ids = Vec::new();

@@ -1,12 +1,15 @@
 -- What people have decided about imported files. A header that somebody has mapped, recognised by its sorted texts.
 CREATE TABLE mappings (
-    fingerprint   TEXT PRIMARY KEY,
+    -- The office that said so: the county's word holds for all, a unit's own goes before it there.
+    unit          BLOB NOT NULL,
+    fingerprint   TEXT NOT NULL,
     ledger        TEXT NOT NULL,
     -- JSON: header and column key, left to right; null where the values are only kept beside the row.
     columns       TEXT NOT NULL,
     who           TEXT NOT NULL,
-    decided_at_ms INTEGER NOT NULL
-) STRICT;
+    decided_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (unit, fingerprint)
+) STRICT, WITHOUT ROWID;
 
 -- Whether a doubtful row is a record that exists; a record of its own where `same` is null.
 CREATE TABLE decisions (

@@ -10,7 +10,7 @@ use sync_protocol::RowId;
 use crate::{
     Server, clock,
     doubts::{self, Choice, Decided},
-    import::{ImportError, ImportReport, findings_workbook, import_file, preview_file},
+    import::{ImportError, ImportReport, Source, findings_workbook, import_file, preview_file},
     store::{StoredBatch, StoredDoubt},
     undo::KeptCell,
 };
@@ -282,7 +282,11 @@ async fn draw_findings(
     };
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let path = folder.join(format!("{stem}_问题.xlsx"));
-    match findings_workbook(server, file, findings.to_vec(), doubts.to_vec()).await {
+    let drawn = async {
+        let source = Source::open(file).await?;
+        findings_workbook(server, source, findings.to_vec(), doubts.to_vec()).await
+    };
+    match drawn.await {
         Ok(bytes) => {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
             std::fs::write(&path, bytes).with_context(|| path.display().to_string())?;

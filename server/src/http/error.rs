@@ -17,6 +17,12 @@ pub enum ApiError {
     /// 401: no token, or one that nobody has.
     #[error("设备令牌无效，请重新登记设备 | unknown device token: enrol the device again")]
     Unauthorized,
+    /// 404: nothing there, or nothing of this device's.
+    #[error("没有这项内容 | no such thing")]
+    NotFound,
+    /// 409: not now.
+    #[error("{0}")]
+    Conflict(String),
     /// 500: our fault; the cause is logged, not sent.
     #[error("服务器内部错误，数据未丢失，请稍后重试 | internal error: nothing is lost, try again later")]
     Internal,
@@ -51,6 +57,8 @@ impl IntoResponse for ApiError {
         let (status, title) = match self {
             ApiError::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad request"),
             ApiError::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            ApiError::NotFound => (StatusCode::NOT_FOUND, "not found"),
+            ApiError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             ApiError::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
         };
         let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail: self.to_string() };

@@ -1,7 +1,9 @@
 //! HTTP: one file per resource.
 
+mod device;
 mod error;
 mod exchange;
+mod imports;
 mod status;
 
 use std::{sync::Arc, time::Duration};
@@ -36,6 +38,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/api/status", get(status::json))
         .route("/sync/exchange", post(exchange::exchange))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .merge(imports::routes())
         .layer(RequestDecompressionLayer::new())
         .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::new())

@@ -8,12 +8,13 @@ mod units;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use importer::{
-    CellChange, Finding, Importer, Memory, ReadError, ReadLimits, Register, Table, Workbook,
+    CellChange, Finding, FindingKind, Importer, Memory, ReadError, ReadLimits, Register, Table, Workbook,
     findings_book::FindingsError,
     memory::{Decision, Doubt},
     plan::Counts,
     review::{self, Decided},
     rows::RowRef,
+    workbook::grid::address,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -21,6 +22,7 @@ use sync_protocol::{
     RowId, UnitId,
     conflict::{Means, Provenance},
     document::{Author, DocumentError},
+    session::Scope,
 };
 
 pub(crate) use units::document_write;
@@ -98,10 +100,42 @@ pub struct Preview {
     pub findings: Vec<Finding>,
 }
 
-/// Reads and plans a file as an import would, and writes nothing.
+/// A file, and how far its sender's rights go.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The file's name.
+    pub name: String,
+    /// The file.
+    pub bytes: Arc<[u8]>,
+    /// What the sender may write to; everything if absent.
+    pub scope: Option<Scope>,
+}
+
+impl Source {
+    /// A file of this machine, unless it is too large: its reader is the administrator.
+    pub async fn open(path: &Path) -> Result<Self, ImportError> {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let limit = ReadLimits::default().file_bytes_max as u64;
+        if tokio::fs::metadata(path).await?.len() > limit {
+            return Err(ReadError::TooLarge { what: "字节 bytes", limit }.into());
+        }
+        Ok(Self { name, bytes: tokio::fs::read(path).await?.into(), scope: None })
+    }
+}
+
+/// Reads and plans a file of this machine as an import would, and writes nothing.
 pub async fn preview_file(server: &Server, path: &Path) -> Result<Preview, ImportError> {
-    let (file, bytes) = load(path).await?;
-    let job = Job::prepare(server, bytes).await?;
+    preview(server, Source::open(path).await?, Arc::new(|_, _| {})).await
+}
+
+/// Reads and plans a file as an import would, and writes nothing.
+pub async fn preview(
+    server: &Server,
+    source: Source,
+    progress: Arc<dyn Fn(usize, usize) + Send + Sync>,
+) -> Result<Preview, ImportError> {
+    let file = source.name.clone();
+    let job = Job::prepare(server, source).await?;
     let units: Vec<UnitId> = job.rows.keys().copied().collect();
     let known = known_documents(server, &units).await?;
     let runtime = tokio::runtime::Handle::current();
@@ -109,7 +143,9 @@ pub async fn preview_file(server: &Server, path: &Path) -> Result<Preview, Impor
         let importer = importer_of(&job.server, &job.memory);
         let (tables, counts, findings) = (job.titles(), job.left_out(), job.findings.clone());
         let mut preview = Preview { file, tables, counts, findings, ..Preview::default() };
-        for unit in units {
+        let total = units.len();
+        for (done, unit) in units.into_iter().enumerate() {
+            progress(done, total);
             let (documents, _) = unit_documents(&job.server, unit, known.get(&unit), &runtime)?;
             let plan = importer.plan(&job.workbook, &job.tables, &job.rows[&unit], &documents);
             preview.counts += plan.counts;
@@ -125,28 +161,17 @@ pub async fn preview_file(server: &Server, path: &Path) -> Result<Preview, Impor
 /// The file with its bad cells coloured and a note on each, and sheets to decide on what is doubtful.
 pub async fn findings_workbook(
     server: &Server,
-    path: &Path,
+    source: Source,
     findings: Vec<Finding>,
     doubts: Vec<Doubt>,
 ) -> Result<Vec<u8>, ImportError> {
-    let (_, bytes) = load(path).await?;
-    let job = Job::prepare(server, bytes).await?;
+    let job = Job::prepare(server, source).await?;
     let draw = move || {
         let Job { workbook, tables, server, .. } = &job;
         let book = importer::findings_book::findings_workbook(workbook, tables, &server.catalogue, &findings, &doubts);
         book.map_err(ImportError::from)
     };
     tokio::task::spawn_blocking(draw).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
-}
-
-/// The name and the bytes of a file that is not too large.
-async fn load(path: &Path) -> Result<(String, Vec<u8>), ImportError> {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let limit = ReadLimits::default().file_bytes_max as u64;
-    if tokio::fs::metadata(path).await?.len() > limit {
-        return Err(ReadError::TooLarge { what: "字节 bytes", limit }.into());
-    }
-    Ok((name, tokio::fs::read(path).await?))
 }
 
 /// Imports a file. `who` is the office or person that changes will name.
@@ -156,25 +181,25 @@ pub async fn import_file(
     who: &str,
     progress: Progress<'_>,
 ) -> Result<ImportReport, ImportError> {
-    let (name, bytes) = load(path).await?;
-    import_bytes(server, name, bytes, who, progress).await
+    import(server, Source::open(path).await?, who, progress).await
 }
 
-/// Imports a file that is in memory.
-pub async fn import_bytes(
+/// Imports a file.
+pub async fn import(
     server: &Server,
-    name: String,
-    bytes: Vec<u8>,
+    source: Source,
     who: &str,
     progress: Progress<'_>,
 ) -> Result<ImportReport, ImportError> {
+    let Source { name, bytes, scope } = source.clone();
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
     if server.store.is_imported(&digest).await? {
         return Ok(ImportReport { file: name, already_imported: true, ..ImportReport::default() });
     }
-    let job = Job::prepare(server, bytes.clone()).await?;
+    let job = Job::prepare(server, source).await?;
     let Decided { mappings, decisions, .. } = &job.decided;
-    server.store.learn(mappings, decisions, who, clock::now_ms()).await?;
+    let office = scope.map_or(server.county, |scope| scope.unit);
+    server.store.learn(office, mappings, decisions, who, clock::now_ms()).await?;
     let (id, report) = carry_out(server, job, (name, digest), who, progress).await?;
     if !report.doubts.is_empty() {
         server.store.put_doubts(&id, &digest, &bytes, &report.doubts).await?;
@@ -185,15 +210,15 @@ pub async fn import_bytes(
 /// Imports of a file that waits only the rows that these decisions are about.
 pub(crate) async fn import_decided(
     server: &Server,
-    (name, digest): (String, [u8; 32]),
-    bytes: Vec<u8>,
+    (source, digest): (Source, [u8; 32]),
     decisions: BTreeMap<RowId, Decision>,
     who: &str,
 ) -> Result<ImportReport, ImportError> {
     // It is not the whole file that is imported: the file itself stays unknown.
     let part =
         decisions.keys().fold(Sha256::new_with_prefix(digest), |hash, doubt| hash.chain_update(doubt.as_bytes()));
-    let mut job = Job::prepare(server, bytes).await?;
+    let name = source.name.clone();
+    let mut job = Job::prepare(server, source).await?;
     job.memory = job.memory.only(decisions);
     carry_out(server, job, (name, part.finalize().into()), who, &|_, _| {}).await.map(|(_, report)| report)
 }
@@ -259,11 +284,13 @@ struct Job {
 }
 
 impl Job {
-    async fn prepare(server: &Server, bytes: Vec<u8>) -> Result<Self, ImportError> {
+    async fn prepare(server: &Server, source: Source) -> Result<Self, ImportError> {
         let mut register = Register::new(server.store.units().await?);
-        let mut memory = server.store.memory().await?;
+        let offices: Vec<UnitId> = std::iter::once(server.county).chain(source.scope.iter().map(|s| s.unit)).collect();
+        let mut memory = server.store.memory(&offices).await?;
         let server = server.clone();
         let prepare = move || {
+            let Source { bytes, scope, .. } = source;
             let workbook = server.isolation.read(&bytes, &ReadLimits::default())?;
             drop(bytes);
             let decided = review::read(&workbook, &server.catalogue);
@@ -271,9 +298,25 @@ impl Job {
             let importer = importer_of(&server, &memory);
             let (tables, mut findings) = importer.detect(&workbook);
             findings.extend(decided.findings.iter().cloned());
-            let units = importer.define_units(&workbook, &tables, &mut register);
-            let grouped = importer.group(&workbook, &tables, &register);
+            let mut units = importer.define_units(&workbook, &tables, &mut register);
+            let mut grouped = importer.group(&workbook, &tables, &register);
             findings.extend(grouped.findings);
+            if let Some(scope) = scope {
+                units.retain(|unit| register.is_below(unit.id, scope.unit));
+                let may = |unit: UnitId, row: &RowRef| {
+                    let book = server.catalogue.ledgers()[tables[row.table].ledger].book;
+                    register.is_below(unit, scope.unit)
+                        && [book, book.restricted()].iter().all(|book| scope.books.contains(book))
+                };
+                for (unit, rows) in &mut grouped.units {
+                    for row in rows.extract_if(.., |row| !may(*unit, row)) {
+                        let sheet = &workbook.sheets[tables[row.table].sheet];
+                        let place = address(sheet.row_number(row.row), 0);
+                        findings.push(Finding::new(&FindingKind::OutOfScope, &sheet.name, place, "", String::new()));
+                    }
+                }
+                grouped.units.retain(|_, rows| !rows.is_empty());
+            }
             drop(importer);
             Ok(Self { workbook, tables, rows: grouped.units, units, findings, decided, memory, server })
         };
@@ -282,7 +325,8 @@ impl Job {
 
     /// What is left out before any unit is planned.
     fn left_out(&self) -> Counts {
-        let is_left_out = |finding: &&Finding| matches!(finding.code, "no-unit" | "unknown-unit" | "no-ledger");
+        let is_left_out =
+            |finding: &&Finding| matches!(finding.code, "no-unit" | "unknown-unit" | "no-ledger" | "out-of-scope");
         Counts { refused: self.findings.iter().filter(is_left_out).count(), ..Counts::default() }
     }
 

@@ -412,12 +412,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Whether a file with this digest was imported whole: one that had refused rows is worth another try.
     async fn is_imported(&self, digest: &[u8; 32]) -> Result<bool, StoreError>;
 
-    /// What people have decided about files.
-    async fn memory(&self) -> Result<Memory, StoreError>;
+    /// What people have decided about files; of headers, what these units said, a later one before an earlier.
+    async fn memory(&self, units: &[UnitId]) -> Result<Memory, StoreError>;
 
-    /// Remembers what a person has decided.
+    /// Remembers what a person of this unit has decided.
     async fn learn(
         &self,
+        unit: UnitId,
         mappings: &[Mapping],
         decisions: &[(RowId, Decision)],
         who: &str,

@@ -13,7 +13,7 @@ use importer::{
 use server::{
     Server,
     doubts::{Choice, Decided, decide},
-    import::{ImportReport, findings_workbook, import_file},
+    import::{ImportReport, Source, findings_workbook, import_file},
 };
 use sync_protocol::UnitId;
 use tests::{county, roster, sheet};
@@ -54,7 +54,9 @@ impl Office {
         answers: &[(&str, u32, u16, &str)],
         name: &str,
     ) -> Result<PathBuf> {
-        let drawn = findings_workbook(&self.server, path, report.findings.clone(), report.doubts.clone()).await?;
+        let drawn =
+            findings_workbook(&self.server, Source::open(path).await?, report.findings.clone(), report.doubts.clone())
+                .await?;
         let workbook = importer::read(&drawn, &ReadLimits::default())?;
         let path = self.folder.path().join(name);
         std::fs::write(&path, resave(&workbook, answers)?)?;

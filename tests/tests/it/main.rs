@@ -1,6 +1,7 @@
 //! What crosses crates.
 
 mod converge;
+mod crashes;
 mod decisions;
 mod exchange;
 mod formats;
@@ -10,4 +11,5 @@ mod schema;
 mod story;
 mod tidy;
 mod undo;
+mod uploads;
 mod vectors;

@@ -5,15 +5,19 @@ use importer::{
     memory::{Decision, Doubt, Mapping},
 };
 use sqlx::{Row, SqliteConnection, SqlitePool};
-use sync_protocol::RowId;
+use sync_protocol::{RowId, UnitId};
 
 use super::codec;
 use crate::store::{StoreError, StoredDoubt, blob};
 
-pub(super) async fn memory(pool: &SqlitePool) -> Result<Memory, StoreError> {
+pub(super) async fn memory(pool: &SqlitePool, units: &[UnitId]) -> Result<Memory, StoreError> {
     let mut memory = Memory::default();
-    for row in sqlx::query("SELECT ledger, columns FROM mappings").fetch_all(pool).await? {
-        memory.map(Mapping { ledger: row.try_get("ledger")?, columns: json(row.try_get("columns")?)? });
+    for unit in units {
+        let known =
+            sqlx::query("SELECT ledger, columns FROM mappings WHERE unit = $1").bind(unit.as_bytes().as_slice());
+        for row in known.fetch_all(pool).await? {
+            memory.map(Mapping { ledger: row.try_get("ledger")?, columns: json(row.try_get("columns")?)? });
+        }
     }
     for row in sqlx::query("SELECT doubt, same FROM decisions").fetch_all(pool).await? {
         let same = row.try_get::<Option<Vec<u8>>, _>("same")?.is_some();
@@ -25,6 +29,7 @@ pub(super) async fn memory(pool: &SqlitePool) -> Result<Memory, StoreError> {
 
 pub(super) async fn learn(
     pool: &SqlitePool,
+    unit: UnitId,
     mappings: &[Mapping],
     decisions: &[(RowId, Decision)],
     who: &str,
@@ -33,9 +38,11 @@ pub(super) async fn learn(
     let mut tx = pool.begin().await?;
     for mapping in mappings {
         sqlx::query(
-            "INSERT INTO mappings (fingerprint, ledger, columns, who, decided_at_ms) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (fingerprint) DO UPDATE SET ledger = $2, columns = $3, who = $4, decided_at_ms = $5",
+            "INSERT INTO mappings (unit, fingerprint, ledger, columns, who, decided_at_ms)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (unit, fingerprint) DO UPDATE SET ledger = $3, columns = $4, who = $5, decided_at_ms = $6",
         )
+        .bind(unit.as_bytes().as_slice())
         .bind(mapping.fingerprint())
         .bind(&mapping.ledger)
         .bind(serde_json::to_string(&mapping.columns).map_err(|e| StoreError::Damaged(e.to_string()))?)

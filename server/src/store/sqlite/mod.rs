@@ -184,18 +184,19 @@ impl Store for SqliteStore {
         batches::is_imported(&self.readers, digest).await
     }
 
-    async fn memory(&self) -> Result<Memory, StoreError> {
-        memory::memory(&self.readers).await
+    async fn memory(&self, units: &[UnitId]) -> Result<Memory, StoreError> {
+        memory::memory(&self.readers, units).await
     }
 
     async fn learn(
         &self,
+        unit: UnitId,
         mappings: &[Mapping],
         decisions: &[(RowId, Decision)],
         who: &str,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        memory::learn(&self.writer, mappings, decisions, who, now_ms).await
+        memory::learn(&self.writer, unit, mappings, decisions, who, now_ms).await
     }
 
     async fn put_doubts(

@@ -1,0 +1,147 @@
+//! `POST /api/imports`: an office sends a workbook in over HTTP.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::{Client, Method, Response, StatusCode};
+use serde_json::Value;
+use server::Server;
+use sync_protocol::{Book, UnitId};
+use tests::{county, roster, sheet};
+
+struct Office {
+    client: Client,
+    url: String,
+    token: &'static str,
+}
+
+impl Office {
+    async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Response> {
+        let request = self.client.request(method, format!("{}/api/imports{path}", self.url)).bearer_auth(self.token);
+        Ok(request.body(body).send().await?)
+    }
+
+    async fn get(&self, path: &str) -> Result<(StatusCode, Value)> {
+        let response = self.send(Method::GET, path, Vec::new()).await?;
+        Ok((response.status(), response.json().await?))
+    }
+
+    async fn upload(&self, name: &str, bytes: Vec<u8>) -> Result<String> {
+        let response = self.send(Method::POST, &format!("?file={name}"), bytes).await?;
+        ensure!(response.status() == StatusCode::ACCEPTED, "{}", response.text().await?);
+        Ok(response.json::<Value>().await?["id"].as_str().context("an id")?.to_owned())
+    }
+
+    async fn apply(&self, id: &str) -> Result<StatusCode> {
+        Ok(self.send(Method::POST, &format!("/{id}/apply"), Vec::new()).await?.status())
+    }
+
+    /// Waits until nothing is being done with an upload.
+    async fn settled(&self, id: &str) -> Result<Value> {
+        for _ in 0..500 {
+            let (_, status) = self.get(&format!("/{id}")).await?;
+            if !matches!(status["state"].as_str(), Some("planning" | "applying")) {
+                return Ok(status);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        anyhow::bail!("{id} is never done")
+    }
+}
+
+async fn office(server: &Server, url: &str, name: &'static str, unit: UnitId, books: &[Book]) -> Result<Office> {
+    let folder = tempfile::tempdir()?;
+    county::device(server, folder.path(), url, name, unit, books).await?;
+    Ok(Office { client: Client::new(), url: url.to_owned(), token: name })
+}
+
+const TOWNSHIP: [Book; 4] = [Book::Unit, Book::UnitRestricted, Book::Township, Book::TownshipRestricted];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_office_sends_a_workbook_looks_at_the_plan_and_has_it_applied() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = county::open(&folder.path().join("data"), None).await?;
+    server.store.put_units(&roster::units(&server.tenant, server.county, 2)).await?;
+    let unit = |branch: usize| UnitId::derive(&server.tenant, None, &roster::branch_code(branch));
+    let url = county::serve(&server).await?;
+    let own = office(&server, &url, "own", unit(0), &TOWNSHIP).await?;
+    let other = office(&server, &url, "other", unit(1), &TOWNSHIP).await?;
+
+    let text = format!(
+        "党组织编码|姓名|出生日期|党员类别|入党时间\n{0}|张三|1980-01-01|正式|2001-05\n{1}|李四|1981-01-01|正式|2002-05\n{0}|王五|1982-01-01|正式|2003.2.30",
+        roster::branch_code(0),
+        roster::branch_code(1),
+    );
+    let file = sheet::workbook(&[("党员", &text)])?;
+    let id = own.upload("%E5%85%9A%E5%91%98.xlsx", file.clone()).await?;
+    let status = own.settled(&id).await?;
+    assert_eq!((status["state"].as_str(), status["file"].as_str()), (Some("planned"), Some("党员.xlsx")), "{status}");
+    let (_, plan) = own.get(&format!("/{id}/plan")).await?;
+    assert_eq!((plan["counts"]["added"].as_u64(), plan["counts"]["refused"].as_u64()), (Some(2), Some(1)), "{plan}");
+    let codes: Vec<&str> =
+        plan["findings"].as_array().context("findings")?.iter().filter_map(|f| f["code"].as_str()).collect();
+    assert!(codes.contains(&"out-of-scope") && codes.contains(&"bad-date"), "{codes:?}");
+    assert_eq!(server.store.totals().await?.rows, 0, "nothing is written before it is applied");
+    assert_eq!(own.get(&format!("/{id}/report")).await?.0, StatusCode::CONFLICT);
+
+    assert_eq!(own.apply(&id).await?, StatusCode::ACCEPTED);
+    let status = own.settled(&id).await?;
+    assert_eq!((status["state"].as_str(), status["units_done"].as_u64()), (Some("done"), Some(1)), "{status}");
+    let (_, report) = own.get(&format!("/{id}/report")).await?;
+    assert_eq!(report["counts"], plan["counts"], "the import does what the plan said");
+    assert_eq!(server.store.totals().await?.rows, 2);
+    assert_eq!(own.apply(&id).await?, StatusCode::CONFLICT, "once is enough");
+    let marked = own.send(Method::GET, &format!("/{id}/findings"), Vec::new()).await?.bytes().await?;
+    let marked = importer::read(&marked, &importer::ReadLimits::default())?;
+    assert!(marked.sheets.iter().any(|sheet| sheet.name == "问题清单"));
+
+    // It is nobody else's; the other office imports the rest of the very same file.
+    assert_eq!(other.get(&format!("/{id}/plan")).await?.0, StatusCode::NOT_FOUND);
+    assert_eq!(other.get("").await?.1, serde_json::json!([]));
+    assert_eq!(own.get("").await?.1.as_array().map(Vec::len), Some(1));
+    let id = other.upload("again.xlsx", file).await?;
+    other.settled(&id).await?;
+    other.apply(&id).await?;
+    other.settled(&id).await?;
+    assert_eq!(server.store.totals().await?.rows, 3);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_imported_is_answered_in_words() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = county::open(&folder.path().join("data"), None).await?;
+    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
+    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let url = county::serve(&server).await?;
+    let phone = office(&server, &url, "phone", unit, &[Book::Unit]).await?;
+    let stranger = Office { token: "stranger", ..office(&server, &url, "known", unit, &TOWNSHIP).await? };
+    assert_eq!(stranger.get("").await?.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(stranger.send(Method::POST, "?file=a.xlsx", vec![1]).await?.status(), StatusCode::UNAUTHORIZED);
+    for query in ["", "?file=", "?file=a/"] {
+        assert_eq!(phone.send(Method::POST, query, vec![1]).await?.status(), StatusCode::BAD_REQUEST, "{query}");
+    }
+    assert_eq!(phone.get("/00000000-0000-0000-0000-000000000000").await?.0, StatusCode::NOT_FOUND);
+
+    let id = phone.upload("..%2Fsecret.xlsx", b"no workbook \0\0\0".to_vec()).await?;
+    let status = phone.settled(&id).await?;
+    assert_eq!(status["file"], "secret.xlsx");
+    assert!(status["problem"].as_str().is_some_and(|text| text.contains("另存为 .xlsx")), "{status}");
+    assert_eq!(phone.apply(&id).await?, StatusCode::CONFLICT);
+
+    // A phone without the restricted book could only write half of a row: it writes none.
+    let text = format!("党组织编码|姓名|出生日期|党员类别\n{}|张三|1980-01-01|正式", roster::branch_code(0));
+    let id = phone.upload("members.xlsx", sheet::workbook(&[("党员", &text)])?).await?;
+    phone.settled(&id).await?;
+    let (_, plan) = phone.get(&format!("/{id}/plan")).await?;
+    assert_eq!((plan["counts"]["added"].as_u64(), plan["counts"]["refused"].as_u64()), (Some(0), Some(1)), "{plan}");
+
+    // The oldest give way: nobody fills the disk.
+    for _ in 0..10 {
+        let id = phone.upload("members.xlsx", sheet::workbook(&[("党员", &text)])?).await?;
+        phone.settled(&id).await?;
+    }
+    assert_eq!(phone.get("").await?.1.as_array().map(Vec::len), Some(8));
+    assert_eq!(std::fs::read_dir(folder.path().join("data/uploads"))?.count(), 8);
+    Ok(())
+}
