@@ -12,6 +12,7 @@ use server::{
     console::{
         self, EXIT_CODES,
         import::{self, Afterwards},
+        quarantine::Quarantine,
     },
     demo, doctor, http, indicators, quality,
     returns::{self, ReturnRequest, conflicts},
@@ -103,6 +104,9 @@ enum Command {
     /// 查看或检查目录（台账、代码、指标）· The catalogue of ledgers, codes and indicators
     #[command(subcommand)]
     Catalogue(CatalogueCommand),
+    /// 未接收的手机修改：查看、接收、退回 · Changes of devices that were not taken
+    #[command(subcommand)]
+    Quarantine(Quarantine),
     /// 列出冲突 · List conflicts
     Conflicts {
         /// 以 JSON 输出 · Print JSON
@@ -239,6 +243,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         }
         Command::Quality { unit, json } => print_quality(&server, unit.as_deref(), json).await,
         Command::Steps => print_steps(&server).await,
+        Command::Quarantine(command) => console::quarantine::quarantine(&server, command).await,
         Command::Conflicts { json } => print_conflicts(&server, json).await,
         Command::Device { name, owner, unit, restricted, office } => {
             enrol(&server, name, owner, &unit, (restricted, office)).await

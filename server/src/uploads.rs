@@ -144,7 +144,8 @@ impl Upload {
 
     async fn source(&self) -> Result<Source, ImportError> {
         let bytes = tokio::fs::read(&self.path).await?.into();
-        Ok(Source { name: self.file.clone(), bytes, scope: Some(scope(&self.device)) })
+        // An import has no cursor: how often units have moved plays no part.
+        Ok(Source { name: self.file.clone(), bytes, scope: Some(scope(&self.device, 0)) })
     }
 
     fn fail(&self, error: &ImportError) {

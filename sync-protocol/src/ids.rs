@@ -351,6 +351,15 @@ impl fmt::Display for ChangeHash {
     }
 }
 
+impl FromStr for ChangeHash {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let error = || IdError { text: text.into(), expected: "change hash" };
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| error())?;
+        bytes.try_into().map(Self).map_err(|_| error())
+    }
+}
+
 impl fmt::Debug for ChangeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

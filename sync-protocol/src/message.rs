@@ -33,6 +33,10 @@ pub struct ExchangeRequest {
     /// Its clock, to show how far off it is.
     #[n(3)]
     pub device_time_ms: i64,
+    /// Documents that it holds and that were not among those of its scope when it took them all anew.
+    #[n(4)]
+    #[cbor(default)]
+    pub asks: Vec<Identity>,
 }
 
 /// New changes for one document. The document's id follows from its identity.
@@ -84,6 +88,15 @@ pub struct ExchangeReply {
     /// The server's clock.
     #[n(6)]
     pub server_time_ms: i64,
+    /// Set where the documents begin anew with every one of the scope: the cursor was of another scope, or of a
+    /// server that has lost something since. What the device holds and they do not name, it asks about at the end.
+    #[n(7)]
+    #[cbor(default)]
+    pub restart: bool,
+    /// Of the documents asked about: those that this device may not hold. The others are wanted.
+    #[n(8)]
+    #[cbor(default)]
+    pub dropped: Vec<Identity>,
 }
 
 /// A change that was not taken, and why.
@@ -99,6 +112,17 @@ pub struct RefusedChange {
     /// Why and what to do, for people.
     #[n(2)]
     pub sentence: String,
+    /// Whether the server keeps it, for a supervisor to admit or reject.
+    #[n(3)]
+    #[cbor(default)]
+    pub quarantined: bool,
+}
+
+impl RefusedChange {
+    /// Whether it only came too early: sent again with what it builds upon, it may be taken.
+    pub fn is_unmet(&self) -> bool {
+        self.code == RefusalCode::MissingDependencies && !self.quarantined
+    }
 }
 
 /// A document, or what is new in it.
@@ -114,6 +138,10 @@ pub struct DocumentPull {
     /// Changes after the snapshot, or since the cursor, oldest first.
     #[n(2)]
     pub changes: Vec<ByteVec>,
+    /// Whether this is all of the document, not only what is new: what it lacks, the server lacks.
+    #[n(3)]
+    #[cbor(default)]
+    pub whole: bool,
 }
 
 impl DocumentPull {

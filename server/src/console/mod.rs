@@ -1,6 +1,7 @@
 //! What the command lines of `taizhang` and `taizhang-import` share.
 
 pub mod import;
+pub mod quarantine;
 pub mod watch;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};

@@ -2,6 +2,7 @@
 //! another database can stand behind it without a caller noticing.
 
 mod blob;
+mod records;
 pub mod sqlite;
 
 use std::collections::BTreeSet;
@@ -11,14 +12,17 @@ use importer::{
     Memory,
     memory::{Decision, Doubt, Mapping},
 };
-use serde::Serialize;
-use serde_json::value::RawValue;
 use sync_protocol::{
-    ActorId, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     document::RowKey,
     message::DocumentPull,
     session::{FeedPage, FeedQuery, Scope},
     unit::{Unit, UnitLevel},
+};
+
+pub use records::{
+    Batch, DeviceRecord, QuarantineState, Quarantined, StoredBatch, StoredConflict, StoredDoubt, StoredRow, TallyRow,
+    Totals,
 };
 
 /// What can go wrong below.
@@ -159,34 +163,6 @@ pub(crate) fn wants_snapshot(loose: usize, added: usize) -> bool {
     loose + added > LOOSE_CHANGES_MAX
 }
 
-/// A row that a return reads: open and restricted book still apart.
-#[derive(Debug, Clone)]
-pub struct StoredRow {
-    /// The unit that owns it.
-    pub unit: UnitId,
-    /// The book.
-    pub book: Book,
-    /// The record.
-    pub row: RowId,
-    /// JSON object: column key → value.
-    pub cells: String,
-    /// Whether it was removed in this book.
-    pub removed: bool,
-}
-
-/// A row that a tally reads.
-#[derive(Debug, Clone, Copy)]
-pub struct TallyRow<'a> {
-    /// Catalogue id of the ledger.
-    pub ledger: &'a str,
-    /// The record.
-    pub row: RowId,
-    /// JSON object: column key → value.
-    pub cells: &'a str,
-    /// Whether it was removed in this book.
-    pub removed: bool,
-}
-
 /// What a store counts for each unit, whenever one of its documents changes.
 pub trait Tally: Send + Sync + std::fmt::Debug {
     /// The ledgers whose rows it reads.
@@ -221,104 +197,6 @@ pub enum SumOf {
     Group(String),
 }
 
-/// A row in dispute.
-#[derive(Debug, Clone, Serialize)]
-pub struct StoredConflict {
-    /// The unit that owns the row.
-    pub unit: UnitId,
-    /// The book.
-    pub book: Book,
-    /// Catalogue id of the ledger.
-    pub ledger: String,
-    /// The record.
-    pub row: RowId,
-    /// The winning cells, to name the record.
-    pub cells: Box<RawValue>,
-    /// The conflicts as the projection keeps them.
-    pub conflicts: Box<RawValue>,
-}
-
-/// An enrolled device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceRecord {
-    /// Its id.
-    pub id: DeviceId,
-    /// Its name in lists.
-    pub name: String,
-    /// The person who carries it.
-    pub owner: String,
-    /// SHA-256 of its token: the token itself is nowhere.
-    pub token_hash: [u8; 32],
-    /// The top of its subtree.
-    pub unit: UnitId,
-    /// The books it holds.
-    pub books: Vec<Book>,
-}
-
-/// Sizes, for people.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Totals {
-    /// Units in the register.
-    pub units: i64,
-    /// Documents.
-    pub documents: i64,
-    /// Changes in the feed.
-    pub changes: i64,
-    /// Rows of open books that are not removed.
-    pub rows: i64,
-    /// Rows with conflicts.
-    pub conflicts: i64,
-}
-
-/// An import, as it is remembered.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// Its id.
-    pub id: String,
-    /// The file's name.
-    pub file: String,
-    /// SHA-256 of the file.
-    pub digest: [u8; 32],
-    /// When it began.
-    pub started_at_ms: i64,
-}
-
-impl Batch {
-    /// An id of random bytes.
-    pub fn new_id(random: [u8; 16]) -> String {
-        uuid::Builder::from_random_bytes(random).into_uuid().to_string()
-    }
-
-    /// The actor of all its changes: the id itself, so that they are found again.
-    pub fn actor(&self) -> Option<ActorId> {
-        uuid::Uuid::parse_str(&self.id).ok().map(|id| ActorId(id.into_bytes()))
-    }
-}
-
-/// An import as it is remembered.
-#[derive(Debug, Clone)]
-pub struct StoredBatch {
-    /// The import.
-    pub batch: Batch,
-    /// When it was done, if it was.
-    pub finished_at_ms: Option<i64>,
-    /// When it was taken back, if it was.
-    pub undone_at_ms: Option<i64>,
-}
-
-/// A row that waits for a person to say whether it is a record that exists.
-#[derive(Debug, Clone, Serialize)]
-pub struct StoredDoubt {
-    /// The question.
-    #[serde(flatten)]
-    pub doubt: Doubt,
-    /// The file's name.
-    pub file: String,
-    /// SHA-256 of the file.
-    #[serde(skip)]
-    pub digest: [u8; 32],
-}
-
 /// The store.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
@@ -349,8 +227,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Writes documents, each whole or not at all; returns when all of them are durable.
     async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError>;
 
-    /// The part of the feed that a device has not seen.
-    async fn feed(&self, device: DeviceId, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError>;
+    /// The part of the feed that a device has not seen; whole documents, where its position is not one of this feed.
+    async fn feed(&self, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError>;
+
+    /// How often units have moved in the tree: what stands below a unit may have changed since.
+    async fn moves(&self) -> Result<i64, StoreError>;
 
     /// The rows of a ledger in these units, open and restricted books, by unit.
     async fn rows(&self, ledger: &str, period: &str, units: &[UnitId]) -> Result<Vec<StoredRow>, StoreError>;
@@ -379,11 +260,32 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Every row in dispute.
     async fn conflicts(&self) -> Result<Vec<StoredConflict>, StoreError>;
 
+    /// Keeps changes that were not taken, all or none: `false` if what waits of their device would exceed `bytes_max`.
+    async fn quarantine(&self, held: &[Quarantined], bytes_max: i64) -> Result<bool, StoreError>;
+
+    /// All changes that were not taken, oldest first.
+    async fn quarantined(&self) -> Result<Vec<Quarantined>, StoreError>;
+
+    /// One of them.
+    async fn quarantined_change(&self, hash: ChangeHash) -> Result<Option<Quarantined>, StoreError>;
+
+    /// Notes what a supervisor has made of them.
+    async fn decide_quarantined(
+        &self,
+        hashes: &[ChangeHash],
+        state: QuarantineState,
+        who: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError>;
+
     /// Steps of workflows that were not allowed, newest first.
     async fn wrong_steps(&self) -> Result<Vec<StoredWrongStep>, StoreError>;
 
     /// Enrols a device, or replaces what is known of it.
     async fn put_device(&self, device: &DeviceRecord, now_ms: i64) -> Result<(), StoreError>;
+
+    /// The device with this id.
+    async fn device(&self, device: DeviceId) -> Result<Option<DeviceRecord>, StoreError>;
 
     /// The device with this token.
     async fn device_by_token(&self, token_hash: &[u8; 32]) -> Result<Option<DeviceRecord>, StoreError>;
@@ -459,5 +361,6 @@ pub(crate) fn whole(stored: StoredDocument) -> DocumentPull {
         identity: stored.identity,
         snapshot: stored.snapshot.map(Into::into),
         changes: stored.changes.into_iter().map(Into::into).collect(),
+        whole: true,
     }
 }

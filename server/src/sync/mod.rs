@@ -1,6 +1,7 @@
 //! The server's side of the exchange: runs the pure session against the store.
 
 mod push;
+mod quarantine;
 mod steps;
 
 use std::sync::{
@@ -10,9 +11,9 @@ use std::sync::{
 
 use sha2::{Digest, Sha256};
 use sync_protocol::{
-    Book, DocumentId, Tenant,
+    Book, DocumentId, Identity, Tenant,
     catalogue::{Catalogue, Variables},
-    document::{GateLimits, Refusal},
+    document::{GateLimits, Refusal, RefusalCode},
     message::{ExchangeReply, ExchangeRequest},
     session::{Effect, Scope, ServerSession},
 };
@@ -55,6 +56,11 @@ pub struct Sync {
     pub counters: Counters,
 }
 
+pub use quarantine::AdmitError;
+
+/// Documents that a device may ask about in one request.
+const ASKS_MAX: usize = 5000;
+
 /// Documents whose deliveries may be under way at once.
 const TURNS: usize = 256;
 
@@ -65,6 +71,11 @@ impl Sync {
         let (limits, counters) = (GateLimits::default(), Counters::default());
         let turns = (0..TURNS).map(|_| tokio::sync::Mutex::new(())).collect();
         Self { store, catalogue, tenant, limits, variables, turns, counters }
+    }
+
+    /// Whether a device of this scope may hold and write to a document.
+    async fn is_in_scope(&self, scope: &Scope, identity: &Identity) -> Result<bool, StoreError> {
+        Ok(scope.books.contains(&identity.book) && self.store.is_below(identity.unit, scope.unit).await?)
     }
 
     /// The lock of a document.
@@ -81,7 +92,7 @@ impl Sync {
         now_ms: i64,
     ) -> Result<ExchangeReply, ExchangeError> {
         self.counters.exchanges.fetch_add(1, Ordering::Relaxed);
-        let scope = scope(device);
+        let scope = scope(device, self.store.moves().await?);
         let clock_ahead_ms = request.device_time_ms.saturating_sub(now_ms);
         let (mut session, mut effect) = ServerSession::start(request, &scope)?;
         loop {
@@ -95,8 +106,21 @@ impl Sync {
                     self.store.device_seen(device.id, now_ms, clock_ahead_ms).await?;
                     session.stored(outcomes)
                 }
+                Effect::Judge(asks) => {
+                    if asks.len() > ASKS_MAX {
+                        let sentence = format!("more than {ASKS_MAX} documents are asked about at once");
+                        return Err(Refusal::new(RefusalCode::TooLarge, sentence).into());
+                    }
+                    let mut dropped = Vec::new();
+                    for identity in asks {
+                        if !self.is_in_scope(&scope, &identity).await? {
+                            dropped.push(identity);
+                        }
+                    }
+                    session.judged(dropped)
+                }
                 Effect::ReadFeed(query) => {
-                    let page = self.store.feed(device.id, &scope, &query).await?;
+                    let page = self.store.feed(&scope, &query).await?;
                     match session.page(page, now_ms) {
                         Effect::Reply(reply) => return Ok(reply),
                         _ => unreachable!("a page is always answered by the reply"),
@@ -108,10 +132,10 @@ impl Sync {
     }
 }
 
-/// What a device may see and write. Its version follows from its content.
-pub fn scope(device: &DeviceRecord) -> Scope {
+/// What a device may see and write. Its version follows from its content, and from how often units have moved.
+pub fn scope(device: &DeviceRecord, moves: i64) -> Scope {
     let books: Vec<&str> = device.books.iter().map(|book| Book::as_str(*book)).collect();
-    let digest = Sha256::digest(format!("{}\0{}", device.unit, books.join(",")));
+    let digest = Sha256::digest(format!("{}\0{}\0{moves}", device.unit, books.join(",")));
     let version = u64::from_be_bytes(digest[..8].try_into().expect("a digest is longer than 8 bytes"));
     Scope { unit: device.unit, books: device.books.clone(), version }
 }

@@ -1,20 +1,39 @@
 //! Changes from a device into documents: permission, gate, apply, commit, and only then a receipt.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use sync_protocol::{
     ChangeHash, DeviceId, Document, DocumentId, Identity,
     catalogue::{Actor, Catalogue, Variables},
-    document::{AdmittedChange, Applied, DocumentError, Refusal, RefusalCode, admit},
+    document::{AdmittedChange, Applied, DocumentError, Refusal, RefusalCode, admit, change_dependencies},
     message::{DocumentPush, PushedChange},
-    session::{Scope, StoreOutcome},
+    session::{NotTaken, Scope, StoreOutcome},
 };
 
 use super::{Sync, steps};
 use crate::{
     projection,
-    store::{Committed, DeviceRecord, DocumentWrite, NewChange, StoreError, StoredDocument, wants_snapshot},
+    store::{
+        Committed, DeviceRecord, DocumentWrite, NewChange, QuarantineState, Quarantined, StoreError, StoredDocument,
+        wants_snapshot,
+    },
 };
+
+/// A change that was not taken: its hash, why, and its chunk.
+pub(super) type Refused = (ChangeHash, Refusal, Vec<u8>);
+
+/// Bytes of one device that wait in quarantine: more than anybody types, less than would fill a disk.
+const QUARANTINE_BYTES_MAX: i64 = 16 << 20;
+
+fn forbidden() -> Refusal {
+    Refusal::new(
+        RefusalCode::Forbidden,
+        "本设备无权填写该单位的这本台账，已交上级处理 | this device may not write to that unit's book; kept for a supervisor",
+    )
+}
 
 /// Attempts when other writers keep coming first.
 const ATTEMPTS_MAX: usize = 16;
@@ -29,35 +48,73 @@ impl Sync {
         now_ms: i64,
     ) -> Result<Vec<StoreOutcome>, StoreError> {
         let DocumentPush { identity, changes } = push;
-        if let Some(refusal) = self.forbidden(scope, &identity).await? {
-            return Ok(changes.into_iter().map(|change| (change.hash, Err(refusal.clone()))).collect());
-        }
         // A device repeats itself until it has the receipt: what is known is acknowledged without loading anything.
         let hashes: Vec<ChangeHash> = changes.iter().map(|change| change.hash).collect();
         let known = self.store.known_changes(&hashes).await?;
         let (known, new): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| known.contains(&change.hash));
         let mut outcomes: Vec<StoreOutcome> = known.into_iter().map(|change| (change.hash, Ok(()))).collect();
+        if new.is_empty() {
+            return Ok(outcomes);
+        }
+        let may = self.is_in_scope(scope, &identity).await?;
         let mut admitted = Vec::new();
+        let mut refused: Vec<Refused> = Vec::new();
         for change in new {
             match self.admit(&change, &identity) {
+                Ok(admitted) if !may => refused.push((admitted.hash(), forbidden(), admitted.bytes().to_vec())),
                 Ok(change) => admitted.push(change),
-                Err(refusal) => outcomes.push((change.hash, Err(refusal))),
+                Err(refusal) => refused.push((change.hash, refusal, Vec::from(change.bytes))),
             }
         }
         if !admitted.is_empty() {
-            outcomes.extend(self.store_changes(device, &identity, admitted, now_ms).await?);
+            let sender = (device.id, self.actor(device).await?);
+            let (taken, not_taken) = self.store_changes(sender, &identity, admitted, now_ms).await?;
+            outcomes.extend(taken.into_iter().map(|hash| (hash, Ok(()))));
+            refused.extend(not_taken);
         }
+        outcomes.extend(self.hold(device, &identity, refused, now_ms).await?);
         Ok(outcomes)
     }
 
-    async fn forbidden(&self, scope: &Scope, identity: &Identity) -> Result<Option<Refusal>, StoreError> {
-        let allowed = scope.books.contains(&identity.book) && self.store.is_below(identity.unit, scope.unit).await?;
-        Ok((!allowed).then(|| {
-            Refusal::new(
-                RefusalCode::Forbidden,
-                "本设备无权填写该单位的这本台账 | this device may not write to that unit's book",
-            )
-        }))
+    /// Keeps what was refused and may hold a person's work, for a supervisor to look at.
+    async fn hold(
+        &self,
+        device: &DeviceRecord,
+        identity: &Identity,
+        refused: Vec<Refused>,
+        now_ms: i64,
+    ) -> Result<Vec<StoreOutcome>, StoreError> {
+        let mut outcomes = Vec::new();
+        // What builds upon a held change is held with it; what builds upon something else only came too early.
+        let mut held: BTreeSet<ChangeHash> = BTreeSet::new();
+        for (hash, refusal, bytes) in refused {
+            let mut keep = refusal.code.may_hold_work();
+            if refusal.code == RefusalCode::MissingDependencies {
+                keep = false;
+                for dependency in change_dependencies(&bytes).unwrap_or_default() {
+                    keep |= held.contains(&dependency) || self.store.quarantined_change(dependency).await?.is_some();
+                }
+            }
+            let quarantined = keep && {
+                let change = Quarantined {
+                    hash,
+                    identity: identity.clone(),
+                    device: device.id,
+                    code: refusal.code,
+                    sentence: refusal.sentence.clone(),
+                    received_at_ms: now_ms,
+                    bytes,
+                    state: QuarantineState::Waiting,
+                    decided_by: None,
+                };
+                self.store.quarantine(&[change], QUARANTINE_BYTES_MAX).await?
+            };
+            if quarantined {
+                held.insert(hash);
+            }
+            outcomes.push((hash, Err(NotTaken { refusal, quarantined })));
+        }
+        Ok(outcomes)
     }
 
     /// Whom the device acts for: the level of the unit at the top of its scope.
@@ -76,15 +133,14 @@ impl Sync {
     }
 
     /// Applies and commits; starts anew when somebody else wrote to the document meanwhile.
-    async fn store_changes(
+    pub(super) async fn store_changes(
         &self,
-        device: &DeviceRecord,
+        (device, actor): (DeviceId, Actor),
         identity: &Identity,
         changes: Vec<AdmittedChange>,
         now_ms: i64,
-    ) -> Result<Vec<StoreOutcome>, StoreError> {
+    ) -> Result<(Vec<ChangeHash>, Vec<Refused>), StoreError> {
         let id = identity.document(&self.tenant);
-        let actor = self.actor(device).await?;
         // Held until the write is durable, on purpose: what follows would be stale otherwise.
         let _turn = self.turn(id).lock().await;
         for _ in 0..ATTEMPTS_MAX {
@@ -93,7 +149,7 @@ impl Sync {
             let arrival = Arrival {
                 document: id,
                 identity: identity.clone(),
-                device: device.id,
+                device,
                 actor,
                 received_at_ms: now_ms,
                 catalogue: self.catalogue.clone(),
@@ -103,9 +159,10 @@ impl Sync {
             let applied = tokio::task::spawn_blocking(move || apply(arrival, stored, changes))
                 .await
                 .map_err(|e| StoreError::Database(format!("applying changes was interrupted: {e}")))??;
-            let Some(write) = applied.write else { return Ok(applied.outcomes) };
+            let outcome = (applied.taken, applied.refused);
+            let Some(write) = applied.write else { return Ok(outcome) };
             if self.store.commit(vec![write]).await? == [Committed::Durable] {
-                return Ok(applied.outcomes);
+                return Ok(outcome);
             }
         }
         Err(StoreError::Database(format!("document {id} is written to by too many at once")))
@@ -124,7 +181,8 @@ struct Arrival {
 }
 
 struct Delivered {
-    outcomes: Vec<StoreOutcome>,
+    taken: Vec<ChangeHash>,
+    refused: Vec<Refused>,
     /// None when nothing could be applied.
     write: Option<DocumentWrite>,
 }
@@ -144,7 +202,7 @@ fn apply(
         }
         None => (Document::new(), Vec::new()),
     };
-    let mut outcomes = Vec::new();
+    let mut refused = Vec::new();
     let mut taken = Vec::new();
     let mut touched = std::collections::BTreeSet::new();
     let mut wrong_steps = Vec::new();
@@ -161,17 +219,16 @@ fn apply(
     // All at once, which is the rule; one by one to find the bad one, which is the exception.
     if take(&mut document, changes.clone()).is_err() {
         for change in changes {
-            let hash = change.hash();
+            let (hash, bytes) = (change.hash(), change.bytes().to_vec());
             if let Err(error) = take(&mut document, vec![change]) {
                 let code = match error {
                     DocumentError::MissingDependencies(_) => RefusalCode::MissingDependencies,
                     _ => RefusalCode::Malformed,
                 };
-                outcomes.push((hash, Err(Refusal::new(code, error.to_string()))));
+                refused.push((hash, Refusal::new(code, error.to_string()), bytes));
             }
         }
     }
-    outcomes.extend(taken.iter().map(|change| (change.hash(), Ok(()))));
     let snapshot = wants_snapshot(loose, taken.len()).then(|| document.save());
     let write = (!taken.is_empty()).then(|| DocumentWrite {
         document: arrival.document,
@@ -192,5 +249,5 @@ fn apply(
         device: Some(arrival.device),
         received_at_ms: arrival.received_at_ms,
     });
-    Ok(Delivered { outcomes, write })
+    Ok(Delivered { taken: taken.iter().map(AdmittedChange::hash).collect(), refused, write })
 }

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use server::{
-    store::{Committed, DeviceRecord, DocumentWrite, NewChange, ProjectedRow, Store, sqlite::SqliteStore},
+    store::{
+        Committed, DeviceRecord, DocumentWrite, NewChange, ProjectedRow, QuarantineState, Quarantined, Store,
+        sqlite::SqliteStore,
+    },
     tallies::Tallies,
 };
 use sync_protocol::{
     Book, ChangeHash, DeviceId, Document, DocumentId, Identity, RowId, Tenant, UnitId, Value,
     catalogue::Catalogue,
     conflict::{Means, Provenance},
-    document::{Author, Edit},
+    document::{Author, Edit, RefusalCode},
     session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
 };
@@ -51,6 +54,7 @@ contract!(
     secrets_and_devices_stay,
     a_unit_that_moves_takes_its_subtree_along,
     many_writers_at_once_lose_nothing,
+    a_quarantined_change_waits_for_a_decision_and_has_its_room,
 );
 
 fn tenant() -> Tenant {
@@ -145,9 +149,9 @@ async fn commit(store: &Arc<dyn Store>, write: DocumentWrite) {
     assert_eq!(store.commit(vec![write]).await.expect("committed"), [Committed::Durable]);
 }
 
-async fn feed(store: &Arc<dyn Store>, to: DeviceId, scope: &Scope, position: Option<Position>) -> FeedPage {
-    let query = FeedQuery { position, bytes_max: BYTES_MAX };
-    store.feed(to, scope, &query).await.expect("read")
+async fn feed(store: &Arc<dyn Store>, scope: &Scope, position: Option<Position>) -> FeedPage {
+    let query = FeedQuery { position, bytes_max: BYTES_MAX, pushed: Vec::new() };
+    store.feed(scope, &query).await.expect("read")
 }
 
 /// The heads that a page leads to, for a document that the device did not have.
@@ -191,16 +195,23 @@ async fn a_device_takes_documents_and_then_only_news(store: Arc<dyn Store>) {
     let mut writer = Writer::new("a1", Book::Unit);
     commit(&store, writer.write("1", None, true)).await;
     let scope = scope("a", &[Book::Unit]);
-    let first = feed(&store, device(1), &scope, None).await;
+    let first = feed(&store, &scope, None).await;
     assert_eq!(heads(&first, &writer.identity), writer.document.heads());
-    let quiet = feed(&store, device(1), &scope, Some(first.position.clone())).await;
+    let quiet = feed(&store, &scope, Some(first.position.clone())).await;
     assert!(quiet.documents.is_empty() && !quiet.more);
-    commit(&store, writer.write("2", Some(device(1)), false)).await;
+    assert!(first.restart && first.documents.iter().all(|pull| pull.whole) && !quiet.restart);
+    let own = writer.write("2", Some(device(1)), false);
+    let pushed = vec![own.changes[0].hash];
+    commit(&store, own).await;
     commit(&store, writer.write("3", Some(device(2)), false)).await;
-    let news = feed(&store, device(1), &scope, Some(quiet.position)).await;
+    let query = FeedQuery { position: Some(quiet.position.clone()), bytes_max: BYTES_MAX, pushed };
+    let news = store.feed(&scope, &query).await.expect("read");
     assert_eq!(news.documents.len(), 1);
-    assert_eq!(news.documents[0].changes.len(), 1, "its own change does not come back");
-    assert!(news.documents[0].snapshot.is_none());
+    assert_eq!(news.documents[0].changes.len(), 1, "what it has just handed over does not come back");
+    assert!(news.documents[0].snapshot.is_none() && !news.documents[0].whole);
+    // A device that was set back has lost what it had handed over before: it gets that, too.
+    let news = feed(&store, &scope, Some(quiet.position)).await;
+    assert_eq!(news.documents[0].changes.len(), 2);
 }
 
 async fn pages_are_cut_and_resume(store: Arc<dyn Store>) {
@@ -215,8 +226,8 @@ async fn pages_are_cut_and_resume(store: Arc<dyn Store>) {
     let mut taken = Vec::new();
     let mut pages = 0;
     loop {
-        let query = FeedQuery { position, bytes_max: 1 };
-        let page = store.feed(device(1), &scope, &query).await.expect("read");
+        let query = FeedQuery { position, bytes_max: 1, pushed: Vec::new() };
+        let page = store.feed(&scope, &query).await.expect("read");
         pages += 1;
         taken.extend(page.documents.iter().map(|pull| pull.identity.clone()));
         position = Some(page.position);
@@ -232,8 +243,8 @@ async fn pages_are_cut_and_resume(store: Arc<dyn Store>) {
     }
     let mut changes = 0;
     loop {
-        let query = FeedQuery { position, bytes_max: 1 };
-        let page = store.feed(device(1), &scope, &query).await.expect("read");
+        let query = FeedQuery { position, bytes_max: 1, pushed: Vec::new() };
+        let page = store.feed(&scope, &query).await.expect("read");
         changes += page.documents.iter().map(|pull| pull.changes.len()).sum::<usize>();
         position = Some(page.position);
         if !page.more {
@@ -257,7 +268,7 @@ async fn a_scope_is_a_subtree_and_its_books(store: Arc<dyn Store>) {
         ("county", vec![], 0),
         ("nowhere", vec![Book::Unit], 0),
     ] {
-        let page = feed(&store, device(1), &scope(unit, &books), None).await;
+        let page = feed(&store, &scope(unit, &books), None).await;
         assert_eq!(page.documents.len(), expected, "{unit} {books:?}");
     }
     assert!(store.is_below(unit_id("a1"), unit_id("a")).await.expect("read"));
@@ -271,11 +282,11 @@ async fn changes_inside_a_snapshot_reach_devices_that_are_behind(store: Arc<dyn 
     let mut writer = Writer::new("a1", Book::Unit);
     commit(&store, writer.write("1", None, true)).await;
     let scope = scope("a", &[Book::Unit]);
-    let position = feed(&store, device(1), &scope, None).await.position;
+    let position = feed(&store, &scope, None).await.position;
     for (text, snapshot) in [("2", false), ("3", true), ("4", false), ("5", true), ("6", false)] {
         commit(&store, writer.write(text, None, snapshot)).await;
     }
-    let news = feed(&store, device(1), &scope, Some(position)).await;
+    let news = feed(&store, &scope, Some(position)).await;
     assert_eq!(heads(&news, &writer.identity), writer.document.heads());
     let stored = store.document(writer.id()).await.expect("read").expect("there");
     assert_eq!(stored.changes.len(), 1, "only what came after the last snapshot");
@@ -298,10 +309,15 @@ async fn a_cursor_beyond_the_feed_starts_anew(store: Arc<dyn Store>) {
     register(&store).await;
     let mut writer = Writer::new("a1", Book::Unit);
     commit(&store, writer.write("1", None, true)).await;
-    for position in
-        [Position::Feed { seq: 999 }, Position::Bootstrap { upto_seq: 999, after: DocumentId::from_bytes([0xff; 16]) }]
-    {
-        let page = feed(&store, device(1), &scope("a", &[Book::Unit]), Some(position)).await;
+    let after = DocumentId::from_bytes([0xff; 16]);
+    // Beyond its end, and where another change stands by now.
+    for position in [
+        Position::Feed { seq: 999, mark: 7 },
+        Position::Feed { seq: 1, mark: 7 },
+        Position::Bootstrap { upto_seq: 999, after, mark: 7 },
+        Position::Bootstrap { upto_seq: 1, after, mark: 7 },
+    ] {
+        let page = feed(&store, &scope("a", &[Book::Unit]), Some(position)).await;
         assert_eq!(heads(&page, &writer.identity), writer.document.heads(), "a restored server starts devices anew");
     }
 }
@@ -348,6 +364,31 @@ async fn a_unit_that_moves_takes_its_subtree_along(store: Arc<dyn Store>) {
     store.put_units(&[town]).await.expect("moved");
     assert!(store.is_below(unit_id("a1"), unit_id("b")).await.expect("read"));
     assert!(store.is_below(unit_id("a1"), unit_id("county")).await.expect("read"));
+    assert_eq!(store.moves().await.expect("read"), 1);
+}
+
+async fn a_quarantined_change_waits_for_a_decision_and_has_its_room(store: Arc<dyn Store>) {
+    let held = |number: u8, size: usize| Quarantined {
+        hash: ChangeHash([number; 32]),
+        identity: Writer::new("a1", Book::Unit).identity,
+        device: device(1),
+        code: RefusalCode::Forbidden,
+        sentence: "不是本单位".into(),
+        received_at_ms: i64::from(number),
+        bytes: (0..size).map(|at| u8::try_from(at * 7 % 251).expect("small")).collect(),
+        state: QuarantineState::Waiting,
+        decided_by: None,
+    };
+    assert!(store.quarantine(&[held(1, 100), held(2, 100)], 300).await.expect("kept"));
+    assert!(store.quarantine(&[held(1, 50)], 300).await.expect("known already"));
+    assert!(!store.quarantine(&[held(3, 200)], 300).await.expect("answered"), "there is no more room");
+    assert_eq!(store.quarantined().await.expect("read"), [held(1, 100), held(2, 100)]);
+    let (first, who) = (ChangeHash([1; 32]), "王科长");
+    store.decide_quarantined(&[first], QuarantineState::Rejected, who, 9).await.expect("decided");
+    let decided = store.quarantined_change(first).await.expect("read").expect("there");
+    assert_eq!((decided.state, decided.decided_by.as_deref()), (QuarantineState::Rejected, Some(who)));
+    assert!(store.quarantine(&[held(3, 150)], 300).await.expect("kept"), "what is decided takes no room");
+    assert!(store.quarantined_change(ChangeHash([9; 32])).await.expect("read").is_none());
 }
 
 async fn many_writers_at_once_lose_nothing(store: Arc<dyn Store>) {

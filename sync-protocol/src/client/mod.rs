@@ -3,26 +3,23 @@
 //! Everything works offline; [`Device::exchange`] is the only call that needs the server. An edit is
 //! on disk before the call returns, and stays marked as unsent until the server's receipt is on disk too.
 
+mod http;
 mod store;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use crate::{
     catalogue::Catalogue,
     conflict::{Conflict, Means, Provenance},
     document::{Author, Document, Edit},
     ids::{ActorId, ChangeHash, Identity, RowId},
-    message::{self, ExchangeReply, ExchangeRequest, MEDIA_TYPE, RefusedChange},
+    message::{self, RefusedChange},
     row::{Address, Row},
     session::{DeviceSession, SessionError},
     value::Value,
 };
+pub use http::Http;
 use store::DeviceStore;
-
-/// Replies larger than this are not read: the server pages below it.
-const REPLY_BYTES_MAX: usize = 64 << 20;
-/// Requests below this size are sent as they are.
-const COMPRESS_BYTES_MIN: usize = 512;
 
 /// How to open a device.
 #[derive(Clone)]
@@ -95,25 +92,61 @@ pub struct Exchanged {
     pub clock_ahead_ms: i64,
 }
 
+/// What carries requests to the server and replies back.
+#[async_trait::async_trait]
+pub trait Transport: std::fmt::Debug + Send + Sync {
+    /// Sends one request and waits for its reply.
+    async fn send(&self, request: Vec<u8>) -> Result<Delivery, DeviceError>;
+}
+
+/// A reply, and what it cost.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The reply.
+    pub reply: Vec<u8>,
+    /// Body bytes sent, as on the wire.
+    pub bytes_sent: usize,
+    /// Body bytes received, as on the wire.
+    pub bytes_received: usize,
+}
+
+/// An exchange that is under way: between two of its requests everything may happen, even the end of the program.
+#[derive(Debug)]
+pub struct Exchange {
+    session: DeviceSession,
+    /// What it did so far.
+    pub done: Exchanged,
+}
+
 /// A field device.
 #[derive(Debug)]
 pub struct Device {
     config: DeviceConfig,
     catalogue: Arc<Catalogue>,
     store: DeviceStore,
-    http: reqwest::Client,
+    transport: Box<dyn Transport>,
 }
 
 impl Device {
     /// Opens or creates the device's store.
     pub async fn open(config: DeviceConfig, catalogue: Arc<Catalogue>) -> Result<Self, DeviceError> {
+        let http = Http::new(&config.server, &config.token)?;
+        Self::open_with(config, catalogue, Box::new(http)).await
+    }
+
+    /// Opens or creates the device's store, with something else than HTTP between it and the server.
+    pub async fn open_with(
+        config: DeviceConfig,
+        catalogue: Arc<Catalogue>,
+        transport: Box<dyn Transport>,
+    ) -> Result<Self, DeviceError> {
         let store = DeviceStore::open(&config.path).await?;
-        let http = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(Duration::from_mins(2))
-            .build()
-            .map_err(|e| DeviceError::Offline(e.to_string()))?;
-        Ok(Self { config, catalogue, store, http })
+        Ok(Self { config, catalogue, store, transport })
+    }
+
+    /// Closes its file.
+    pub async fn close(self) {
+        self.store.close().await;
     }
 
     /// The documents on this device.
@@ -206,61 +239,36 @@ impl Device {
     /// Sends what is unsent and takes what is new, in as many requests as it takes.
     /// After an error everything that was stored stays stored; call again.
     pub async fn exchange(&self, now_ms: i64) -> Result<Exchanged, DeviceError> {
-        let mut session = DeviceSession::new(self.store.cursor().await?, self.store.unsent().await?);
-        let mut done = Exchanged::default();
-        while let Some(request) = session.next_request(now_ms) {
-            let reply = self.send(&request, &mut done).await?;
-            let step = session.receive(reply)?;
-            done.receipts.extend_from_slice(&step.receipts);
-            done.documents += step.documents.len();
-            done.clock_ahead_ms = step.clock_ahead_ms;
-            self.store.commit(&step).await?;
-            done.refusals.extend(step.refusals);
-        }
-        Ok(done)
+        let mut exchange = self.begin().await?;
+        while self.step(&mut exchange, now_ms).await? {}
+        Ok(exchange.done)
     }
 
-    async fn send(&self, request: &ExchangeRequest, done: &mut Exchanged) -> Result<ExchangeReply, DeviceError> {
-        let offline = |e: reqwest::Error| DeviceError::Offline(e.without_url().to_string());
-        let mut body = message::encode(request);
-        let mut post = self
-            .http
-            .post(format!("{}/sync/exchange", self.config.server))
-            .bearer_auth(&self.config.token)
-            .header("content-type", MEDIA_TYPE)
-            .header("accept-encoding", "zstd");
-        if body.len() >= COMPRESS_BYTES_MIN {
-            body = zstd::bulk::compress(&body, 3).map_err(|e| DeviceError::Protocol(e.to_string()))?;
-            post = post.header("content-encoding", "zstd");
-        }
+    /// Begins an exchange.
+    pub async fn begin(&self) -> Result<Exchange, DeviceError> {
+        let session = DeviceSession::new(self.store.cursor().await?, self.store.unsent().await?);
+        Ok(Exchange { session, done: Exchanged::default() })
+    }
+
+    /// One request and its reply; `false` once both ends have everything.
+    pub async fn step(&self, exchange: &mut Exchange, now_ms: i64) -> Result<bool, DeviceError> {
+        let Exchange { session, done } = exchange;
+        let Some(request) = session.next_request(now_ms) else { return Ok(false) };
         done.requests += 1;
-        done.bytes_sent += body.len();
-        let mut response = post.body(body).send().await.map_err(offline)?;
-        let status = response.status();
-        let zstd = response.headers().get("content-encoding").is_some_and(|value| value == "zstd");
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(offline)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > REPLY_BYTES_MAX {
-                return Err(DeviceError::Protocol("the reply is too large".into()));
-            }
+        let delivery = self.transport.send(message::encode(&request)).await?;
+        done.bytes_sent += delivery.bytes_sent;
+        done.bytes_received += delivery.bytes_received;
+        let reply = message::decode(&delivery.reply).map_err(|e| DeviceError::Protocol(e.to_string()))?;
+        let step = session.receive(reply)?;
+        self.store.commit(&step).await?;
+        done.receipts.extend_from_slice(&step.receipts);
+        done.documents += step.documents.len();
+        done.clock_ahead_ms = step.clock_ahead_ms;
+        done.refusals.extend(step.refusals);
+        if step.complete {
+            session.go_on(self.store.unconfirmed().await?, self.store.unsent().await?);
         }
-        done.bytes_received += bytes.len();
-        if zstd {
-            use std::io::Read;
-            let reader = zstd::Decoder::new(bytes.as_slice()).map_err(|e| DeviceError::Protocol(e.to_string()))?;
-            let mut plain = Vec::new();
-            reader
-                .take(REPLY_BYTES_MAX as u64)
-                .read_to_end(&mut plain)
-                .map_err(|e| DeviceError::Protocol(e.to_string()))?;
-            bytes = plain;
-        }
-        if !status.is_success() {
-            let text = String::from_utf8_lossy(&bytes).chars().take(500).collect();
-            return Err(DeviceError::Refused { status: status.as_u16(), text });
-        }
-        message::decode(&bytes).map_err(|e| DeviceError::Protocol(e.to_string()))
+        Ok(true)
     }
 
     fn author(&self, how: Means, now_ms: i64) -> Author {

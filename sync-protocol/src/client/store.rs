@@ -1,21 +1,24 @@
 //! The device's SQLite file.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use sqlx::{
-    Row as _, SqlitePool,
+    AssertSqlSafe, Row as _, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use super::DeviceError;
 use crate::{
-    document::{Document, LocalChange},
+    document::{Document, LocalChange, change_dependencies, change_hash},
     ids::{ChangeHash, Identity, UnitId},
+    message::DocumentPull,
     session::{Outgoing, Persist},
 };
 
 /// More changes than this behind a snapshot are folded into it.
 const CHANGES_MAX: usize = 64;
+/// Documents asked about in one request.
+const ASKS_MAX: i64 = 500;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
@@ -23,7 +26,7 @@ CREATE TABLE IF NOT EXISTS documents (
     unit BLOB NOT NULL, book TEXT NOT NULL, period TEXT NOT NULL, snapshot BLOB,
     PRIMARY KEY (unit, book, period)
 ) STRICT;
--- state: 0 of others, 1 own without a receipt, 2 own and refused by the server
+-- state: 0 the server has it, 1 still to be sent, 2 refused by the server
 CREATE TABLE IF NOT EXISTS changes (
     number INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UNIQUE,
     unit BLOB NOT NULL, book TEXT NOT NULL, period TEXT NOT NULL,
@@ -32,6 +35,22 @@ CREATE TABLE IF NOT EXISTS changes (
 CREATE INDEX IF NOT EXISTS changes_document ON changes (unit, book, period);
 CREATE INDEX IF NOT EXISTS changes_unsent ON changes (number) WHERE state = 1;
 ";
+/// Whether the server was seen to have the document since it last began anew.
+const CONFIRMED: &str = "ALTER TABLE documents ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 1";
+
+/// The server has the change.
+const THERE: i64 = 0;
+/// It is still to be sent.
+const UNSENT: i64 = 1;
+/// The server has refused it.
+const REFUSED: i64 = 2;
+
+/// A change as it is stored.
+struct Stored {
+    hash: ChangeHash,
+    bytes: Vec<u8>,
+    state: i64,
+}
 
 /// One connection: a device has one user.
 #[derive(Debug)]
@@ -48,7 +67,18 @@ impl DeviceStore {
             .synchronous(SqliteSynchronous::Full);
         let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
         sqlx::raw_sql(SCHEMA).execute(&pool).await?;
+        let confirmed: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM pragma_table_info('documents') WHERE name = 'confirmed'")
+                .fetch_one(&pool)
+                .await?;
+        if confirmed == 0 {
+            sqlx::raw_sql(CONFIRMED).execute(&pool).await?;
+        }
         Ok(Self { pool })
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
     }
 
     pub(super) async fn documents(&self) -> Result<Vec<Identity>, sqlx::Error> {
@@ -71,7 +101,38 @@ impl DeviceStore {
             .collect()
     }
 
+    /// The document as this device sees it: without what the server has refused, and what builds upon that.
     pub(super) async fn document(&self, of: &Identity) -> Result<Document, DeviceError> {
+        let mut changes = self.changes(of).await?;
+        let mut refused: BTreeSet<ChangeHash> =
+            changes.iter().filter(|change| change.state == REFUSED).map(|change| change.hash).collect();
+        if !refused.is_empty() {
+            for change in &changes {
+                if change_dependencies(&change.bytes)?.iter().any(|hash| refused.contains(hash)) {
+                    refused.insert(change.hash);
+                }
+            }
+            changes.retain(|change| !refused.contains(&change.hash));
+        }
+        self.load(of, changes.into_iter().map(|change| change.bytes).collect()).await
+    }
+
+    /// The changes behind the snapshot, in the order in which they came.
+    async fn changes(&self, of: &Identity) -> Result<Vec<Stored>, sqlx::Error> {
+        let rows = sqlx::query(
+            "SELECT hash, bytes, state FROM changes WHERE unit = $1 AND book = $2 AND period = $3 ORDER BY number",
+        )
+        .bind(of.unit.as_bytes().as_slice())
+        .bind(of.book.as_str())
+        .bind(&of.period)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| Ok(Stored { hash: hash(row)?, bytes: row.try_get("bytes")?, state: row.try_get("state")? }))
+            .collect()
+    }
+
+    async fn load(&self, of: &Identity, changes: Vec<Vec<u8>>) -> Result<Document, DeviceError> {
         let snapshot: Option<Vec<u8>> =
             sqlx::query_scalar("SELECT snapshot FROM documents WHERE unit = $1 AND book = $2 AND period = $3")
                 .bind(of.unit.as_bytes().as_slice())
@@ -80,77 +141,73 @@ impl DeviceStore {
                 .fetch_optional(&self.pool)
                 .await?
                 .flatten();
-        let changes: Vec<Vec<u8>> = sqlx::query_scalar(
-            "SELECT bytes FROM changes WHERE unit = $1 AND book = $2 AND period = $3 ORDER BY number",
-        )
-        .bind(of.unit.as_bytes().as_slice())
-        .bind(of.book.as_str())
-        .bind(&of.period)
-        .fetch_all(&self.pool)
-        .await?;
         Ok(Document::load(snapshot.as_deref(), &changes)?)
+    }
+
+    /// Documents that the server has not named since it began anew; a few at a time.
+    pub(super) async fn unconfirmed(&self) -> Result<Vec<Identity>, sqlx::Error> {
+        let rows = sqlx::query("SELECT unit, book, period FROM documents WHERE confirmed = 0 LIMIT $1")
+            .bind(ASKS_MAX)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(identity).collect()
     }
 
     pub(super) async fn append_own(&self, of: &Identity, change: &LocalChange) -> Result<(), sqlx::Error> {
         let mut tx = self.pool.begin().await?;
         register(&mut tx, of).await?;
-        insert(&mut tx, of, change.hash, &change.bytes, 1).await?;
+        insert(&mut tx, of, change.hash, &change.bytes, UNSENT).await?;
         tx.commit().await
     }
 
     /// Stores one reply whole: news, receipts and the cursor that they lead to.
     pub(super) async fn commit(&self, step: &Persist) -> Result<(), DeviceError> {
         // What has to be merged is read before the transaction: there is one connection.
-        let mut snapshots = Vec::new();
+        let mut news = Vec::new();
         for pull in &step.documents {
-            let changes: Vec<Vec<u8>> = pull.changes.iter().map(|bytes| bytes.to_vec()).collect();
-            let count = self.count(&pull.identity).await?;
-            if pull.snapshot.is_some() || count + changes.len() > CHANGES_MAX {
-                let mut document = self.document(&pull.identity).await?;
-                document.take(pull.snapshot.as_ref().map(|b| b.as_slice()), &changes)?;
-                snapshots.push(Some(document.save()));
-            } else {
-                snapshots.push(None);
-            }
+            news.push(self.merge(pull, &step.receipts).await?);
+        }
+        // What has news at the same time is asked about once more.
+        let is_wanted =
+            |of: &&Identity| !step.dropped.contains(of) && !step.documents.iter().any(|pull| pull.identity == **of);
+        for of in step.asked.iter().filter(is_wanted) {
+            let (gone, lost) = (Vec::new(), self.document(of).await?.changes_since(&[]));
+            news.push(News { of, base: Base::Nothing, gone, there: Vec::new(), lost });
         }
         let mut tx = self.pool.begin().await?;
-        for (pull, snapshot) in step.documents.iter().zip(snapshots) {
-            let of = &pull.identity;
-            register(&mut tx, of).await?;
-            if let Some(bytes) = snapshot {
-                sqlx::query("UPDATE documents SET snapshot = $1 WHERE unit = $2 AND book = $3 AND period = $4")
-                    .bind(bytes)
-                    .bind(of.unit.as_bytes().as_slice())
-                    .bind(of.book.as_str())
-                    .bind(&of.period)
-                    .execute(&mut *tx)
-                    .await?;
-                // Own changes without a receipt stay: they still have to be sent.
-                sqlx::query("DELETE FROM changes WHERE unit = $1 AND book = $2 AND period = $3 AND state = 0")
-                    .bind(of.unit.as_bytes().as_slice())
-                    .bind(of.book.as_str())
-                    .bind(&of.period)
-                    .execute(&mut *tx)
-                    .await?;
-            } else {
-                for bytes in &pull.changes {
-                    let hash = crate::document::change_hash(bytes)?;
-                    insert(&mut tx, of, hash, bytes, 0).await?;
-                }
-            }
+        if step.restart {
+            sqlx::query("UPDATE documents SET confirmed = 0").execute(&mut *tx).await?;
+        }
+        for news in news {
+            news.write(&mut tx).await?;
         }
         for receipt in &step.receipts {
-            sqlx::query("UPDATE changes SET state = 0 WHERE hash = $1")
-                .bind(receipt.0.as_slice())
-                .execute(&mut *tx)
-                .await?;
+            settle(&mut tx, *receipt, THERE, None).await?;
         }
         for refusal in &step.refusals {
-            sqlx::query("UPDATE changes SET state = 2, refusal = $1 WHERE hash = $2")
-                .bind(&refusal.sentence)
+            if refusal.is_unmet() {
+                // What it builds upon was there once: the server has lost it, and gets all of the document.
+                sqlx::query(
+                    "UPDATE documents SET confirmed = 0 WHERE (unit, book, period) IN
+                         (SELECT unit, book, period FROM changes WHERE hash = $1)",
+                )
                 .bind(refusal.hash.0.as_slice())
                 .execute(&mut *tx)
                 .await?;
+            } else {
+                settle(&mut tx, refusal.hash, REFUSED, Some(&refusal.sentence)).await?;
+            }
+        }
+        for of in &step.dropped {
+            for table in ["documents", "changes"] {
+                let sql = format!("DELETE FROM {table} WHERE unit = $1 AND book = $2 AND period = $3");
+                sqlx::query(AssertSqlSafe(sql))
+                    .bind(of.unit.as_bytes().as_slice())
+                    .bind(of.book.as_str())
+                    .bind(&of.period)
+                    .execute(&mut *tx)
+                    .await?;
+            }
         }
         sqlx::query("INSERT INTO meta (key, value) VALUES ('cursor', $1) ON CONFLICT (key) DO UPDATE SET value = $1")
             .bind(&step.cursor)
@@ -160,16 +217,115 @@ impl DeviceStore {
         Ok(())
     }
 
-    async fn count(&self, of: &Identity) -> Result<usize, sqlx::Error> {
-        let count: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM changes WHERE unit = $1 AND book = $2 AND period = $3")
+    /// What the news about a document make of it.
+    async fn merge<'p>(&self, pull: &'p DocumentPull, receipts: &[ChangeHash]) -> Result<News<'p>, DeviceError> {
+        let of = &pull.identity;
+        let changes: Vec<Vec<u8>> = pull.changes.iter().map(|bytes| bytes.to_vec()).collect();
+        let stored = self.changes(of).await?;
+        if pull.whole {
+            let snapshot = pull.snapshot.as_ref().map(|bytes| bytes.as_slice());
+            let theirs = Document::load(snapshot, &changes)?;
+            let mut ours = self.document(of).await?;
+            ours.merge(&theirs)?;
+            let lost = ours.changes_since(&theirs.heads());
+            return Ok(News::folded(of, &theirs, &stored, lost));
+        }
+        if stored.len() + changes.len() <= CHANGES_MAX {
+            return Ok(News { of, base: Base::Kept, gone: Vec::new(), there: changes, lost: Vec::new() });
+        }
+        // Only what the server has goes into the snapshot: the rest may still be refused.
+        let news = changes.iter().map(|bytes| change_hash(bytes)).collect::<Result<Vec<_>, _>>()?;
+        let is_there =
+            |change: &Stored| change.state == THERE || receipts.contains(&change.hash) || news.contains(&change.hash);
+        let there = stored.iter().filter(|change| is_there(change)).map(|change| change.bytes.clone()).collect();
+        let mut document = self.load(of, there).await?;
+        document.take(None, &changes)?;
+        Ok(News::folded(of, &document, &stored, Vec::new()))
+    }
+}
+
+/// What the changes of a document stand on.
+enum Base {
+    /// What they stood on before.
+    Kept,
+    /// This, in place of everything that the server has.
+    Snapshot(Vec<u8>),
+    /// Nothing: the server has nothing.
+    Nothing,
+}
+
+/// What is to be stored of one document.
+struct News<'p> {
+    of: &'p Identity,
+    base: Base,
+    /// Changes that the snapshot holds.
+    gone: Vec<ChangeHash>,
+    /// Changes that the server has.
+    there: Vec<Vec<u8>>,
+    /// Changes that it does not have, each behind what it builds upon.
+    lost: Vec<(ChangeHash, Vec<u8>)>,
+}
+
+impl<'p> News<'p> {
+    /// Everything that the server has in one snapshot.
+    fn folded(of: &'p Identity, theirs: &Document, stored: &[Stored], lost: Vec<(ChangeHash, Vec<u8>)>) -> Self {
+        let gone = stored.iter().map(|change| change.hash).filter(|hash| theirs.contains(*hash)).collect();
+        Self { of, base: Base::Snapshot(theirs.save()), gone, there: Vec::new(), lost }
+    }
+
+    async fn write(self, tx: &mut sqlx::SqliteConnection) -> Result<(), DeviceError> {
+        let Self { of, base, gone, there, lost } = self;
+        register(tx, of).await?;
+        let snapshot = match base {
+            Base::Kept => None,
+            Base::Snapshot(bytes) => Some(Some(bytes)),
+            Base::Nothing => Some(None),
+        };
+        if let Some(snapshot) = snapshot {
+            sqlx::query(
+                "UPDATE documents SET snapshot = $1, confirmed = 1 WHERE unit = $2 AND book = $3 AND period = $4",
+            )
+            .bind(snapshot)
+            .bind(of.unit.as_bytes().as_slice())
+            .bind(of.book.as_str())
+            .bind(&of.period)
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query("DELETE FROM changes WHERE unit = $1 AND book = $2 AND period = $3 AND state = $4")
                 .bind(of.unit.as_bytes().as_slice())
                 .bind(of.book.as_str())
                 .bind(&of.period)
-                .fetch_one(&self.pool)
+                .bind(THERE)
+                .execute(&mut *tx)
                 .await?;
-        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+        }
+        for hash in gone.iter().chain(lost.iter().map(|(hash, _)| hash)) {
+            sqlx::query("DELETE FROM changes WHERE hash = $1").bind(hash.0.as_slice()).execute(&mut *tx).await?;
+        }
+        for bytes in &there {
+            insert(tx, of, change_hash(bytes)?, bytes, THERE).await?;
+        }
+        // In their order behind one another, whenever they were written.
+        for (hash, bytes) in &lost {
+            insert(tx, of, *hash, bytes, UNSENT).await?;
+        }
+        Ok(())
     }
+}
+
+async fn settle(
+    tx: &mut sqlx::SqliteConnection,
+    hash: ChangeHash,
+    state: i64,
+    refusal: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE changes SET state = $1, refusal = $2 WHERE hash = $3")
+        .bind(state)
+        .bind(refusal)
+        .bind(hash.0.as_slice())
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 async fn register(tx: &mut sqlx::SqliteConnection, of: &Identity) -> Result<(), sqlx::Error> {
@@ -190,7 +346,8 @@ async fn insert(
     state: i64,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT OR IGNORE INTO changes (hash, unit, book, period, bytes, state) VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO changes (hash, unit, book, period, bytes, state) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (hash) DO UPDATE SET state = excluded.state, refusal = NULL",
     )
     .bind(hash.0.as_slice())
     .bind(of.unit.as_bytes().as_slice())

@@ -65,6 +65,25 @@ impl RefusalCode {
         RefusalCode::MissingDependencies,
         RefusalCode::Forbidden,
     ];
+
+    /// The name in SQL and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RefusalCode::TooLarge => "too-large",
+            RefusalCode::Malformed => "malformed",
+            RefusalCode::ForeignOperation => "foreign-operation",
+            RefusalCode::WrongBook => "wrong-book",
+            RefusalCode::WrongValue => "wrong-value",
+            RefusalCode::MissingDependencies => "missing-dependencies",
+            RefusalCode::Forbidden => "forbidden",
+        }
+    }
+
+    /// Whether a change that is refused for this may hold a person's work. What cannot be decoded, or is of a size that
+    /// no person writes, holds none.
+    pub const fn may_hold_work(self) -> bool {
+        !matches!(self, RefusalCode::TooLarge | RefusalCode::Malformed)
+    }
 }
 
 /// A refused change: what happened and what to do.
@@ -117,6 +136,15 @@ const CHUNK_COMPRESSED: u8 = 2;
 
 /// Checks one change for a document of this book.
 pub fn admit(bytes: &[u8], book: Book, catalogue: &Catalogue, limits: &GateLimits) -> Result<AdmittedChange, Refusal> {
+    let change = decode(bytes, limits)?;
+    for op in &change.decode().operations {
+        check(op, book, catalogue, limits)?;
+    }
+    Ok(AdmittedChange { change })
+}
+
+/// Decodes a change of a bounded size and number of operations.
+fn decode(bytes: &[u8], limits: &GateLimits) -> Result<automerge::Change, Refusal> {
     let plain = inflate(bytes, limits)?;
     let decoded = std::panic::catch_unwind(|| automerge::Change::from_bytes(plain));
     let change = decoded
@@ -126,10 +154,23 @@ pub fn admit(bytes: &[u8], book: Book, catalogue: &Catalogue, limits: &GateLimit
         let sentence = format!("the change has {} operations, at most {} are allowed", change.len(), limits.ops_max);
         return Err(Refusal::new(RefusalCode::TooLarge, sentence));
     }
-    for op in &change.decode().operations {
-        check(op, book, catalogue, limits)?;
-    }
-    Ok(AdmittedChange { change })
+    Ok(change)
+}
+
+/// What a change writes, for people: keys and values as texts. The change need not fit anything.
+pub fn peek(bytes: &[u8], limits: &GateLimits) -> Result<Vec<(String, String)>, Refusal> {
+    use automerge::{ScalarValue, legacy::OpType};
+    let change = decode(bytes, limits)?;
+    let cell = |op: legacy::Op| {
+        let (legacy::Key::Map(key), OpType::Put(value)) = (op.key, op.action) else { return None };
+        let value = match value {
+            ScalarValue::Str(text) => text.to_string(),
+            ScalarValue::Null => String::new(),
+            other => other.to_string(),
+        };
+        Some((key.to_string(), value))
+    };
+    Ok(change.decode().operations.into_iter().filter_map(cell).collect())
 }
 
 /// Accepts chunk types 1 and 2 only, and inflates under a cap.

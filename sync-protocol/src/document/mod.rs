@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 use automerge::{Automerge, LoadOptions, PatchAction, PatchLog, Prop, ReadDoc, SaveOptions, TextEncoding};
 
-pub use gate::{AdmittedChange, GateLimits, Refusal, RefusalCode, admit};
+pub use gate::{AdmittedChange, GateLimits, Refusal, RefusalCode, admit, peek};
 pub use read::RowState;
 pub use undo::TakenBack;
 pub use write::{Author, Edit, LocalChange};
@@ -217,6 +217,13 @@ impl Document {
 
 fn missing(doc: &Automerge) -> Vec<ChangeHash> {
     doc.get_missing_deps(&[]).into_iter().map(|h| ChangeHash(h.0)).collect()
+}
+
+/// The changes that a change chunk builds upon.
+pub fn change_dependencies(bytes: &[u8]) -> Result<Vec<ChangeHash>, DocumentError> {
+    automerge::Change::from_bytes(bytes.to_vec())
+        .map(|change| change.deps().iter().map(|hash| ChangeHash(hash.0)).collect())
+        .map_err(|e| DocumentError::Load(e.to_string()))
 }
 
 /// The hash of a change chunk that this program stored or a trusted peer sent.

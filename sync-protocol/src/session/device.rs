@@ -6,7 +6,7 @@
 //! until `next_request` has nothing more to ask. Losing the connection anywhere is harmless: what has
 //! no receipt is sent again, and the cursor moves only with what was stored.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use minicbor::bytes::ByteVec;
 
@@ -17,6 +17,10 @@ use crate::{
 
 /// Bytes of changes in one request: small enough to get through on a bad line.
 const PUSH_BYTES_MAX: usize = 256 << 10;
+/// Times that one exchange sends a change that builds upon what the server does not have: the second time with all of it.
+const UNMET_MAX: u32 = 2;
+/// Times that one exchange goes on after its last page.
+const ROUNDS_MAX: u32 = 1000;
 
 /// A change without a receipt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +46,14 @@ pub struct Persist {
     pub documents: Vec<DocumentPull>,
     /// How far the device's clock is ahead of the server's.
     pub clock_ahead_ms: i64,
+    /// Whether every document of the scope comes anew from here on: none that the device holds is confirmed any more.
+    pub restart: bool,
+    /// Whether the page is the last: what is still not confirmed is to be asked about.
+    pub complete: bool,
+    /// Documents that were asked about.
+    pub asked: Vec<Identity>,
+    /// Those of them that the device may not hold.
+    pub dropped: Vec<Identity>,
 }
 
 /// A reply that this end cannot make sense of.
@@ -64,14 +76,40 @@ pub struct DeviceSession {
     cursor: Option<Vec<u8>>,
     outbox: VecDeque<Outgoing>,
     in_flight: Vec<ChangeHash>,
+    asks: Vec<Identity>,
+    /// How often changes were sent without all that they build upon.
+    unmet: BTreeMap<ChangeHash, u32>,
     sent_at_ms: i64,
+    rounds: u32,
     finished: bool,
 }
 
 impl DeviceSession {
     /// Starts from what the device has stored.
     pub fn new(cursor: Option<Vec<u8>>, outbox: Vec<Outgoing>) -> Self {
-        Self { cursor, outbox: outbox.into(), in_flight: Vec::new(), sent_at_ms: 0, finished: false }
+        Self {
+            cursor,
+            outbox: outbox.into(),
+            in_flight: Vec::new(),
+            asks: Vec::new(),
+            unmet: BTreeMap::new(),
+            sent_at_ms: 0,
+            rounds: 0,
+            finished: false,
+        }
+    }
+
+    /// Goes on with what storing the last reply has brought up: documents to ask about, changes that the server has lost.
+    /// A session does so only a few times: what is still open then, the next exchange brings up again.
+    pub fn go_on(&mut self, asks: Vec<Identity>, mut outbox: Vec<Outgoing>) {
+        outbox.retain(|change| self.unmet.get(&change.hash).is_none_or(|times| *times < UNMET_MAX));
+        self.rounds += 1;
+        if self.rounds > ROUNDS_MAX {
+            return;
+        }
+        self.finished &= asks.is_empty() && outbox.is_empty();
+        self.asks = asks;
+        self.outbox = outbox.into();
     }
 
     /// The next request, or `None` when both ends have everything.
@@ -97,7 +135,7 @@ impl DeviceSession {
             }
         }
         let cursor = self.cursor.clone().map(ByteVec::from);
-        Some(ExchangeRequest { protocol: PROTOCOL, cursor, push, device_time_ms: now_ms })
+        Some(ExchangeRequest { protocol: PROTOCOL, cursor, push, device_time_ms: now_ms, asks: self.asks.clone() })
     }
 
     /// Takes the reply to the last request. Store the result before asking for the next request.
@@ -112,6 +150,9 @@ impl DeviceSession {
         if unanswered > 0 {
             return Err(SessionError::Unanswered(unanswered));
         }
+        for refusal in reply.refusals.iter().filter(|refusal| refusal.is_unmet()) {
+            *self.unmet.entry(refusal.hash).or_default() += 1;
+        }
         let cursor = Vec::from(reply.cursor);
         if reply.more && self.cursor.as_ref() == Some(&cursor) {
             return Err(SessionError::Stuck);
@@ -124,7 +165,11 @@ impl DeviceSession {
             receipts: reply.receipts,
             refusals: reply.refusals,
             documents: reply.documents,
-            clock_ahead_ms: self.sent_at_ms - reply.server_time_ms,
+            clock_ahead_ms: self.sent_at_ms.saturating_sub(reply.server_time_ms),
+            restart: reply.restart,
+            complete: !reply.more,
+            asked: std::mem::take(&mut self.asks),
+            dropped: reply.dropped,
         })
     }
 }

@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode, bytes::ByteVec};
 
 use crate::{
     document::{Refusal, RefusalCode},
-    ids::{Book, ChangeHash, DocumentId, UnitId},
+    ids::{Book, ChangeHash, DocumentId, Identity, UnitId},
     message::{DocumentPull, DocumentPush, ExchangeReply, ExchangeRequest, PROTOCOL, RefusedChange},
 };
 
@@ -32,6 +32,9 @@ pub enum Position {
         /// The last document it took.
         #[n(1)]
         after: DocumentId,
+        /// The mark of that seq.
+        #[n(2)]
+        mark: u64,
     },
     /// Holding everything up to this seq.
     #[n(1)]
@@ -39,6 +42,10 @@ pub enum Position {
         /// The last seq it holds.
         #[n(0)]
         seq: i64,
+        /// The mark of that seq: the beginning of the hash of its change. A server that was set back to an earlier
+        /// state and has moved on since has another change there.
+        #[n(1)]
+        mark: u64,
     },
 }
 
@@ -57,6 +64,8 @@ pub struct FeedQuery {
     pub position: Option<Position>,
     /// Stop after this many bytes of document data.
     pub bytes_max: usize,
+    /// Changes that the device has just handed over: everything else it may have lost, and gets.
+    pub pushed: Vec<ChangeHash>,
 }
 
 /// What the store read.
@@ -68,16 +77,29 @@ pub struct FeedPage {
     pub position: Position,
     /// Whether the page was cut.
     pub more: bool,
+    /// Whether it begins with the first document of the scope.
+    pub restart: bool,
+}
+
+/// A change that was not taken into its document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotTaken {
+    /// Why.
+    pub refusal: Refusal,
+    /// Whether it is kept for a supervisor.
+    pub quarantined: bool,
 }
 
 /// What became of one pushed change.
-pub type StoreOutcome = (ChangeHash, Result<(), Refusal>);
+pub type StoreOutcome = (ChangeHash, Result<(), NotTaken>);
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Store these changes durably, then call [`ServerSession::stored`].
     Store(Vec<DocumentPush>),
+    /// Say which of these documents are outside the scope, then call [`ServerSession::judged`].
+    Judge(Vec<Identity>),
     /// Read the feed, then call [`ServerSession::page`].
     ReadFeed(FeedQuery),
     /// Send this; the session is over.
@@ -92,8 +114,11 @@ const PAGE_BYTES_MAX: usize = 512 << 10;
 pub struct ServerSession {
     scope_version: u64,
     position: Option<Position>,
+    pushed: Vec<ChangeHash>,
     receipts: Vec<ChangeHash>,
     refusals: Vec<RefusedChange>,
+    asks: Vec<Identity>,
+    dropped: Vec<Identity>,
 }
 
 impl ServerSession {
@@ -109,8 +134,16 @@ impl ServerSession {
             .and_then(|bytes| minicbor::decode::<Cursor>(&bytes).ok())
             .filter(|cursor| cursor.scope_version == scope.version)
             .map(|cursor| cursor.position);
-        let mut session = Self { scope_version: scope.version, position, receipts: Vec::new(), refusals: Vec::new() };
-        let effect = if request.push.is_empty() { session.read() } else { Effect::Store(request.push) };
+        let mut session = Self {
+            scope_version: scope.version,
+            position,
+            pushed: request.push.iter().flat_map(|push| &push.changes).map(|change| change.hash).collect(),
+            receipts: Vec::new(),
+            refusals: Vec::new(),
+            asks: request.asks,
+            dropped: Vec::new(),
+        };
+        let effect = if request.push.is_empty() { session.judge() } else { Effect::Store(request.push) };
         Ok((session, effect))
     }
 
@@ -119,9 +152,17 @@ impl ServerSession {
         for (hash, outcome) in outcomes {
             match outcome {
                 Ok(()) => self.receipts.push(hash),
-                Err(Refusal { code, sentence }) => self.refusals.push(RefusedChange { hash, code, sentence }),
+                Err(NotTaken { refusal: Refusal { code, sentence }, quarantined }) => {
+                    self.refusals.push(RefusedChange { hash, code, sentence, quarantined });
+                }
             }
         }
+        self.judge()
+    }
+
+    /// The documents asked about were looked at.
+    pub fn judged(&mut self, dropped: Vec<Identity>) -> Effect {
+        self.dropped = dropped;
         self.read()
     }
 
@@ -136,10 +177,18 @@ impl ServerSession {
             cursor: ByteVec::from(crate::message::encode(&cursor)),
             more: page.more,
             server_time_ms: now_ms,
+            restart: page.restart,
+            dropped: self.dropped,
         })
     }
 
+    fn judge(&mut self) -> Effect {
+        let asks = std::mem::take(&mut self.asks);
+        if asks.is_empty() { self.read() } else { Effect::Judge(asks) }
+    }
+
     fn read(&mut self) -> Effect {
-        Effect::ReadFeed(FeedQuery { position: self.position.take(), bytes_max: PAGE_BYTES_MAX })
+        let pushed = std::mem::take(&mut self.pushed);
+        Effect::ReadFeed(FeedQuery { position: self.position.take(), bytes_max: PAGE_BYTES_MAX, pushed })
     }
 }

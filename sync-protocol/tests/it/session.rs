@@ -1,8 +1,10 @@
 use sync_protocol::{
     Book, ChangeHash, Tenant, UnitId,
     document::{Refusal, RefusalCode},
-    message::{self, ExchangeReply, ExchangeRequest},
-    session::{DeviceSession, Effect, FeedPage, FeedQuery, Outgoing, Position, Scope, ServerSession, SessionError},
+    message::{self, ExchangeReply, ExchangeRequest, RefusedChange},
+    session::{
+        DeviceSession, Effect, FeedPage, FeedQuery, NotTaken, Outgoing, Position, Scope, ServerSession, SessionError,
+    },
 };
 
 use crate::document::identity;
@@ -23,11 +25,15 @@ fn serve(request: ExchangeRequest, scope: &Scope, page: impl Fn(&FeedQuery) -> F
             Effect::Store(pushes) => {
                 let changes = pushes.into_iter().flat_map(|push| push.changes);
                 let outcome = |hash: ChangeHash| match hash.0[0] {
-                    0xff => Err(Refusal::new(RefusalCode::Forbidden, "no")),
+                    0xff => {
+                        let refusal = Refusal::new(RefusalCode::Forbidden, "no");
+                        Err(NotTaken { refusal, quarantined: true })
+                    }
                     _ => Ok(()),
                 };
                 session.stored(changes.map(|change| (change.hash, outcome(change.hash))).collect())
             }
+            Effect::Judge(asks) => session.judged(asks),
             Effect::ReadFeed(query) => match session.page(page(&query), 5_000) {
                 Effect::Reply(reply) => return reply,
                 other => panic!("{other:?}"),
@@ -38,7 +44,7 @@ fn serve(request: ExchangeRequest, scope: &Scope, page: impl Fn(&FeedQuery) -> F
 }
 
 fn quiet(_: &FeedQuery) -> FeedPage {
-    FeedPage { documents: vec![], position: Position::Feed { seq: 9 }, more: false }
+    FeedPage { documents: vec![], position: Position::Feed { seq: 9, mark: 3 }, more: false, restart: false }
 }
 
 #[test]
@@ -71,7 +77,12 @@ fn a_refused_change_does_not_hold_up_the_others() {
 
 #[test]
 fn replies_that_would_loop_forever_are_errors() {
-    let stuck = |_: &FeedQuery| FeedPage { documents: vec![], position: Position::Feed { seq: 9 }, more: true };
+    let stuck = |_: &FeedQuery| FeedPage {
+        documents: vec![],
+        position: Position::Feed { seq: 9, mark: 3 },
+        more: true,
+        restart: false,
+    };
     let mut device = DeviceSession::new(None, vec![]);
     let request = device.next_request(0).expect("a request");
     device.receive(serve(request, &scope(1), stuck)).expect("the first page moves the cursor");
@@ -99,7 +110,7 @@ fn a_cursor_of_another_scope_or_of_nothing_starts_anew() {
     };
     let (first, cursor) = positions(None, 1);
     assert_eq!(first, None);
-    assert_eq!(positions(Some(cursor.clone()), 1).0, Some(Position::Feed { seq: 9 }));
+    assert_eq!(positions(Some(cursor.clone()), 1).0, Some(Position::Feed { seq: 9, mark: 3 }));
     assert_eq!(positions(Some(cursor), 2).0, None, "its rights have changed");
     assert_eq!(positions(Some(vec![1, 2, 3]), 1).0, None, "garbage costs a fresh start, no error");
 }
@@ -111,4 +122,33 @@ fn another_version_is_refused_with_a_sentence() {
     request.protocol = 7;
     let refusal = ServerSession::start(request, &scope(1)).expect_err("another version");
     assert!(refusal.sentence.contains('7'), "{refusal}");
+}
+
+#[test]
+fn a_session_goes_on_with_questions_and_with_what_came_too_early() {
+    let mut device = DeviceSession::new(None, vec![outgoing(1, 10)]);
+    let mut request = device.next_request(0).expect("a request");
+    assert_eq!(request.push.len(), 1);
+    request.push.clear();
+    let mut reply = serve(request, &scope(1), quiet);
+    let sentence = String::new();
+    reply.refusals = vec![RefusedChange {
+        hash: ChangeHash([1; 32]),
+        code: RefusalCode::MissingDependencies,
+        sentence: sentence.clone(),
+        quarantined: false,
+    }];
+    let again = reply.refusals.clone();
+    let step = device.receive(reply).expect("a sound reply");
+    assert!(step.complete && step.refusals[0].is_unmet());
+    device.go_on(vec![identity()], vec![outgoing(1, 10)]);
+    let request = device.next_request(0).expect("there is a question");
+    assert_eq!((request.asks.as_slice(), request.push.len()), ([identity()].as_slice(), 1));
+    let mut reply = serve(ExchangeRequest { push: vec![], ..request }, &scope(1), quiet);
+    reply.refusals = again;
+    let step = device.receive(reply).expect("a sound reply");
+    assert_eq!((step.asked, step.dropped), (vec![identity()], vec![identity()]));
+    // Twice too early is enough for one exchange.
+    device.go_on(vec![], vec![outgoing(1, 10)]);
+    assert_eq!(device.next_request(0), None);
 }

@@ -3,6 +3,7 @@
 mod batches;
 mod codec;
 mod memory;
+mod quarantine;
 mod read;
 mod registry;
 mod tallies;
@@ -26,8 +27,8 @@ use sync_protocol::{
 };
 
 use super::{
-    Batch, Committed, DeviceRecord, DocumentWrite, ProjectedRow, Store, StoreError, StoredBatch, StoredConflict,
-    StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Tally, TallySum, Totals,
+    Batch, Committed, DeviceRecord, DocumentWrite, ProjectedRow, QuarantineState, Quarantined, Store, StoreError,
+    StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Tally, TallySum, Totals,
 };
 
 /// Connections that read at once.
@@ -104,8 +105,12 @@ impl Store for SqliteStore {
         self.commits.commit(writes).await
     }
 
-    async fn feed(&self, device: DeviceId, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
-        read::feed(&self.readers, device, scope, query).await
+    async fn feed(&self, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
+        read::feed(&self.readers, scope, query).await
+    }
+
+    async fn moves(&self) -> Result<i64, StoreError> {
+        registry::moves(&self.readers).await
     }
 
     async fn rows(&self, ledger: &str, period: &str, units: &[UnitId]) -> Result<Vec<StoredRow>, StoreError> {
@@ -140,6 +145,28 @@ impl Store for SqliteStore {
         read::conflicts(&self.readers).await
     }
 
+    async fn quarantine(&self, held: &[Quarantined], bytes_max: i64) -> Result<bool, StoreError> {
+        quarantine::put(&self.writer, held, bytes_max).await
+    }
+
+    async fn quarantined(&self) -> Result<Vec<Quarantined>, StoreError> {
+        quarantine::all(&self.readers).await
+    }
+
+    async fn quarantined_change(&self, hash: ChangeHash) -> Result<Option<Quarantined>, StoreError> {
+        quarantine::one(&self.readers, hash).await
+    }
+
+    async fn decide_quarantined(
+        &self,
+        hashes: &[ChangeHash],
+        state: QuarantineState,
+        who: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        quarantine::decide(&self.writer, hashes, state, who, now_ms).await
+    }
+
     async fn wrong_steps(&self) -> Result<Vec<StoredWrongStep>, StoreError> {
         read::wrong_steps(&self.readers).await
     }
@@ -148,8 +175,12 @@ impl Store for SqliteStore {
         registry::put_device(&self.writer, device, now_ms).await
     }
 
+    async fn device(&self, device: DeviceId) -> Result<Option<DeviceRecord>, StoreError> {
+        registry::device(&self.readers, "id", device.as_bytes().as_slice()).await
+    }
+
     async fn device_by_token(&self, token_hash: &[u8; 32]) -> Result<Option<DeviceRecord>, StoreError> {
-        registry::device_by_token(&self.readers, token_hash).await
+        registry::device(&self.readers, "token_hash", token_hash).await
     }
 
     async fn device_seen(&self, device: DeviceId, now_ms: i64, clock_ahead_ms: i64) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{
-    Book, ChangeHash, DeviceId, DocumentId, Identity, UnitId,
+    Book, ChangeHash, DocumentId, Identity, UnitId,
     document::RowKey,
     message::DocumentPull,
     session::{FeedPage, FeedQuery, Position, Scope},
@@ -104,26 +104,32 @@ pub(super) async fn known_changes(
     Ok(known)
 }
 
-pub(super) async fn feed(
-    pool: &SqlitePool,
-    device: DeviceId,
-    scope: &Scope,
-    query: &FeedQuery,
-) -> Result<FeedPage, StoreError> {
+pub(super) async fn feed(pool: &SqlitePool, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
     let mut tx = pool.begin().await?;
     let top = registry::path(&mut *tx, scope.unit).await?;
     let last: i64 = sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM changes").fetch_one(&mut *tx).await?;
     let Some(top) = top else {
-        return Ok(FeedPage { documents: Vec::new(), position: Position::Feed { seq: last }, more: false });
+        let position = Position::Feed { seq: last, mark: mark(&mut tx, last).await? };
+        return Ok(FeedPage { documents: Vec::new(), position, more: false, restart: false });
     };
+    // A server that was set back has lost changes that devices hold, and may have others at their numbers by now.
     match &query.position {
-        // A cursor beyond the feed's end was given by a server that has lost something since: start anew.
-        Some(Position::Feed { seq }) if *seq <= last => since(&mut tx, device, scope, &top, *seq, last, query).await,
-        Some(Position::Bootstrap { upto_seq, after }) if *upto_seq <= last => {
+        Some(Position::Feed { seq, mark: known }) if mark(&mut tx, *seq).await? == *known => {
+            since(&mut tx, scope, &top, *seq, last, query).await
+        }
+        Some(Position::Bootstrap { upto_seq, after, mark: known }) if mark(&mut tx, *upto_seq).await? == *known => {
             bootstrap(&mut tx, scope, &top, *upto_seq, Some(*after), query).await
         }
         _ => bootstrap(&mut tx, scope, &top, last, None, query).await,
     }
+}
+
+/// The beginning of the hash of the change with this number: zero at the very beginning, and where there is none.
+async fn mark(tx: &mut SqliteConnection, seq: i64) -> Result<u64, StoreError> {
+    let hash: Option<Vec<u8>> =
+        sqlx::query_scalar("SELECT hash FROM changes WHERE seq = $1").bind(seq).fetch_optional(tx).await?;
+    let first = hash.as_ref().and_then(|hash| hash.first_chunk::<8>());
+    Ok(first.map_or(0, |first| u64::from_be_bytes(*first)))
 }
 
 /// A statement over the documents of a scope: `$1` is the position, `$2` and `$3` the subtree, then the books.
@@ -154,7 +160,9 @@ async fn bootstrap(
         statement = statement.bind(book.as_str());
     }
     let rows = statement.fetch_all(&mut *tx).await?;
-    let mut page = FeedPage { documents: Vec::new(), position: Position::Feed { seq: upto_seq }, more: false };
+    let mark = mark(tx, upto_seq).await?;
+    let position = Position::Feed { seq: upto_seq, mark };
+    let mut page = FeedPage { documents: Vec::new(), position, more: false, restart: after.is_none() };
     let mut bytes = 0;
     for (index, row) in rows.iter().enumerate() {
         let pull = whole(stored(&mut *tx, row).await?);
@@ -164,7 +172,7 @@ async fn bootstrap(
         if !is_last && (bytes >= query.bytes_max || index + 1 == rows.len()) {
             let id: Vec<u8> = row.try_get("id")?;
             let after = DocumentId::from_bytes(id.try_into().map_err(|_| StoreError::Damaged("document id".into()))?);
-            page.position = Position::Bootstrap { upto_seq, after };
+            page.position = Position::Bootstrap { upto_seq, after, mark };
             page.more = true;
             break;
         }
@@ -172,10 +180,9 @@ async fn bootstrap(
     Ok(page)
 }
 
-/// Changes of others since a seq: a range scan that loads no document.
+/// Changes since a seq but for those just handed over: a range scan that loads no document.
 async fn since(
     tx: &mut SqliteConnection,
-    device: DeviceId,
     scope: &Scope,
     top: &str,
     seq: i64,
@@ -183,7 +190,7 @@ async fn since(
     query: &FeedQuery,
 ) -> Result<FeedPage, StoreError> {
     // Without the bytes: a page must not hold more of them than it will send.
-    let select = "SELECT c.seq, c.device, c.bytes IS NULL AS folded, d.number, d.unit, d.book, d.period, d.heads
+    let select = "SELECT c.seq, c.hash, c.bytes IS NULL AS folded, d.number, d.unit, d.book, d.period, d.heads
                   FROM changes c JOIN documents d ON d.number = c.document";
     let sql = in_scope(select, "c.seq > $1", "c.seq", scope.books.len());
     let mut statement = sqlx::query(AssertSqlSafe(sql)).bind(seq).bind(top).bind(registry::subtree_end(top));
@@ -192,16 +199,18 @@ async fn since(
     }
     let rows = statement.fetch_all(&mut *tx).await?;
     let cut = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= PAGE_ITEMS_MAX;
-    let mut page = FeedPage { documents: Vec::new(), position: Position::Feed { seq: last }, more: false };
+    let position = Position::Feed { seq: last, mark: mark(tx, last).await? };
+    let mut page = FeedPage { documents: Vec::new(), position, more: false, restart: false };
+    let pushed: BTreeSet<&ChangeHash> = query.pushed.iter().collect();
     let mut bytes = 0;
     for (index, row) in rows.iter().enumerate() {
-        let own = row.try_get::<Option<Vec<u8>>, _>("device")?.as_deref() == Some(device.as_bytes().as_slice());
-        if !own {
+        if !pushed.contains(&ChangeHash(codec::hash32(row, "hash")?)) {
             bytes += add(tx, &mut page.documents, row).await?;
         }
         let is_last = index + 1 == rows.len();
         if bytes >= query.bytes_max && !is_last || is_last && cut {
-            page.position = Position::Feed { seq: row.try_get("seq")? };
+            let seq = row.try_get("seq")?;
+            page.position = Position::Feed { seq, mark: mark(tx, seq).await? };
             page.more = true;
             break;
         }
@@ -239,7 +248,7 @@ async fn add(
     let bytes = change.len();
     match known {
         Some(at) => documents[at].changes.push(change.into()),
-        None => documents.push(DocumentPull { identity, snapshot: None, changes: vec![change.into()] }),
+        None => documents.push(DocumentPull { identity, snapshot: None, changes: vec![change.into()], whole: false }),
     }
     Ok(bytes)
 }

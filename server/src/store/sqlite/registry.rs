@@ -1,6 +1,6 @@
 //! Units, devices, secrets, import batches: small tables that change rarely.
 
-use sqlx::{Row, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{
     Book, DeviceId, UnitId,
     unit::{Unit, UnitLevel},
@@ -56,10 +56,16 @@ pub(super) async fn put_units(pool: &SqlitePool, units: &[Unit]) -> Result<(), S
                 .bind(subtree_end(&before))
                 .execute(&mut *tx)
                 .await?;
+            sqlx::query("UPDATE moves SET count = count + 1").execute(&mut *tx).await?;
         }
     }
     tx.commit().await?;
     Ok(())
+}
+
+pub(super) async fn moves(pool: &SqlitePool) -> Result<i64, StoreError> {
+    let moves = sqlx::query_scalar("SELECT count FROM moves").fetch_one(pool).await?;
+    Ok(moves)
 }
 
 pub(super) async fn units(pool: &SqlitePool) -> Result<Vec<Unit>, StoreError> {
@@ -126,14 +132,14 @@ pub(super) async fn put_device(pool: &SqlitePool, device: &DeviceRecord, now_ms:
     Ok(())
 }
 
-pub(super) async fn device_by_token(
+/// The device whose `column` has this value.
+pub(super) async fn device(
     pool: &SqlitePool,
-    token_hash: &[u8; 32],
+    column: &'static str,
+    value: &[u8],
 ) -> Result<Option<DeviceRecord>, StoreError> {
-    let row = sqlx::query("SELECT id, name, owner, token_hash, unit, books FROM devices WHERE token_hash = $1")
-        .bind(token_hash.as_slice())
-        .fetch_optional(pool)
-        .await?;
+    let sql = format!("SELECT id, name, owner, token_hash, unit, books FROM devices WHERE {column} = $1");
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(value).fetch_optional(pool).await?;
     row.map(|row| {
         let books: &str = row.try_get("books")?;
         let books = books.split(',').filter(|book| !book.is_empty()).map(str::parse::<Book>);

@@ -1,0 +1,92 @@
+//! Changes that wait for a supervisor.
+
+use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
+use sync_protocol::{ChangeHash, document::RefusalCode};
+
+use super::codec;
+use crate::store::{QuarantineState, Quarantined, StoreError, blob};
+
+pub(super) async fn put(pool: &SqlitePool, held: &[Quarantined], bytes_max: i64) -> Result<bool, StoreError> {
+    let mut tx = pool.begin().await?;
+    for change in held {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT coalesce(sum(length(bytes)), 0) FROM quarantine WHERE device = $1 AND state = 'waiting'",
+        )
+        .bind(change.device.as_bytes().as_slice())
+        .fetch_one(&mut *tx)
+        .await?;
+        let packed = blob::pack(&change.bytes);
+        if waiting.saturating_add(i64::try_from(packed.len()).unwrap_or(i64::MAX)) > bytes_max {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO quarantine (hash, unit, book, period, device, code, sentence, received_at_ms, bytes, state)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'waiting') ON CONFLICT (hash) DO NOTHING",
+        )
+        .bind(change.hash.0.as_slice())
+        .bind(change.identity.unit.as_bytes().as_slice())
+        .bind(change.identity.book.as_str())
+        .bind(&change.identity.period)
+        .bind(change.device.as_bytes().as_slice())
+        .bind(change.code.as_str())
+        .bind(&change.sentence)
+        .bind(change.received_at_ms)
+        .bind(packed)
+        .execute(&mut *tx)
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<Quarantined>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM quarantine ORDER BY received_at_ms, rowid").fetch_all(pool).await?;
+    rows.iter().map(read).collect()
+}
+
+pub(super) async fn one(pool: &SqlitePool, hash: ChangeHash) -> Result<Option<Quarantined>, StoreError> {
+    let row =
+        sqlx::query("SELECT * FROM quarantine WHERE hash = $1").bind(hash.0.as_slice()).fetch_optional(pool).await?;
+    row.as_ref().map(read).transpose()
+}
+
+fn read(row: &SqliteRow) -> Result<Quarantined, StoreError> {
+    let damaged = |what: &str| StoreError::Damaged(format!("quarantine: {what}"));
+    let code: &str = row.try_get("code")?;
+    let state: &str = row.try_get("state")?;
+    Ok(Quarantined {
+        hash: ChangeHash(codec::hash32(row, "hash")?),
+        identity: codec::identity(row)?,
+        device: codec::device_id(row, "device")?,
+        code: RefusalCode::ALL.into_iter().find(|known| known.as_str() == code).ok_or_else(|| damaged("code"))?,
+        sentence: row.try_get("sentence")?,
+        received_at_ms: row.try_get("received_at_ms")?,
+        bytes: blob::unpack(row.try_get("bytes")?)?,
+        state: QuarantineState::ALL
+            .into_iter()
+            .find(|known| known.as_str() == state)
+            .ok_or_else(|| damaged("state"))?,
+        decided_by: row.try_get("decided_by")?,
+    })
+}
+
+pub(super) async fn decide(
+    pool: &SqlitePool,
+    hashes: &[ChangeHash],
+    state: QuarantineState,
+    who: &str,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let mut tx = pool.begin().await?;
+    for hash in hashes {
+        sqlx::query("UPDATE quarantine SET state = $1, decided_by = $2, decided_at_ms = $3 WHERE hash = $4")
+            .bind(state.as_str())
+            .bind(who)
+            .bind(now_ms)
+            .bind(hash.0.as_slice())
+            .execute(&mut *tx)
+            .await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
