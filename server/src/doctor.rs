@@ -4,7 +4,9 @@ use serde::Serialize;
 use sync_protocol::Document;
 
 use crate::{
-    Server, projection,
+    Server,
+    import::Progress,
+    projection,
     store::{StoreError, Totals},
 };
 
@@ -20,7 +22,7 @@ pub struct Diagnosis {
 }
 
 /// Checks the database, every document, and the projection against the documents.
-pub async fn diagnose(server: &Server, progress: &dyn Fn(usize, usize)) -> Result<Diagnosis, StoreError> {
+pub async fn diagnose(server: &Server, progress: Progress<'_>) -> Result<Diagnosis, StoreError> {
     let mut wrong = server.store.check().await?;
     let all = server.store.all_identities().await?;
     let total = all.len();

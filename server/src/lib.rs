@@ -1,5 +1,6 @@
 //! The Taizhang server: store, sync, projection, imports, returns. `main.rs` is only its command line.
 
+pub mod bundle;
 pub mod clock;
 pub mod config;
 pub mod console;
@@ -9,6 +10,7 @@ pub mod doubts;
 pub mod http;
 pub mod import;
 pub mod indicators;
+pub mod office;
 pub mod projection;
 pub mod quality;
 pub mod returns;

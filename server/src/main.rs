@@ -21,6 +21,7 @@ use server::{
 };
 use sync_protocol::{
     Book, DeviceId,
+    bundle::Keys as DeviceKeys,
     catalogue::{Catalogue, StepFault, Weight},
 };
 
@@ -130,6 +131,15 @@ enum Command {
         #[arg(long)]
         office: bool,
     },
+    /// 处理一个数据包（U 盘或聊天带来的 .tzb），写出回复包 · Take a bundle from a device or office, write its answer
+    Bundle {
+        /// 收到的数据包 · The bundle
+        file: PathBuf,
+        /// 回复包 · Its answer
+        answer: PathBuf,
+    },
+    /// 打印本县公钥，供手机和办公室制作数据包 · This installation's public keys, which bundles are made for
+    Keys,
     /// 检查数据是否完好 · Check that everything stored is sound
     Doctor {
         /// 以 JSON 输出 · Print JSON
@@ -248,6 +258,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Device { name, owner, unit, restricted, office } => {
             enrol(&server, name, owner, &unit, (restricted, office)).await
         }
+        Command::Bundle { file, answer } => console::bundle::answer(&server, &file, &answer).await,
+        Command::Keys => console::bundle::keys(&server).await,
         Command::Doctor { json } => diagnose(&server, json).await,
         Command::Catalogue(_) | Command::Demo { .. } | Command::ReadWorkbook { .. } => unreachable!("handled above"),
     };
@@ -429,6 +441,7 @@ async fn enrol(
         token_hash: token_hash(&token),
         unit: unit.id,
         books,
+        keys: Some(DeviceKeys::of(token.as_bytes()).public()),
     };
     server.store.put_device(&record, clock::now_ms()).await?;
     println!("{token}");

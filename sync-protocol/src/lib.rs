@@ -3,8 +3,11 @@
 //!
 //! Nothing in here reads a clock, a random source, a file or a socket: time, randomness and bytes
 //! come in as arguments, so that a whole county of replicas can be simulated in one process. The
-//! one exception is the optional [`client`] feature, the device client that field programs embed.
+//! exceptions stand behind the optional `client` feature: the device client that field programs embed, and bundles, whose
+//! encryption draws its own randomness.
 
+#[cfg(feature = "client")]
+pub mod bundle;
 pub mod catalogue;
 pub mod checks;
 #[cfg(feature = "client")]

@@ -36,7 +36,23 @@ pub struct ExchangeRequest {
     /// Documents that it holds and that were not among those of its scope when it took them all anew.
     #[n(4)]
     #[cbor(default)]
-    pub asks: Vec<Identity>,
+    pub asks: Vec<Ask>,
+    /// Changes that the server said it keeps for its supervisors.
+    #[n(5)]
+    #[cbor(default)]
+    pub held: Vec<ChangeHash>,
+}
+
+/// A document that the device holds and the server has not named.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Ask {
+    /// What the document is of.
+    #[n(0)]
+    pub identity: Identity,
+    /// Its newest changes: a document is not dropped before the server has them.
+    #[n(1)]
+    pub heads: Vec<ChangeHash>,
 }
 
 /// New changes for one document. The document's id follows from its identity.
@@ -93,10 +109,18 @@ pub struct ExchangeReply {
     #[n(7)]
     #[cbor(default)]
     pub restart: bool,
-    /// Of the documents asked about: those that this device may not hold. The others are wanted.
+    /// Of the documents asked about: those that this device may not hold, and of which the server has everything.
     #[n(8)]
     #[cbor(default)]
     pub dropped: Vec<Identity>,
+    /// Of the changes said to be kept: those that the server knows nothing of any more.
+    #[n(9)]
+    #[cbor(default)]
+    pub unknown: Vec<ChangeHash>,
+    /// Of the documents asked about: those of which the server lacks something. They are sent whole, and asked about again.
+    #[n(10)]
+    #[cbor(default)]
+    pub wanted: Vec<Identity>,
 }
 
 /// A change that was not taken, and why.

@@ -13,6 +13,7 @@ use server::{
 };
 use sync_protocol::{
     ActorId, Book, DeviceId, UnitId,
+    bundle::Keys,
     client::{Device, DeviceConfig},
 };
 
@@ -64,6 +65,7 @@ pub async fn device(
         token_hash: token_hash(name),
         unit,
         books: books.to_vec(),
+        keys: Some(Keys::of(name.as_bytes()).public()),
     };
     server.store.put_device(&record, clock::now_ms()).await?;
     open_device(server, folder, url, name).await

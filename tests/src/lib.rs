@@ -6,3 +6,4 @@ pub mod office;
 pub mod process;
 pub mod roster;
 pub mod sheet;
+pub mod simulate;

@@ -1,3 +1,7 @@
+-- The whole feed up to here in eight bytes: the hash of the change chained to what came before. Two feeds that have the same
+-- at one number are the same up to it; a single change may stand at the same number in two different ones.
+ALTER TABLE changes ADD COLUMN chain INTEGER NOT NULL DEFAULT 0;
+
 -- How often units have moved in the tree: the scopes of devices change with it.
 CREATE TABLE moves (count INTEGER NOT NULL) STRICT;
 INSERT INTO moves (count) VALUES (0);

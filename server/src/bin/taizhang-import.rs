@@ -1,6 +1,10 @@
 //! `taizhang-import`: the import for an office without a server: look, plan, write into a store of its own, take back.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -10,14 +14,16 @@ use importer::{
 };
 use serde::Serialize;
 use server::{
+    Server,
     config::Config,
     console::{
         self, EXIT_CODES,
         import::{self, Afterwards, WHO},
         watch,
     },
+    office,
 };
-use sync_protocol::{Tenant, UnitId};
+use sync_protocol::{Tenant, UnitId, bundle::PublicKeys};
 
 /// 台账导入：识别、预览、写入本机数据目录、撤销；不需要网络。
 ///
@@ -63,6 +69,23 @@ enum Command {
     },
     #[command(flatten)]
     Afterwards(Afterwards),
+    /// 加入本县：登记县里给的令牌和公钥（taizhang device --office、taizhang keys）· Join a county with its token and keys
+    Join {
+        /// 令牌 · The token from `taizhang device --office`
+        token: String,
+        /// 县公钥 · The county's public keys from `taizhang keys`
+        keys: PublicKeys,
+    },
+    /// 把导入的内容写成数据包（.tzb），用 U 盘或聊天交给县里 · Write what was imported into a bundle for the county
+    Bundle {
+        /// 数据包 · The file to write
+        file: PathBuf,
+    },
+    /// 收下县里的回复包 · Take the county's answer
+    Take {
+        /// 回复包 · The file
+        file: PathBuf,
+    },
     /// Reads a workbook from standard input for another process.
     #[command(hide = true)]
     ReadWorkbook {
@@ -143,11 +166,40 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Watch { folder, who, every_seconds } => {
             watch::watch(&server, &folder, &who, Duration::from_secs(every_seconds.max(1))).await
         }
+        Command::Join { token, keys } => {
+            office::join(&server, &token, &keys).await?;
+            println!("已登记；先用 bundle 写出数据包，交县里处理后用 take 收下回复 joined: exchange a first bundle");
+            Ok(true)
+        }
+        Command::Bundle { file } => {
+            let (bytes, changes) = office::write(&server).await?;
+            console::write_whole(&file, &bytes)?;
+            println!("{}：{changes} 处导入 changes", file.display());
+            Ok(true)
+        }
+        Command::Take { file } => take(&server, &file).await,
         Command::Afterwards(command) => import::afterwards(&server, command).await,
         Command::Inspect { .. } | Command::ReadWorkbook { .. } => unreachable!("handled above"),
     };
     server.store.close().await;
     result
+}
+
+/// Takes the county's answer; `false` when it did not take something.
+async fn take(server: &Server, file: &Path) -> anyhow::Result<bool> {
+    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let taken = office::take(server, &bytes).await?;
+    println!(
+        "收下 documents {}，单位 units {}；县里已收 received {}，未接收 refused {}",
+        taken.documents,
+        taken.units,
+        taken.receipts,
+        taken.refusals.len()
+    );
+    for refusal in &taken.refusals {
+        println!("  {} {}", refusal.hash, refusal.sentence);
+    }
+    Ok(taken.refusals.is_empty())
 }
 
 /// Looks at files; `false` when one has errors.

@@ -1,10 +1,15 @@
 //! What the command lines of `taizhang` and `taizhang-import` share.
 
+pub mod bundle;
 pub mod import;
 pub mod quarantine;
 pub mod watch;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use importer::isolate::Isolation;
@@ -44,6 +49,13 @@ pub fn isolation(config: &Config) -> anyhow::Result<Isolation> {
         arguments: vec![READ_WORKBOOK.into(), "--memory-mib".into(), config.read_memory_mib.to_string()],
         time_max: Duration::from_secs(config.read_seconds),
     })
+}
+
+/// Writes a file whole or not at all.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path)).with_context(|| path.display().to_string())
 }
 
 /// Begins a program: logs go to standard error, and a reader that has had enough (`| head`) is no crash.

@@ -15,6 +15,7 @@ use data_encoding::HEXLOWER;
 use indicatif::{ProgressBar, ProgressStyle};
 use sync_protocol::{
     ActorId, Book, DeviceId, Identity, UnitId, Value,
+    bundle::Keys,
     client::{Device, DeviceConfig},
 };
 
@@ -235,6 +236,7 @@ async fn device(
         token_hash: token_hash(&token),
         unit,
         books: vec![Book::Unit, Book::UnitRestricted, Book::Township],
+        keys: Some(Keys::of(token.as_bytes()).public()),
     };
     server.store.put_device(&record, clock::now_ms()).await?;
     let path = folder.join("devices").join(format!("手机{name}.sqlite"));

@@ -5,7 +5,7 @@ mod blob;
 mod records;
 pub mod sqlite;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use importer::{
@@ -290,11 +290,23 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The device with this token.
     async fn device_by_token(&self, token_hash: &[u8; 32]) -> Result<Option<DeviceRecord>, StoreError>;
 
+    /// The device that signs bundles with this key.
+    async fn device_by_signing_key(&self, key: &[u8; 32]) -> Result<Option<DeviceRecord>, StoreError>;
+
     /// Notes that a device was here and how far off its clock is.
     async fn device_seen(&self, device: DeviceId, now_ms: i64, clock_ahead_ms: i64) -> Result<(), StoreError>;
 
     /// A secret of this installation: the stored one, or `fresh` from now on.
     async fn secret(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError>;
+
+    /// Puts a secret in place of whatever is there: what an office gets from its county.
+    async fn put_secret(&self, name: &str, value: &[u8]) -> Result<(), StoreError>;
+
+    /// A secret, if there is one.
+    async fn get_secret(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The changes that no device has sent: imports of this very store, and what took them back.
+    async fn own_changes(&self) -> Result<BTreeMap<Identity, BTreeSet<ChangeHash>>, StoreError>;
 
     /// Remembers that an import began.
     async fn begin_batch(&self, batch: &Batch) -> Result<(), StoreError>;

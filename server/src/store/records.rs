@@ -3,6 +3,7 @@
 use importer::memory::Doubt;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use sync_protocol::bundle::PublicKeys;
 use sync_protocol::{ActorId, Book, ChangeHash, DeviceId, Identity, RowId, UnitId, document::RefusalCode};
 
 /// A row that a return reads: open and restricted book still apart.
@@ -65,6 +66,8 @@ pub struct DeviceRecord {
     pub unit: UnitId,
     /// The books it holds.
     pub books: Vec<Book>,
+    /// The public keys that follow from its token, for bundles.
+    pub keys: Option<PublicKeys>,
 }
 
 /// Sizes, for people.

@@ -11,11 +11,11 @@ use std::sync::{
 
 use sha2::{Digest, Sha256};
 use sync_protocol::{
-    Book, DocumentId, Identity, Tenant,
+    Book, ChangeHash, DocumentId, Identity, Tenant,
     catalogue::{Catalogue, Variables},
     document::{GateLimits, Refusal, RefusalCode},
-    message::{ExchangeReply, ExchangeRequest},
-    session::{Effect, Scope, ServerSession},
+    message::{Ask, ExchangeReply, ExchangeRequest},
+    session::{Effect, Judged, Scope, ServerSession},
 };
 
 use crate::store::{DeviceRecord, Store, StoreError};
@@ -73,6 +73,18 @@ impl Sync {
         Self { store, catalogue, tenant, limits, variables, turns, counters }
     }
 
+    /// Those of these changes that are neither stored nor in quarantine.
+    async fn unknown(&self, hashes: Vec<ChangeHash>) -> Result<Vec<ChangeHash>, StoreError> {
+        let known = self.store.known_changes(&hashes).await?;
+        let mut unknown = Vec::new();
+        for hash in hashes.into_iter().filter(|hash| !known.contains(hash)) {
+            if self.store.quarantined_change(hash).await?.is_none() {
+                unknown.push(hash);
+            }
+        }
+        Ok(unknown)
+    }
+
     /// Whether a device of this scope may hold and write to a document.
     async fn is_in_scope(&self, scope: &Scope, identity: &Identity) -> Result<bool, StoreError> {
         Ok(scope.books.contains(&identity.book) && self.store.is_below(identity.unit, scope.unit).await?)
@@ -106,18 +118,20 @@ impl Sync {
                     self.store.device_seen(device.id, now_ms, clock_ahead_ms).await?;
                     session.stored(outcomes)
                 }
-                Effect::Judge(asks) => {
-                    if asks.len() > ASKS_MAX {
-                        let sentence = format!("more than {ASKS_MAX} documents are asked about at once");
+                Effect::Judge(asks, held) => {
+                    if asks.len() > ASKS_MAX || held.len() > ASKS_MAX {
+                        let sentence = format!("more than {ASKS_MAX} documents or changes are asked about at once");
                         return Err(Refusal::new(RefusalCode::TooLarge, sentence).into());
                     }
-                    let mut dropped = Vec::new();
-                    for identity in asks {
-                        if !self.is_in_scope(&scope, &identity).await? {
-                            dropped.push(identity);
+                    let mut judged = Judged { unknown: self.unknown(held).await?, ..Judged::default() };
+                    for Ask { identity, heads } in asks {
+                        if !self.unknown(heads).await?.is_empty() {
+                            judged.wanted.push(identity);
+                        } else if !self.is_in_scope(&scope, &identity).await? {
+                            judged.dropped.push(identity);
                         }
                     }
-                    session.judged(dropped)
+                    session.judged(judged)
                 }
                 Effect::ReadFeed(query) => {
                     let page = self.store.feed(&scope, &query).await?;

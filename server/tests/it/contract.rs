@@ -11,6 +11,7 @@ use server::{
 };
 use sync_protocol::{
     Book, ChangeHash, DeviceId, Document, DocumentId, Identity, RowId, Tenant, UnitId, Value,
+    bundle::Keys,
     catalogue::Catalogue,
     conflict::{Means, Provenance},
     document::{Author, Edit, RefusalCode},
@@ -50,6 +51,7 @@ contract!(
     changes_inside_a_snapshot_reach_devices_that_are_behind,
     a_snapshot_without_a_new_change_still_holds_all_before_it,
     a_cursor_beyond_the_feed_starts_anew,
+    a_feed_with_the_same_change_at_the_same_number_is_not_the_same_feed,
     the_projection_follows_the_documents,
     secrets_and_devices_stay,
     a_unit_that_moves_takes_its_subtree_along,
@@ -322,6 +324,25 @@ async fn a_cursor_beyond_the_feed_starts_anew(store: Arc<dyn Store>) {
     }
 }
 
+async fn a_feed_with_the_same_change_at_the_same_number_is_not_the_same_feed(store: Arc<dyn Store>) {
+    register(&store).await;
+    // Another server, or this one before it was set back: a1 first, then b1. Here a2 comes first, then b1.
+    let (_folder, other) = sqlite().await;
+    register(&other).await;
+    let mut last = Writer::new("b1", Book::Unit);
+    let last = last.write("last", None, true);
+    for (store, first) in [(&other, "a1"), (&store, "a2")] {
+        commit(store, Writer::new(first, Book::Unit).write("1", None, true)).await;
+        commit(store, last.clone()).await;
+    }
+    let scope = scope("county", &[Book::Unit]);
+    let position = feed(&other, &scope, None).await.position;
+    assert!(matches!(position, Position::Feed { seq: 2, .. }), "{position:?}");
+    let page = feed(&store, &scope, Some(position)).await;
+    assert!(page.restart, "what came before is not what the device has");
+    assert_eq!(page.documents.len(), 2);
+}
+
 async fn the_projection_follows_the_documents(store: Arc<dyn Store>) {
     register(&store).await;
     let mut writer = Writer::new("a1", Book::Unit);
@@ -348,13 +369,20 @@ async fn secrets_and_devices_stay(store: Arc<dyn Store>) {
         token_hash: [1; 32],
         unit: unit_id("a"),
         books: vec![Book::Unit, Book::Township],
+        keys: Some(Keys::of(b"token").public()),
     };
     store.put_device(&record, 1).await.expect("enrolled");
     assert_eq!(store.device_by_token(&[1; 32]).await.expect("read"), Some(record.clone()));
     record.token_hash = [2; 32];
     store.put_device(&record, 2).await.expect("enrolled again");
     assert_eq!(store.device_by_token(&[1; 32]).await.expect("read"), None, "the old token is worth nothing");
-    assert_eq!(store.device_by_token(&[2; 32]).await.expect("read"), Some(record));
+    assert_eq!(store.device_by_token(&[2; 32]).await.expect("read"), Some(record.clone()));
+    let key = record.keys.as_ref().expect("keys").signing;
+    assert_eq!(store.device_by_signing_key(&key).await.expect("read"), Some(record.clone()));
+    assert_eq!(store.device(record.id).await.expect("read"), Some(record));
+    assert_eq!(store.get_secret("none").await.expect("read"), None);
+    store.put_secret("key", b"third").await.expect("put");
+    assert_eq!(store.get_secret("key").await.expect("read").as_deref(), Some(b"third".as_slice()));
 }
 
 async fn a_unit_that_moves_takes_its_subtree_along(store: Arc<dyn Store>) {

@@ -6,16 +6,23 @@
 mod http;
 mod store;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use crate::{
+    bundle::{self, BundleError, BundleReply, BundleRequest, Keys, PublicKeys},
     catalogue::Catalogue,
     conflict::{Conflict, Means, Provenance},
     document::{Author, Document, Edit},
     ids::{ActorId, ChangeHash, Identity, RowId},
     message::{self, RefusedChange},
     row::{Address, Row},
-    session::{DeviceSession, SessionError},
+    session::{DeviceSession, Persist, SessionError},
     value::Value,
 };
 pub use http::Http;
@@ -62,6 +69,9 @@ pub enum DeviceError {
     /// The reply made no sense.
     #[error("the server's reply cannot be used: {0}")]
     Protocol(String),
+    /// A bundle could not be written or taken.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// A document could not be read or written.
     #[error(transparent)]
     Document(#[from] crate::document::DocumentError),
@@ -125,6 +135,10 @@ pub struct Device {
     catalogue: Arc<Catalogue>,
     store: DeviceStore,
     transport: Box<dyn Transport>,
+    /// How often changes of this session's actor went out of sight.
+    lost_sight: AtomicU32,
+    /// One form is saved after the other: two changes of one number would wedge their document.
+    saving: tokio::sync::Mutex<()>,
 }
 
 impl Device {
@@ -141,7 +155,14 @@ impl Device {
         transport: Box<dyn Transport>,
     ) -> Result<Self, DeviceError> {
         let store = DeviceStore::open(&config.path).await?;
-        Ok(Self { config, catalogue, store, transport })
+        Ok(Self {
+            config,
+            catalogue,
+            store,
+            transport,
+            lost_sight: AtomicU32::new(0),
+            saving: tokio::sync::Mutex::new(()),
+        })
     }
 
     /// Closes its file.
@@ -185,6 +206,7 @@ impl Device {
         cells: &[(&str, Value)],
         now_ms: i64,
     ) -> Result<bool, DeviceError> {
+        let _saving = self.saving.lock().await;
         let author = self.author(Means::Form, now_ms);
         let (mut open, mut restricted) = (Vec::new(), Vec::new());
         for (column, value) in cells {
@@ -224,6 +246,7 @@ impl Device {
         value: &Value,
         now_ms: i64,
     ) -> Result<(), DeviceError> {
+        let _saving = self.saving.lock().await;
         let mut document = self.store.document(identity).await?;
         if let Some(change) = document.settle(address, value, &self.author(Means::Resolve, now_ms))? {
             self.store.append_own(identity, &change).await?;
@@ -236,6 +259,11 @@ impl Device {
         Ok(self.store.unsent().await?.len())
     }
 
+    /// Own changes that the server did not take, and what it said: they are kept, and shown to the person.
+    pub async fn refused(&self) -> Result<Vec<(ChangeHash, String)>, DeviceError> {
+        Ok(self.store.refused().await?)
+    }
+
     /// Sends what is unsent and takes what is new, in as many requests as it takes.
     /// After an error everything that was stored stays stored; call again.
     pub async fn exchange(&self, now_ms: i64) -> Result<Exchanged, DeviceError> {
@@ -244,9 +272,43 @@ impl Device {
         Ok(exchange.done)
     }
 
+    /// Writes what is unsent into a bundle for the server, for where there is no network.
+    pub async fn write_bundle(&self, server: &PublicKeys, now_ms: i64) -> Result<Vec<u8>, DeviceError> {
+        let mut session = DeviceSession::in_one(
+            self.store.cursor().await?,
+            self.store.unsent().await?,
+            self.store.held().await?,
+            self.store.unconfirmed().await?,
+        );
+        let request = session.next_request(now_ms).ok_or_else(|| DeviceError::Protocol("nothing to ask".into()))?;
+        let bundle = BundleRequest { request, units: b"[]".to_vec().into() };
+        Ok(bundle::seal(&bundle, &self.keys(), server)?)
+    }
+
+    /// Takes the server's answer; as often as one likes.
+    pub async fn read_bundle(&self, bytes: &[u8], server: &PublicKeys) -> Result<Exchanged, DeviceError> {
+        let (reply, sender): (BundleReply, _) = bundle::open(bytes, &self.keys())?;
+        if sender != server.signing {
+            return Err(BundleError::Forged.into());
+        }
+        let mut done = Exchanged::default();
+        let asked = reply.asked;
+        for reply in reply.replies {
+            let page = DeviceSession::page(reply)?;
+            let asked = if page.complete { asked.clone() } else { Vec::new() };
+            self.commit(Persist { asked, ..page }, &mut done).await?;
+        }
+        Ok(done)
+    }
+
+    fn keys(&self) -> Keys {
+        Keys::of(self.config.token.as_bytes())
+    }
+
     /// Begins an exchange.
     pub async fn begin(&self) -> Result<Exchange, DeviceError> {
-        let session = DeviceSession::new(self.store.cursor().await?, self.store.unsent().await?);
+        let (cursor, unsent, held) = (self.store.cursor().await?, self.store.unsent().await?, self.store.held().await?);
+        let session = DeviceSession::new(cursor, unsent, held);
         Ok(Exchange { session, done: Exchanged::default() })
     }
 
@@ -260,19 +322,36 @@ impl Device {
         done.bytes_received += delivery.bytes_received;
         let reply = message::decode(&delivery.reply).map_err(|e| DeviceError::Protocol(e.to_string()))?;
         let step = session.receive(reply)?;
-        self.store.commit(&step).await?;
-        done.receipts.extend_from_slice(&step.receipts);
-        done.documents += step.documents.len();
-        done.clock_ahead_ms = step.clock_ahead_ms;
-        done.refusals.extend(step.refusals);
-        if step.complete {
+        let complete = step.complete;
+        self.commit(step, done).await?;
+        if complete {
             session.go_on(self.store.unconfirmed().await?, self.store.unsent().await?);
         }
         Ok(true)
     }
 
+    /// Stores one page.
+    async fn commit(&self, step: Persist, done: &mut Exchanged) -> Result<(), DeviceError> {
+        // A form that is being saved is finished first: what it was read from must not change under it.
+        let _saving = self.saving.lock().await;
+        self.store.commit(&step).await?;
+        if !step.dropped.is_empty() || !step.refusals.is_empty() {
+            self.lost_sight.fetch_add(1, Ordering::Relaxed);
+        }
+        done.receipts.extend_from_slice(&step.receipts);
+        done.documents += step.documents.len();
+        done.clock_ahead_ms = step.clock_ahead_ms;
+        done.refusals.extend(step.refusals);
+        Ok(())
+    }
+
     fn author(&self, how: Means, now_ms: i64) -> Author {
         let provenance = Provenance { who: self.config.who.clone(), how, source: None };
-        Author { actor: self.config.actor, provenance, time_s: now_ms / 1000 }
+        // A document that lost changes of an actor would number its next ones alike, and two changes of one number
+        // wedge a document for good: whoever goes on writing is another actor.
+        let mut actor = self.config.actor;
+        let lost_sight = self.lost_sight.load(Ordering::Relaxed).to_be_bytes();
+        actor.0.iter_mut().zip(lost_sight).for_each(|(byte, other)| *byte ^= other);
+        Author { actor, provenance, time_s: now_ms / 1000 }
     }
 }

@@ -11,7 +11,7 @@ use super::DeviceError;
 use crate::{
     document::{Document, LocalChange, change_dependencies, change_hash},
     ids::{ChangeHash, Identity, UnitId},
-    message::DocumentPull,
+    message::{Ask, DocumentPull},
     session::{Outgoing, Persist},
 };
 
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS documents (
     unit BLOB NOT NULL, book TEXT NOT NULL, period TEXT NOT NULL, snapshot BLOB,
     PRIMARY KEY (unit, book, period)
 ) STRICT;
--- state: 0 the server has it, 1 still to be sent, 2 refused by the server
+-- state: 0 the server has it, 1 still to be sent, 2 refused and kept by the server, 3 refused and not kept
 CREATE TABLE IF NOT EXISTS changes (
     number INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UNIQUE,
     unit BLOB NOT NULL, book TEXT NOT NULL, period TEXT NOT NULL,
@@ -42,8 +42,10 @@ const CONFIRMED: &str = "ALTER TABLE documents ADD COLUMN confirmed INTEGER NOT 
 const THERE: i64 = 0;
 /// It is still to be sent.
 const UNSENT: i64 = 1;
-/// The server has refused it.
-const REFUSED: i64 = 2;
+/// The server has refused it, and keeps it for a supervisor.
+const HELD: i64 = 2;
+/// The server has refused it, and only this device has it.
+const REFUSED: i64 = 3;
 
 /// A change as it is stored.
 struct Stored {
@@ -105,7 +107,7 @@ impl DeviceStore {
     pub(super) async fn document(&self, of: &Identity) -> Result<Document, DeviceError> {
         let mut changes = self.changes(of).await?;
         let mut refused: BTreeSet<ChangeHash> =
-            changes.iter().filter(|change| change.state == REFUSED).map(|change| change.hash).collect();
+            changes.iter().filter(|change| change.state >= HELD).map(|change| change.hash).collect();
         if !refused.is_empty() {
             for change in &changes {
                 if change_dependencies(&change.bytes)?.iter().any(|hash| refused.contains(hash)) {
@@ -144,13 +146,39 @@ impl DeviceStore {
         Ok(Document::load(snapshot.as_deref(), &changes)?)
     }
 
+    /// Changes that the server keeps for its supervisors; the oldest first, a few at a time.
+    pub(super) async fn held(&self) -> Result<Vec<ChangeHash>, sqlx::Error> {
+        let rows = sqlx::query("SELECT hash FROM changes WHERE state = $1 ORDER BY number LIMIT $2")
+            .bind(HELD)
+            .bind(ASKS_MAX)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(hash).collect()
+    }
+
+    pub(super) async fn refused(&self) -> Result<Vec<(ChangeHash, String)>, sqlx::Error> {
+        let rows = sqlx::query("SELECT hash, refusal FROM changes WHERE state >= $1 ORDER BY number")
+            .bind(HELD)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((hash(row)?, row.try_get::<Option<String>, _>("refusal")?.unwrap_or_default())))
+            .collect()
+    }
+
     /// Documents that the server has not named since it began anew; a few at a time.
-    pub(super) async fn unconfirmed(&self) -> Result<Vec<Identity>, sqlx::Error> {
+    pub(super) async fn unconfirmed(&self) -> Result<Vec<Ask>, DeviceError> {
         let rows = sqlx::query("SELECT unit, book, period FROM documents WHERE confirmed = 0 LIMIT $1")
             .bind(ASKS_MAX)
             .fetch_all(&self.pool)
             .await?;
-        rows.iter().map(identity).collect()
+        let mut asks = Vec::new();
+        for row in &rows {
+            let identity = identity(row)?;
+            let heads = self.document(&identity).await?.heads();
+            asks.push(Ask { identity, heads });
+        }
+        Ok(asks)
     }
 
     pub(super) async fn append_own(&self, of: &Identity, change: &LocalChange) -> Result<(), sqlx::Error> {
@@ -168,9 +196,8 @@ impl DeviceStore {
             news.push(self.merge(pull, &step.receipts).await?);
         }
         // What has news at the same time is asked about once more.
-        let is_wanted =
-            |of: &&Identity| !step.dropped.contains(of) && !step.documents.iter().any(|pull| pull.identity == **of);
-        for of in step.asked.iter().filter(is_wanted) {
+        let has_news = |of: &Identity| step.documents.iter().any(|pull| pull.identity == *of);
+        for of in step.wanted.iter().filter(|of| !has_news(of)) {
             let (gone, lost) = (Vec::new(), self.document(of).await?.changes_since(&[]));
             news.push(News { of, base: Base::Nothing, gone, there: Vec::new(), lost });
         }
@@ -178,8 +205,21 @@ impl DeviceStore {
         if step.restart {
             sqlx::query("UPDATE documents SET confirmed = 0").execute(&mut *tx).await?;
         }
+        for hash in &step.unknown {
+            // It has forgotten what it kept for its supervisors.
+            settle(&mut tx, *hash, UNSENT, None).await?;
+        }
         for news in news {
             news.write(&mut tx).await?;
+        }
+        for (asked, confirmed) in step.asked.iter().map(|of| (of, 1)).chain(step.wanted.iter().map(|of| (of, 0))) {
+            sqlx::query("UPDATE documents SET confirmed = $1 WHERE unit = $2 AND book = $3 AND period = $4")
+                .bind(confirmed)
+                .bind(asked.unit.as_bytes().as_slice())
+                .bind(asked.book.as_str())
+                .bind(&asked.period)
+                .execute(&mut *tx)
+                .await?;
         }
         for receipt in &step.receipts {
             settle(&mut tx, *receipt, THERE, None).await?;
@@ -195,10 +235,30 @@ impl DeviceStore {
                 .execute(&mut *tx)
                 .await?;
             } else {
-                settle(&mut tx, refusal.hash, REFUSED, Some(&refusal.sentence)).await?;
+                let state = if refusal.quarantined { HELD } else { REFUSED };
+                settle(&mut tx, refusal.hash, state, Some(&refusal.sentence)).await?;
             }
         }
         for of in &step.dropped {
+            // Somebody may have gone on writing meanwhile: that is sent first, and the question asked again.
+            let unsent: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM changes WHERE unit = $1 AND book = $2 AND period = $3 AND state = $4",
+            )
+            .bind(of.unit.as_bytes().as_slice())
+            .bind(of.book.as_str())
+            .bind(&of.period)
+            .bind(UNSENT)
+            .fetch_one(&mut *tx)
+            .await?;
+            if unsent > 0 {
+                sqlx::query("UPDATE documents SET confirmed = 0 WHERE unit = $1 AND book = $2 AND period = $3")
+                    .bind(of.unit.as_bytes().as_slice())
+                    .bind(of.book.as_str())
+                    .bind(&of.period)
+                    .execute(&mut *tx)
+                    .await?;
+                continue;
+            }
             for table in ["documents", "changes"] {
                 let sql = format!("DELETE FROM {table} WHERE unit = $1 AND book = $2 AND period = $3");
                 sqlx::query(AssertSqlSafe(sql))

@@ -5,10 +5,11 @@
 //! type that [`super::Document::apply`] takes. What needs the network or the store (who may write
 //! where, quarantine) is decided by the caller around it.
 
-use std::io::Read;
+use std::{collections::BTreeSet, io::Read};
 
 use automerge::legacy;
 
+use super::RowKey;
 use crate::{
     catalogue::{Catalogue, Kind},
     ids::{Book, ChangeHash},
@@ -107,6 +108,8 @@ impl Refusal {
 #[derive(Debug, Clone)]
 pub struct AdmittedChange {
     change: automerge::Change,
+    /// Rows of which it writes cells.
+    rows: BTreeSet<RowKey>,
 }
 
 impl AdmittedChange {
@@ -125,8 +128,8 @@ impl AdmittedChange {
         self.change.actor_id().to_bytes().to_vec()
     }
 
-    pub(super) fn into_inner(self) -> automerge::Change {
-        self.change
+    pub(super) fn into_inner(self) -> (automerge::Change, BTreeSet<RowKey>) {
+        (self.change, self.rows)
     }
 }
 
@@ -137,10 +140,13 @@ const CHUNK_COMPRESSED: u8 = 2;
 /// Checks one change for a document of this book.
 pub fn admit(bytes: &[u8], book: Book, catalogue: &Catalogue, limits: &GateLimits) -> Result<AdmittedChange, Refusal> {
     let change = decode(bytes, limits)?;
+    let mut rows = BTreeSet::new();
     for op in &change.decode().operations {
-        check(op, book, catalogue, limits)?;
+        if let Some(address) = check(op, book, catalogue, limits)? {
+            rows.insert(RowKey::from(&address));
+        }
     }
-    Ok(AdmittedChange { change })
+    Ok(AdmittedChange { change, rows })
 }
 
 /// Decodes a change of a bounded size and number of operations.
@@ -235,8 +241,8 @@ fn push_leb128(out: &mut Vec<u8>, mut value: usize) {
     }
 }
 
-/// One operation against the document model and the catalogue.
-fn check(op: &legacy::Op, book: Book, catalogue: &Catalogue, limits: &GateLimits) -> Result<(), Refusal> {
+/// One operation against the document model and the catalogue; returns the cell that it writes.
+fn check(op: &legacy::Op, book: Book, catalogue: &Catalogue, limits: &GateLimits) -> Result<Option<Address>, Refusal> {
     use automerge::{ObjType, ScalarValue as S, legacy::OpType};
     let foreign = |what: &str| Refusal::new(RefusalCode::ForeignOperation, format!("{what} has no place in a ledger"));
     let key = match (&op.obj, &op.key) {
@@ -263,12 +269,13 @@ fn check(op: &legacy::Op, book: Book, catalogue: &Catalogue, limits: &GateLimits
         return Err(foreign("a value that is neither text, integer nor yes/no"));
     }
     // Letters inside a long text carry no address of their own.
-    let Some(key) = key else { return Ok(()) };
+    let Some(key) = key else { return Ok(None) };
     let Some(address) = Address::parse(key) else {
         let mark = key.strip_prefix('@').is_some_and(is_name);
-        return if mark { Ok(()) } else { Err(foreign(&format!("the key `{}`", shorten(key)))) };
+        return if mark { Ok(None) } else { Err(foreign(&format!("the key `{}`", shorten(key)))) };
     };
-    fits(&address, value, book, catalogue)
+    fits(&address, value, book, catalogue)?;
+    Ok(Some(address))
 }
 
 /// An address that the catalogue knows must be in the right book and carry the right kind of value.

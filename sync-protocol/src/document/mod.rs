@@ -159,7 +159,7 @@ impl Document {
     pub fn apply(&mut self, changes: Vec<AdmittedChange>) -> Result<Applied, DocumentError> {
         let mut log = PatchLog::active();
         let mut next = self.doc.clone();
-        let changes: Vec<_> = changes.into_iter().map(AdmittedChange::into_inner).collect();
+        let (changes, rows): (Vec<_>, Vec<_>) = changes.into_iter().map(AdmittedChange::into_inner).unzip();
         // automerge 0.12 still panics on some well-formed but absurd changes: a clone is at stake, not the document.
         let next = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
             next.apply_changes_log_patches(changes, &mut log).map_err(|e| e.to_string())?;
@@ -174,7 +174,8 @@ impl Document {
             return Err(DocumentError::MissingDependencies(missing));
         }
         let before = Self { doc: std::mem::replace(&mut self.doc, next) };
-        let mut touched = BTreeSet::new();
+        // Not every value shows in the patches: a third one of a cell in conflict does not.
+        let mut touched: BTreeSet<RowKey> = rows.into_iter().flatten().collect();
         for patch in patches {
             let key = match (patch.path.first(), patch.action) {
                 (Some((_, Prop::Map(key))), _) => Some(key.clone()),

@@ -12,7 +12,7 @@ use minicbor::bytes::ByteVec;
 
 use crate::{
     ids::{ChangeHash, Identity},
-    message::{DocumentPull, DocumentPush, ExchangeReply, ExchangeRequest, PROTOCOL, PushedChange, RefusedChange},
+    message::{Ask, DocumentPull, DocumentPush, ExchangeReply, ExchangeRequest, PROTOCOL, PushedChange, RefusedChange},
 };
 
 /// Bytes of changes in one request: small enough to get through on a bad line.
@@ -54,6 +54,10 @@ pub struct Persist {
     pub asked: Vec<Identity>,
     /// Those of them that the device may not hold.
     pub dropped: Vec<Identity>,
+    /// Those of them of which the server lacks something.
+    pub wanted: Vec<Identity>,
+    /// Changes that the server kept once and knows nothing of any more: they are sent again.
+    pub unknown: Vec<ChangeHash>,
 }
 
 /// A reply that this end cannot make sense of.
@@ -76,32 +80,50 @@ pub struct DeviceSession {
     cursor: Option<Vec<u8>>,
     outbox: VecDeque<Outgoing>,
     in_flight: Vec<ChangeHash>,
-    asks: Vec<Identity>,
+    asks: Vec<Ask>,
+    held: Vec<ChangeHash>,
     /// How often changes were sent without all that they build upon.
     unmet: BTreeMap<ChangeHash, u32>,
     sent_at_ms: i64,
     rounds: u32,
+    push_bytes_max: usize,
     finished: bool,
 }
 
 impl DeviceSession {
-    /// Starts from what the device has stored.
-    pub fn new(cursor: Option<Vec<u8>>, outbox: Vec<Outgoing>) -> Self {
+    /// Starts from what the device has stored: where it stands, what it has to send, what the server keeps of it.
+    pub fn new(cursor: Option<Vec<u8>>, outbox: Vec<Outgoing>, held: Vec<ChangeHash>) -> Self {
         Self {
             cursor,
             outbox: outbox.into(),
             in_flight: Vec::new(),
             asks: Vec::new(),
+            held,
             unmet: BTreeMap::new(),
             sent_at_ms: 0,
             rounds: 0,
+            push_bytes_max: PUSH_BYTES_MAX,
             finished: false,
         }
     }
 
+    /// One request that holds everything, for a bundle.
+    pub fn in_one(cursor: Option<Vec<u8>>, outbox: Vec<Outgoing>, held: Vec<ChangeHash>, asks: Vec<Ask>) -> Self {
+        Self { asks, push_bytes_max: usize::MAX, ..Self::new(cursor, outbox, held) }
+    }
+
+    /// A page of an answer to such a request, whenever that was: its questions are asked again, and answered then.
+    pub fn page(reply: ExchangeReply) -> Result<Persist, SessionError> {
+        let more = reply.more;
+        let mut session = Self::new(None, Vec::new(), Vec::new());
+        let page = session.receive(ExchangeReply { more: false, ..reply })?;
+        // How long it was under way says nothing about any clock.
+        Ok(Persist { complete: !more, clock_ahead_ms: 0, ..page })
+    }
+
     /// Goes on with what storing the last reply has brought up: documents to ask about, changes that the server has lost.
     /// A session does so only a few times: what is still open then, the next exchange brings up again.
-    pub fn go_on(&mut self, asks: Vec<Identity>, mut outbox: Vec<Outgoing>) {
+    pub fn go_on(&mut self, asks: Vec<Ask>, mut outbox: Vec<Outgoing>) {
         outbox.retain(|change| self.unmet.get(&change.hash).is_none_or(|times| *times < UNMET_MAX));
         self.rounds += 1;
         if self.rounds > ROUNDS_MAX {
@@ -123,7 +145,7 @@ impl DeviceSession {
         let mut bytes = 0;
         for change in &self.outbox {
             // At least one, however large: otherwise it would never leave.
-            if bytes > 0 && bytes + change.bytes.len() > PUSH_BYTES_MAX {
+            if bytes > 0 && bytes + change.bytes.len() > self.push_bytes_max {
                 break;
             }
             bytes += change.bytes.len();
@@ -135,7 +157,15 @@ impl DeviceSession {
             }
         }
         let cursor = self.cursor.clone().map(ByteVec::from);
-        Some(ExchangeRequest { protocol: PROTOCOL, cursor, push, device_time_ms: now_ms, asks: self.asks.clone() })
+        Some(ExchangeRequest {
+            protocol: PROTOCOL,
+            cursor,
+            push,
+            device_time_ms: now_ms,
+            asks: self.asks.clone(),
+            // Once in a session is enough.
+            held: std::mem::take(&mut self.held),
+        })
     }
 
     /// Takes the reply to the last request. Store the result before asking for the next request.
@@ -168,8 +198,10 @@ impl DeviceSession {
             clock_ahead_ms: self.sent_at_ms.saturating_sub(reply.server_time_ms),
             restart: reply.restart,
             complete: !reply.more,
-            asked: std::mem::take(&mut self.asks),
+            asked: std::mem::take(&mut self.asks).into_iter().map(|ask| ask.identity).collect(),
             dropped: reply.dropped,
+            wanted: reply.wanted,
+            unknown: reply.unknown,
         })
     }
 }

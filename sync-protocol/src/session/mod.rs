@@ -5,4 +5,4 @@ mod device;
 mod server;
 
 pub use device::{DeviceSession, Outgoing, Persist, SessionError};
-pub use server::{Effect, FeedPage, FeedQuery, NotTaken, Position, Scope, ServerSession, StoreOutcome};
+pub use server::{Effect, FeedPage, FeedQuery, Judged, NotTaken, Position, Scope, ServerSession, StoreOutcome};

@@ -6,7 +6,7 @@ use minicbor::{Decode, Encode, bytes::ByteVec};
 use crate::{
     document::{Refusal, RefusalCode},
     ids::{Book, ChangeHash, DocumentId, Identity, UnitId},
-    message::{DocumentPull, DocumentPush, ExchangeReply, ExchangeRequest, PROTOCOL, RefusedChange},
+    message::{Ask, DocumentPull, DocumentPush, ExchangeReply, ExchangeRequest, PROTOCOL, RefusedChange},
 };
 
 /// Which documents a device may see and write.
@@ -34,7 +34,7 @@ pub enum Position {
         after: DocumentId,
         /// The mark of that seq.
         #[n(2)]
-        mark: u64,
+        mark: i64,
     },
     /// Holding everything up to this seq.
     #[n(1)]
@@ -42,10 +42,10 @@ pub enum Position {
         /// The last seq it holds.
         #[n(0)]
         seq: i64,
-        /// The mark of that seq: the beginning of the hash of its change. A server that was set back to an earlier
-        /// state and has moved on since has another change there.
+        /// The mark of that seq: a hash of the whole feed up to it. A server that was set back to an earlier state and
+        /// has moved on since has another one there.
         #[n(1)]
-        mark: u64,
+        mark: i64,
     },
 }
 
@@ -81,6 +81,17 @@ pub struct FeedPage {
     pub restart: bool,
 }
 
+/// What a server says of what a device asks about.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// Documents that the device may not hold, and of which the server has everything.
+    pub dropped: Vec<Identity>,
+    /// Documents of which the server lacks something.
+    pub wanted: Vec<Identity>,
+    /// Changes that are neither stored nor in quarantine.
+    pub unknown: Vec<ChangeHash>,
+}
+
 /// A change that was not taken into its document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NotTaken {
@@ -98,8 +109,9 @@ pub type StoreOutcome = (ChangeHash, Result<(), NotTaken>);
 pub enum Effect {
     /// Store these changes durably, then call [`ServerSession::stored`].
     Store(Vec<DocumentPush>),
-    /// Say which of these documents are outside the scope, then call [`ServerSession::judged`].
-    Judge(Vec<Identity>),
+    /// Say which of these documents are to go and which are wanted, and which of these changes are neither stored nor in
+    /// quarantine, then call [`ServerSession::judged`].
+    Judge(Vec<Ask>, Vec<ChangeHash>),
     /// Read the feed, then call [`ServerSession::page`].
     ReadFeed(FeedQuery),
     /// Send this; the session is over.
@@ -117,8 +129,9 @@ pub struct ServerSession {
     pushed: Vec<ChangeHash>,
     receipts: Vec<ChangeHash>,
     refusals: Vec<RefusedChange>,
-    asks: Vec<Identity>,
-    dropped: Vec<Identity>,
+    asks: Vec<Ask>,
+    held: Vec<ChangeHash>,
+    judged: Judged,
 }
 
 impl ServerSession {
@@ -141,7 +154,8 @@ impl ServerSession {
             receipts: Vec::new(),
             refusals: Vec::new(),
             asks: request.asks,
-            dropped: Vec::new(),
+            held: request.held,
+            judged: Judged::default(),
         };
         let effect = if request.push.is_empty() { session.judge() } else { Effect::Store(request.push) };
         Ok((session, effect))
@@ -160,9 +174,9 @@ impl ServerSession {
         self.judge()
     }
 
-    /// The documents asked about were looked at.
-    pub fn judged(&mut self, dropped: Vec<Identity>) -> Effect {
-        self.dropped = dropped;
+    /// The documents asked about, and the changes said to be kept, were looked at.
+    pub fn judged(&mut self, judged: Judged) -> Effect {
+        self.judged = judged;
         self.read()
     }
 
@@ -178,13 +192,15 @@ impl ServerSession {
             more: page.more,
             server_time_ms: now_ms,
             restart: page.restart,
-            dropped: self.dropped,
+            dropped: self.judged.dropped,
+            wanted: self.judged.wanted,
+            unknown: self.judged.unknown,
         })
     }
 
     fn judge(&mut self) -> Effect {
-        let asks = std::mem::take(&mut self.asks);
-        if asks.is_empty() { self.read() } else { Effect::Judge(asks) }
+        let (asks, held) = (std::mem::take(&mut self.asks), std::mem::take(&mut self.held));
+        if asks.is_empty() && held.is_empty() { self.read() } else { Effect::Judge(asks, held) }
     }
 
     fn read(&mut self) -> Effect {

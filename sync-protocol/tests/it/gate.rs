@@ -124,3 +124,21 @@ fn orphans_do_not_slip_in() {
     assert!(empty.apply(vec![admitted]).is_err(), "its predecessor is missing");
     assert!(empty.is_empty(), "and the document is as it was");
 }
+
+/// automerge has no patch for a value that loses to two that are in conflict already: the row is touched all the same.
+#[test]
+fn a_third_value_of_a_disputed_cell_touches_its_row() {
+    let catalogue = Catalogue::builtin();
+    let mut document = Document::new();
+    for actor in [9, 8, 7, 1, 2] {
+        let mut own = Document::new();
+        let value = format!("{actor}");
+        own.write(&identity(), &[edit(1, "phone", value.as_str())], &author(actor, "甲", Means::Form))
+            .expect("written");
+        let (_, bytes) = own.changes_since(&[]).pop().expect("one change");
+        let admitted = admit(&bytes, Book::Unit, &catalogue, &GateLimits::default()).expect("sound");
+        let applied = document.apply(vec![admitted]).expect("applied");
+        assert_eq!(applied.touched.len(), 1, "actor {actor}");
+    }
+    assert_eq!(document.conflicts()[0].values.len(), 5);
+}

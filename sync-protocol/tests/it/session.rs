@@ -1,9 +1,10 @@
 use sync_protocol::{
     Book, ChangeHash, Tenant, UnitId,
     document::{Refusal, RefusalCode},
-    message::{self, ExchangeReply, ExchangeRequest, RefusedChange},
+    message::{self, Ask, ExchangeReply, ExchangeRequest, RefusedChange},
     session::{
-        DeviceSession, Effect, FeedPage, FeedQuery, NotTaken, Outgoing, Position, Scope, ServerSession, SessionError,
+        DeviceSession, Effect, FeedPage, FeedQuery, Judged, NotTaken, Outgoing, Position, Scope, ServerSession,
+        SessionError,
     },
 };
 
@@ -33,7 +34,10 @@ fn serve(request: ExchangeRequest, scope: &Scope, page: impl Fn(&FeedQuery) -> F
                 };
                 session.stored(changes.map(|change| (change.hash, outcome(change.hash))).collect())
             }
-            Effect::Judge(asks) => session.judged(asks),
+            Effect::Judge(asks, _) => {
+                let dropped = asks.into_iter().map(|ask| ask.identity).collect();
+                session.judged(Judged { dropped, ..Judged::default() })
+            }
             Effect::ReadFeed(query) => match session.page(page(&query), 5_000) {
                 Effect::Reply(reply) => return reply,
                 other => panic!("{other:?}"),
@@ -50,7 +54,7 @@ fn quiet(_: &FeedQuery) -> FeedPage {
 #[test]
 fn many_changes_take_several_requests_and_each_gets_its_receipt_once() {
     let outbox: Vec<_> = (0..5).map(|n| outgoing(n, 100_000)).collect();
-    let mut device = DeviceSession::new(None, outbox);
+    let mut device = DeviceSession::new(None, outbox, vec![]);
     let mut receipts = Vec::new();
     let mut requests = 0;
     while let Some(request) = device.next_request(1_000) {
@@ -66,7 +70,7 @@ fn many_changes_take_several_requests_and_each_gets_its_receipt_once() {
 
 #[test]
 fn a_refused_change_does_not_hold_up_the_others() {
-    let mut device = DeviceSession::new(None, vec![outgoing(0xff, 10), outgoing(1, 10)]);
+    let mut device = DeviceSession::new(None, vec![outgoing(0xff, 10), outgoing(1, 10)], vec![]);
     let request = device.next_request(1_000).expect("a request");
     let step = device.receive(serve(request, &scope(1), quiet)).expect("a sound reply");
     assert_eq!(step.receipts, [ChangeHash([1; 32])]);
@@ -83,13 +87,13 @@ fn replies_that_would_loop_forever_are_errors() {
         more: true,
         restart: false,
     };
-    let mut device = DeviceSession::new(None, vec![]);
+    let mut device = DeviceSession::new(None, vec![], vec![]);
     let request = device.next_request(0).expect("a request");
     device.receive(serve(request, &scope(1), stuck)).expect("the first page moves the cursor");
     let request = device.next_request(0).expect("more was announced");
     assert_eq!(device.receive(serve(request, &scope(1), stuck)), Err(SessionError::Stuck));
 
-    let mut device = DeviceSession::new(None, vec![outgoing(1, 10)]);
+    let mut device = DeviceSession::new(None, vec![outgoing(1, 10)], vec![]);
     let request = device.next_request(0).expect("a request");
     let mut reply = serve(request, &scope(1), quiet);
     reply.receipts.clear();
@@ -100,7 +104,7 @@ fn replies_that_would_loop_forever_are_errors() {
 fn a_cursor_of_another_scope_or_of_nothing_starts_anew() {
     let positions = |cursor: Option<Vec<u8>>, version: u64| {
         let seen = std::cell::RefCell::new(None);
-        let mut device = DeviceSession::new(cursor, vec![]);
+        let mut device = DeviceSession::new(cursor, vec![], vec![]);
         let request = device.next_request(0).expect("a request");
         let reply = serve(request, &scope(version), |query| {
             *seen.borrow_mut() = Some(query.position.clone());
@@ -117,7 +121,7 @@ fn a_cursor_of_another_scope_or_of_nothing_starts_anew() {
 
 #[test]
 fn another_version_is_refused_with_a_sentence() {
-    let mut device = DeviceSession::new(None, vec![]);
+    let mut device = DeviceSession::new(None, vec![], vec![]);
     let mut request = device.next_request(0).expect("a request");
     request.protocol = 7;
     let refusal = ServerSession::start(request, &scope(1)).expect_err("another version");
@@ -126,7 +130,7 @@ fn another_version_is_refused_with_a_sentence() {
 
 #[test]
 fn a_session_goes_on_with_questions_and_with_what_came_too_early() {
-    let mut device = DeviceSession::new(None, vec![outgoing(1, 10)]);
+    let mut device = DeviceSession::new(None, vec![outgoing(1, 10)], vec![]);
     let mut request = device.next_request(0).expect("a request");
     assert_eq!(request.push.len(), 1);
     request.push.clear();
@@ -141,9 +145,10 @@ fn a_session_goes_on_with_questions_and_with_what_came_too_early() {
     let again = reply.refusals.clone();
     let step = device.receive(reply).expect("a sound reply");
     assert!(step.complete && step.refusals[0].is_unmet());
-    device.go_on(vec![identity()], vec![outgoing(1, 10)]);
+    let ask = Ask { identity: identity(), heads: vec![] };
+    device.go_on(vec![ask.clone()], vec![outgoing(1, 10)]);
     let request = device.next_request(0).expect("there is a question");
-    assert_eq!((request.asks.as_slice(), request.push.len()), ([identity()].as_slice(), 1));
+    assert_eq!((request.asks.as_slice(), request.push.len()), ([ask].as_slice(), 1));
     let mut reply = serve(ExchangeRequest { push: vec![], ..request }, &scope(1), quiet);
     reply.refusals = again;
     let step = device.receive(reply).expect("a sound reply");

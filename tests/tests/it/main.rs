@@ -1,5 +1,6 @@
 //! What crosses crates.
 
+mod bundles;
 mod converge;
 mod crashes;
 mod decisions;
@@ -8,6 +9,7 @@ mod formats;
 mod preview;
 mod quality;
 mod schema;
+mod simulate;
 mod story;
 mod tidy;
 mod undo;

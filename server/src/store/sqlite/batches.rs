@@ -1,7 +1,9 @@
 //! Imports: what was read when, and whether it was taken back.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sqlx::{Row, SqlitePool};
-use sync_protocol::{ActorId, Identity};
+use sync_protocol::{ActorId, ChangeHash, Identity};
 
 use super::{codec, memory};
 use crate::store::{Batch, StoreError, StoredBatch, actor_bytes};
@@ -83,4 +85,18 @@ pub(super) async fn documents_of(pool: &SqlitePool, actor: ActorId) -> Result<Ve
     .fetch_all(pool)
     .await?;
     rows.iter().map(codec::identity).collect()
+}
+
+pub(super) async fn own_changes(pool: &SqlitePool) -> Result<BTreeMap<Identity, BTreeSet<ChangeHash>>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT d.unit, d.book, d.period, c.hash FROM changes c JOIN documents d ON d.number = c.document
+             WHERE c.device IS NULL",
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut own: BTreeMap<Identity, BTreeSet<ChangeHash>> = BTreeMap::new();
+    for row in &rows {
+        own.entry(codec::identity(row)?).or_default().insert(ChangeHash(codec::hash32(row, "hash")?));
+    }
+    Ok(own)
 }

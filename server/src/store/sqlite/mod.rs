@@ -9,7 +9,12 @@ mod registry;
 mod tallies;
 mod write;
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use importer::{
@@ -183,12 +188,28 @@ impl Store for SqliteStore {
         registry::device(&self.readers, "token_hash", token_hash).await
     }
 
+    async fn device_by_signing_key(&self, key: &[u8; 32]) -> Result<Option<DeviceRecord>, StoreError> {
+        registry::device(&self.readers, "signing_key", key).await
+    }
+
     async fn device_seen(&self, device: DeviceId, now_ms: i64, clock_ahead_ms: i64) -> Result<(), StoreError> {
         registry::device_seen(&self.writer, device, now_ms, clock_ahead_ms).await
     }
 
     async fn secret(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError> {
         registry::secret(&self.writer, name, fresh).await
+    }
+
+    async fn put_secret(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
+        registry::put_secret(&self.writer, name, value).await
+    }
+
+    async fn get_secret(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        registry::get_secret(&self.readers, name).await
+    }
+
+    async fn own_changes(&self) -> Result<BTreeMap<Identity, BTreeSet<ChangeHash>>, StoreError> {
+        batches::own_changes(&self.readers).await
     }
 
     async fn begin_batch(&self, batch: &Batch) -> Result<(), StoreError> {

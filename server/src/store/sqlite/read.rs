@@ -124,12 +124,11 @@ pub(super) async fn feed(pool: &SqlitePool, scope: &Scope, query: &FeedQuery) ->
     }
 }
 
-/// The beginning of the hash of the change with this number: zero at the very beginning, and where there is none.
-async fn mark(tx: &mut SqliteConnection, seq: i64) -> Result<u64, StoreError> {
-    let hash: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT hash FROM changes WHERE seq = $1").bind(seq).fetch_optional(tx).await?;
-    let first = hash.as_ref().and_then(|hash| hash.first_chunk::<8>());
-    Ok(first.map_or(0, |first| u64::from_be_bytes(*first)))
+/// What marks the feed up to this number: zero at the very beginning, and where there is none.
+async fn mark(tx: &mut SqliteConnection, seq: i64) -> Result<i64, StoreError> {
+    let chain: Option<i64> =
+        sqlx::query_scalar("SELECT chain FROM changes WHERE seq = $1").bind(seq).fetch_optional(tx).await?;
+    Ok(chain.unwrap_or(0))
 }
 
 /// A statement over the documents of a scope: `$1` is the position, `$2` and `$3` the subtree, then the books.

@@ -117,8 +117,10 @@ pub(super) async fn is_below(pool: &SqlitePool, unit: UnitId, top: UnitId) -> Re
 pub(super) async fn put_device(pool: &SqlitePool, device: &DeviceRecord, now_ms: i64) -> Result<(), StoreError> {
     let books: Vec<&str> = device.books.iter().map(|book| book.as_str()).collect();
     sqlx::query(
-        "INSERT INTO devices (id, name, owner, token_hash, unit, books, created_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (id) DO UPDATE SET name = $2, owner = $3, token_hash = $4, unit = $5, books = $6",
+        "INSERT INTO devices (id, name, owner, token_hash, unit, books, created_at_ms, signing_key, keys)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (id) DO UPDATE SET name = $2, owner = $3, token_hash = $4, unit = $5, books = $6,
+                                        signing_key = $8, keys = $9",
     )
     .bind(device.id.as_bytes().as_slice())
     .bind(&device.name)
@@ -127,6 +129,8 @@ pub(super) async fn put_device(pool: &SqlitePool, device: &DeviceRecord, now_ms:
     .bind(device.unit.as_bytes().as_slice())
     .bind(books.join(","))
     .bind(now_ms)
+    .bind(device.keys.as_ref().map(|keys| keys.signing.to_vec()))
+    .bind(device.keys.as_ref().map(ToString::to_string))
     .execute(pool)
     .await?;
     Ok(())
@@ -138,7 +142,7 @@ pub(super) async fn device(
     column: &'static str,
     value: &[u8],
 ) -> Result<Option<DeviceRecord>, StoreError> {
-    let sql = format!("SELECT id, name, owner, token_hash, unit, books FROM devices WHERE {column} = $1");
+    let sql = format!("SELECT id, name, owner, token_hash, unit, books, keys FROM devices WHERE {column} = $1");
     let row = sqlx::query(AssertSqlSafe(sql)).bind(value).fetch_optional(pool).await?;
     row.map(|row| {
         let books: &str = row.try_get("books")?;
@@ -150,6 +154,11 @@ pub(super) async fn device(
             token_hash: codec::hash32(&row, "token_hash")?,
             unit: codec::unit_id(&row, "unit")?,
             books: books.collect::<Result<_, _>>().map_err(|e| StoreError::Damaged(e.to_string()))?,
+            keys: row
+                .try_get::<Option<&str>, _>("keys")?
+                .map(str::parse)
+                .transpose()
+                .map_err(|_| StoreError::Damaged("keys of a device".into()))?,
         })
     })
     .transpose()
@@ -168,6 +177,19 @@ pub(super) async fn device_seen(
         .execute(pool)
         .await?;
     Ok(())
+}
+
+pub(super) async fn put_secret(pool: &SqlitePool, name: &str, value: &[u8]) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = $2")
+        .bind(name)
+        .bind(value)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn get_secret(pool: &SqlitePool, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(sqlx::query_scalar("SELECT value FROM meta WHERE key = $1").bind(name).fetch_optional(pool).await?)
 }
 
 pub(super) async fn secret(pool: &SqlitePool, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError> {

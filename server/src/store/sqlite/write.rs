@@ -5,8 +5,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
-use sync_protocol::UnitId;
+use sync_protocol::{ChangeHash, UnitId};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -177,11 +178,16 @@ async fn document(tx: &mut SqliteConnection, write: &DocumentWrite) -> Result<Op
         }
     };
     let mut seq = 0;
+    let mut chain: i64 = sqlx::query_scalar("SELECT chain FROM changes ORDER BY seq DESC LIMIT 1")
+        .fetch_optional(&mut *tx)
+        .await?
+        .unwrap_or(0);
     for change in &write.changes {
+        let link = chained(chain, change.hash);
         // A change that is there already must not undo the group's work.
         let given: Option<i64> = sqlx::query_scalar(
-            "INSERT INTO changes (document, hash, actor, device, received_at_ms, bytes)
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (hash) DO NOTHING RETURNING seq",
+            "INSERT INTO changes (document, hash, actor, device, received_at_ms, bytes, chain)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (hash) DO NOTHING RETURNING seq",
         )
         .bind(number)
         .bind(change.hash.0.as_slice())
@@ -189,9 +195,12 @@ async fn document(tx: &mut SqliteConnection, write: &DocumentWrite) -> Result<Op
         .bind(write.device.map(|device| device.as_bytes().to_vec()))
         .bind(write.received_at_ms)
         .bind(change.bytes.as_deref().map(blob::pack))
+        .bind(link)
         .fetch_optional(&mut *tx)
         .await?;
-        seq = given.unwrap_or(seq);
+        if let Some(given) = given {
+            (seq, chain) = (given, link);
+        }
     }
     sqlx::query("UPDATE documents SET heads = $1, seq = max(seq, $2) WHERE number = $3")
         .bind(join_heads(&write.heads))
@@ -235,6 +244,12 @@ async fn document(tx: &mut SqliteConnection, write: &DocumentWrite) -> Result<Op
         .await?;
     }
     Ok(Some(number))
+}
+
+/// The mark of a feed that goes on with this change.
+fn chained(chain: i64, hash: ChangeHash) -> i64 {
+    let digest = Sha256::new_with_prefix(chain.to_be_bytes()).chain_update(hash.0).finalize();
+    i64::from_be_bytes(digest[..8].try_into().expect("a digest is longer than 8 bytes"))
 }
 
 /// Brings the projection up to date, many rows in one statement.

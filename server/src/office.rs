@@ -1,0 +1,165 @@
+//! An office without a network: its own store is a device of the county, and bundles carry both ways.
+
+use sync_protocol::{
+    ChangeHash, DeviceId, Document,
+    bundle::{self, BundleError, BundleReply, BundleRequest, Keys, PublicKeys},
+    document::{DocumentError, RowKey},
+    message::{DocumentPull, DocumentPush, ExchangeRequest, PROTOCOL, PushedChange, RefusedChange},
+    unit::Unit,
+};
+
+use crate::{
+    Server,
+    bundle::json,
+    clock, projection,
+    store::{Committed, DocumentWrite, NewChange, StoreError},
+};
+
+const TOKEN: &str = "office_token";
+const COUNTY: &str = "office_county";
+const CURSOR: &str = "office_cursor";
+/// Whoever wrote what comes from the county: not this office.
+const THE_COUNTY: DeviceId = DeviceId::from_bytes([0; 16]);
+/// How often a document is tried that somebody else is writing to.
+const ROUNDS_MAX: usize = 16;
+
+/// Why an office has no bundle, or does not take one.
+#[derive(Debug, thiserror::Error)]
+pub enum OfficeError {
+    /// It belongs to no county yet.
+    #[error(
+        "本机尚未加入，请先用 join 登记县里给的令牌和公钥 | not joined yet: use `join` with the county's token and keys"
+    )]
+    NotJoined,
+    /// Its configuration is of another county.
+    #[error(
+        "县区划代码不一致，请在 taizhang.toml 中改正 county_code | of another county: correct county_code in taizhang.toml"
+    )]
+    OtherCounty,
+    /// The bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// A document.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a bundle from the county brought.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Documents with news.
+    pub documents: usize,
+    /// Units that are known now.
+    pub units: usize,
+    /// Own changes that the county has for good.
+    pub receipts: usize,
+    /// Own changes that it did not take.
+    pub refusals: Vec<RefusedChange>,
+}
+
+/// Joins a county: its token for this office, and its public keys.
+pub async fn join(server: &Server, token: &str, county: &PublicKeys) -> Result<(), StoreError> {
+    server.store.put_secret(TOKEN, token.trim().as_bytes()).await?;
+    server.store.put_secret(COUNTY, county.to_string().as_bytes()).await
+}
+
+/// The keys of this office and those of its county.
+async fn keys(server: &Server) -> Result<(Keys, PublicKeys), OfficeError> {
+    let token = server.store.get_secret(TOKEN).await?.ok_or(OfficeError::NotJoined)?;
+    let county = server.store.get_secret(COUNTY).await?.ok_or(OfficeError::NotJoined)?;
+    Ok((Keys::of(&token), String::from_utf8_lossy(&county).parse()?))
+}
+
+/// Everything that this office has imported, for the county; and how many changes that is.
+pub async fn write(server: &Server) -> Result<(Vec<u8>, usize), OfficeError> {
+    let (keys, county) = keys(server).await?;
+    let (mut push, mut count) = (Vec::new(), 0);
+    for (identity, own) in server.store.own_changes().await? {
+        let Some(stored) = server.store.document(identity.document(&server.tenant)).await? else { continue };
+        let document = Document::load(stored.snapshot.as_deref(), &stored.changes)?;
+        let changes = document.changes_since(&[]).into_iter().filter(|(hash, _)| own.contains(hash));
+        let changes: Vec<_> = changes.map(|(hash, bytes)| PushedChange { hash, bytes: bytes.into() }).collect();
+        count += changes.len();
+        push.push(DocumentPush { identity, changes });
+    }
+    let request = ExchangeRequest {
+        protocol: PROTOCOL,
+        cursor: server.store.get_secret(CURSOR).await?.map(Into::into),
+        push,
+        device_time_ms: clock::now_ms(),
+        asks: Vec::new(),
+        held: Vec::new(),
+    };
+    let units = json(&server.store.units().await?)?.into();
+    Ok((bundle::seal(&BundleRequest { request, units }, &keys, &county)?, count))
+}
+
+/// Takes what the county sends: units, the key of restricted natural keys, documents. As often as one likes.
+pub async fn take(server: &Server, bytes: &[u8]) -> Result<Taken, OfficeError> {
+    let (keys, county) = keys(server).await?;
+    let (BundleReply { replies, units, county_key, .. }, sender) = bundle::open(bytes, &keys)?;
+    if sender != county.signing {
+        return Err(BundleError::Forged.into());
+    }
+    let units: Vec<Unit> = serde_json::from_slice(&units).map_err(|error| BundleError::Content(error.to_string()))?;
+    let is_root = |unit: &&Unit| unit.parent.is_none();
+    if units.iter().find(is_root).map(|unit| unit.id) != Some(server.county) {
+        return Err(OfficeError::OtherCounty);
+    }
+    let mut taken = Taken { units: units.len(), ..Taken::default() };
+    server.store.put_units(&units).await?;
+    if let Some(key) = county_key {
+        server.store.put_secret("county_key", &key).await?;
+    }
+    for reply in replies {
+        for pull in &reply.documents {
+            taken.documents += usize::from(take_document(server, pull).await?);
+        }
+        taken.receipts += reply.receipts.len();
+        taken.refusals.extend(reply.refusals);
+        // Behind the documents that it leads past.
+        server.store.put_secret(CURSOR, &reply.cursor).await?;
+    }
+    Ok(taken)
+}
+
+/// Merges one document; says whether it had news.
+async fn take_document(server: &Server, pull: &DocumentPull) -> Result<bool, OfficeError> {
+    let identity = &pull.identity;
+    let id = identity.document(&server.tenant);
+    let changes: Vec<Vec<u8>> = pull.changes.iter().map(|bytes| bytes.to_vec()).collect();
+    for _ in 0..ROUNDS_MAX {
+        let (mut document, expected_heads): (Document, Vec<ChangeHash>) = match server.store.document(id).await? {
+            Some(stored) => (Document::load(stored.snapshot.as_deref(), &stored.changes)?, stored.heads),
+            None => (Document::new(), Vec::new()),
+        };
+        document.take(pull.snapshot.as_ref().map(|bytes| bytes.as_slice()), &changes)?;
+        let new = document.changes_since(&expected_heads);
+        if new.is_empty() {
+            return Ok(false);
+        }
+        let touched: std::collections::BTreeSet<RowKey> = document.row_states().into_keys().collect();
+        let write = DocumentWrite {
+            document: id,
+            identity: identity.clone(),
+            expected_heads,
+            heads: document.heads(),
+            changes: new
+                .into_iter()
+                .map(|(hash, bytes)| NewChange { hash, actor: Vec::new(), bytes: Some(bytes) })
+                .collect(),
+            snapshot: Some(document.save()),
+            rows: projection::project(&document, &touched),
+            wrong_steps: Vec::new(),
+            device: Some(THE_COUNTY),
+            received_at_ms: clock::now_ms(),
+        };
+        if server.store.commit(vec![write]).await? == [Committed::Durable] {
+            return Ok(true);
+        }
+    }
+    Err(StoreError::Database(format!("document {id} is written to by too many at once")).into())
+}

@@ -1,0 +1,190 @@
+//! The server's store with a hand on it: it dies at a commit, or has a fault built in that the simulator must find.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use importer::{
+    Memory,
+    memory::{Decision, Doubt, Mapping},
+};
+use server::store::{
+    Batch, Committed, DeviceRecord, DocumentWrite, ProjectedRow, QuarantineState, Quarantined, Store, StoreError,
+    StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, TallySum, Totals,
+};
+use sync_protocol::{
+    ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    session::{FeedPage, FeedQuery, Scope},
+    unit::{Unit, UnitLevel},
+};
+
+use super::plan::Death;
+
+/// A fault that a server could have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// It acknowledges what it has not stored.
+    AcknowledgesTooEarly,
+    /// It takes a change that it has for an error.
+    ForgetsWhatItHas,
+    /// Its cursor passes a change that it has not sent.
+    PassesOver,
+    /// It does not list conflicts.
+    HidesConflicts,
+}
+
+impl Mutant {
+    /// All of them, with their names on the command line.
+    pub const ALL: [(&'static str, Mutant); 4] = [
+        ("acknowledges-too-early", Mutant::AcknowledgesTooEarly),
+        ("forgets-what-it-has", Mutant::ForgetsWhatItHas),
+        ("passes-over", Mutant::PassesOver),
+        ("hides-conflicts", Mutant::HidesConflicts),
+    ];
+}
+
+/// A store that can be made to fail.
+#[derive(Debug)]
+pub(super) struct Faulty {
+    inner: Arc<dyn Store>,
+    mutant: Option<Mutant>,
+    death: Mutex<Option<Death>>,
+    commits: Mutex<u32>,
+}
+
+impl Faulty {
+    pub(super) fn new(inner: Arc<dyn Store>, mutant: Option<Mutant>) -> Self {
+        Self { inner, mutant, death: Mutex::default(), commits: Mutex::default() }
+    }
+
+    /// Arms the next death.
+    pub(super) fn die(&self, death: Death) {
+        *self.death.lock().unwrap_or_else(PoisonError::into_inner) = Some(death);
+    }
+
+    /// Whether this commit is the last: and whether it is stored.
+    fn dies(&self) -> Option<bool> {
+        let mut death = self.death.lock().unwrap_or_else(PoisonError::into_inner);
+        match death.as_mut() {
+            Some(Death { after: 0, stored }) => {
+                let stored = *stored;
+                *death = None;
+                Some(stored)
+            }
+            Some(Death { after, .. }) => {
+                *after -= 1;
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// Every fifth time: a fault that shows always would be found without a simulator.
+    fn is_turn(&self) -> bool {
+        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        *commits += 1;
+        commits.is_multiple_of(5)
+    }
+
+    async fn write(&self, mut writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
+        let died = || StoreError::Database("the server has died".into());
+        match self.dies() {
+            Some(false) => return Err(died()),
+            Some(true) => {
+                self.inner.commit(writes).await?;
+                return Err(died());
+            }
+            None => {}
+        }
+        match self.mutant {
+            Some(Mutant::AcknowledgesTooEarly) if self.is_turn() => Ok(vec![Committed::Durable; writes.len()]),
+            Some(Mutant::HidesConflicts) => {
+                writes.iter_mut().flat_map(|write| &mut write.rows).for_each(|row| row.conflicts = None);
+                self.inner.commit(writes).await
+            }
+            _ => self.inner.commit(writes).await,
+        }
+    }
+
+    async fn known(&self, hashes: &[ChangeHash]) -> Result<BTreeSet<ChangeHash>, StoreError> {
+        let known = self.inner.known_changes(hashes).await?;
+        if self.mutant == Some(Mutant::ForgetsWhatItHas) && !known.is_empty() {
+            return Err(StoreError::Database("UNIQUE constraint failed: changes.hash".into()));
+        }
+        Ok(known)
+    }
+
+    async fn page(&self, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
+        let mut page = self.inner.feed(scope, query).await?;
+        if self.mutant == Some(Mutant::PassesOver) && !page.restart && self.is_turn() {
+            page.documents.pop();
+        }
+        Ok(page)
+    }
+}
+
+/// The whole trait: what is named after the arrow is this store's own, everything else the one behind it.
+macro_rules! delegate {
+    ($(fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $(=> $own:ident)?;)*) => {
+        #[async_trait]
+        impl Store for Faulty {
+            $(async fn $name(&self, $($argument: $type),*) -> Result<$result, StoreError> {
+                delegate!(@call self, $name($($argument),*) $($own)?)
+            })*
+            async fn close(&self) {
+                self.inner.close().await;
+            }
+        }
+    };
+    (@call $self:ident, $name:ident($($argument:ident),*)) => { $self.inner.$name($($argument),*).await };
+    (@call $self:ident, $name:ident($($argument:ident),*) $own:ident) => { $self.$own($($argument),*).await };
+}
+
+delegate! {
+    fn put_units(units: &[Unit]) -> ();
+    fn units() -> Vec<Unit>;
+    fn unit(unit: UnitId) -> Option<Unit>;
+    fn is_below(unit: UnitId, top: UnitId) -> bool;
+    fn document(document: DocumentId) -> Option<StoredDocument>;
+    fn identities(units: &[UnitId]) -> Vec<(Identity, Vec<ChangeHash>)>;
+    fn all_identities() -> Vec<(Identity, Vec<ChangeHash>)>;
+    fn known_changes(hashes: &[ChangeHash]) -> BTreeSet<ChangeHash> => known;
+    fn commit(writes: Vec<DocumentWrite>) -> Vec<Committed> => write;
+    fn feed(scope: &Scope, query: &FeedQuery) -> FeedPage => page;
+    fn moves() -> i64;
+    fn rows(ledger: &str, period: &str, units: &[UnitId]) -> Vec<StoredRow>;
+    fn sums_by_unit(top: UnitId, level: UnitLevel, period: &str, measures: &[String]) -> Vec<TallySum>;
+    fn sums_by_group(top: UnitId, groups: &[String], period: &str, measures: &[String]) -> Vec<TallySum>;
+    fn projection(document: DocumentId) -> Vec<ProjectedRow>;
+    fn conflicts() -> Vec<StoredConflict>;
+    fn quarantine(held: &[Quarantined], bytes_max: i64) -> bool;
+    fn quarantined() -> Vec<Quarantined>;
+    fn quarantined_change(hash: ChangeHash) -> Option<Quarantined>;
+    fn decide_quarantined(hashes: &[ChangeHash], state: QuarantineState, who: &str, now_ms: i64) -> ();
+    fn wrong_steps() -> Vec<StoredWrongStep>;
+    fn put_device(device: &DeviceRecord, now_ms: i64) -> ();
+    fn device(device: DeviceId) -> Option<DeviceRecord>;
+    fn device_by_token(token_hash: &[u8; 32]) -> Option<DeviceRecord>;
+    fn device_seen(device: DeviceId, now_ms: i64, clock_ahead_ms: i64) -> ();
+    fn secret(name: &str, fresh: &[u8]) -> Vec<u8>;
+    fn device_by_signing_key(key: &[u8; 32]) -> Option<DeviceRecord>;
+    fn put_secret(name: &str, value: &[u8]) -> ();
+    fn get_secret(name: &str) -> Option<Vec<u8>>;
+    fn own_changes() -> BTreeMap<Identity, BTreeSet<ChangeHash>>;
+    fn begin_batch(batch: &Batch) -> ();
+    fn finish_batch(id: &str, now_ms: i64, counts: &str) -> ();
+    fn batches() -> Vec<StoredBatch>;
+    fn documents_of(actor: ActorId) -> Vec<Identity>;
+    fn batch_undone(id: &str, now_ms: i64) -> ();
+    fn is_imported(digest: &[u8; 32]) -> bool;
+    fn memory(units: &[UnitId]) -> Memory;
+    fn learn(unit: UnitId, mappings: &[Mapping], decisions: &[(RowId, Decision)], who: &str, now_ms: i64) -> ();
+    fn put_doubts(batch: &str, digest: &[u8; 32], file: &[u8], doubts: &[Doubt]) -> ();
+    fn doubts() -> Vec<StoredDoubt>;
+    fn waiting_file(digest: &[u8; 32]) -> Option<Vec<u8>>;
+    fn settle_doubts(doubts: &[RowId]) -> ();
+    fn totals() -> Totals;
+    fn check() -> Vec<String>;
+}

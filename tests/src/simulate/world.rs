@@ -1,0 +1,467 @@
+//! A county in motion: its server, its devices, and what is known of what they promised.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use anyhow::{Context, Result};
+use rand::{SeedableRng, rngs::StdRng};
+use server::{
+    Server,
+    config::Config,
+    import::{Source, import},
+    store::{DeviceRecord, QuarantineState, sqlite::SqliteStore},
+    sync::token_hash,
+    tallies::Tallies,
+};
+use sync_protocol::{
+    ActorId, Book, ChangeHash, DeviceId, Document, Identity, RowId, UnitId,
+    catalogue::ColumnType,
+    client::{Device, DeviceConfig, DeviceError},
+};
+
+use super::{
+    line::{Line, Wire, lock},
+    phone::{Phone, copy, hashes},
+    plan::{Fate, Scenario, Step, bytes},
+    store::{Faulty, Mutant},
+};
+use crate::{roster, sheet};
+
+const SERVER: &str = "taizhang.sqlite";
+/// The first moment: 2012-04-01.
+const BEGINNING_MS: i64 = 1_333_238_400_000;
+const COLUMNS: [&str; 4] = ["name", "work_post", "phone", "address"];
+
+/// What all scenarios begin with: an empty county.
+pub(super) async fn prepare(config: &Config) -> Result<()> {
+    let server = Server::open_embedded(config).await?;
+    server.store.put_units(&roster::units(&server.tenant, server.county, 3)).await?;
+    server.store.close().await;
+    Ok(())
+}
+
+/// Everything.
+pub(super) struct World {
+    folder: tempfile::TempDir,
+    config: Config,
+    mutant: Option<Mutant>,
+    store: Option<Arc<Faulty>>,
+    pub(super) server: Option<Server>,
+    pub(super) phones: Vec<Phone>,
+    units: Vec<UnitId>,
+    township: UnitId,
+    rng: StdRng,
+    now_ms: i64,
+    /// A text column of a ledger that no device may write to.
+    foreign: (String, String),
+    kept: Option<PathBuf>,
+    imports: u32,
+    /// Changes that devices have receipts for.
+    pub(super) promised: BTreeSet<ChangeHash>,
+    /// Changes that people made.
+    pub(super) written: BTreeSet<ChangeHash>,
+    /// The first promise that was seen broken.
+    pub(super) broken: Option<String>,
+}
+
+impl World {
+    pub(super) async fn open(
+        template: &Path,
+        config: &Config,
+        scenario: &Scenario,
+        mutant: Option<Mutant>,
+    ) -> Result<Self> {
+        let folder = super::folder()?;
+        std::fs::copy(template.join(SERVER), folder.path().join(SERVER))?;
+        let mut config = config.clone();
+        folder.path().clone_into(&mut config.data_dir);
+        let foreign = config.catalogue.ledgers().iter().filter(|ledger| ledger.book == Book::Township).find_map(|l| {
+            let column = l.columns.iter().find(|c| c.column_type == ColumnType::Text && l.book_of(c) == l.book)?;
+            Some((l.id.clone(), column.key.clone()))
+        });
+        let mut world = Self {
+            folder,
+            config,
+            mutant,
+            store: None,
+            server: None,
+            phones: Vec::new(),
+            units: Vec::new(),
+            township: UnitId::from_bytes([0; 16]),
+            rng: StdRng::seed_from_u64(7),
+            now_ms: BEGINNING_MS,
+            foreign: foreign.context("a ledger of the township")?,
+            kept: None,
+            imports: 0,
+            promised: BTreeSet::new(),
+            written: BTreeSet::new(),
+            broken: None,
+        };
+        world.start_server().await?;
+        let tenant = world.server()?.tenant.clone();
+        let unit = |index| UnitId::derive(&tenant, None, &roster::branch_code(index));
+        world.units = (0..scenario.units).map(unit).collect();
+        world.township = UnitId::derive(&tenant, None, "340099100");
+        for (index, village) in scenario.devices.iter().enumerate() {
+            let (name, unit) = (format!("phone-{index}"), world.unit_of(*village));
+            let record = DeviceRecord {
+                id: DeviceId::from_bytes(bytes(&mut world.rng)),
+                name: name.clone(),
+                owner: name.clone(),
+                token_hash: token_hash(&name),
+                unit,
+                books: vec![Book::Unit, Book::UnitRestricted],
+                keys: None,
+            };
+            world.server()?.store.put_device(&record, world.now_ms).await?;
+            let line = Line {
+                server: Mutex::new(world.server.clone()),
+                record: Mutex::new(record),
+                fate: Mutex::new(Fate::Arrives),
+                late: Mutex::default(),
+                now_ms: Mutex::new(world.now_ms),
+                died: Mutex::default(),
+            };
+            let path = world.folder.path().join(format!("{name}.sqlite"));
+            world.phones.push(Phone {
+                name,
+                unit,
+                device: None,
+                own: BTreeSet::new(),
+                line: Arc::new(line),
+                exchange: None,
+                clock_ms: 0,
+                path,
+                kept: None,
+            });
+            world.start(index).await?;
+        }
+        Ok(world)
+    }
+
+    pub(super) fn server(&self) -> Result<&Server> {
+        self.server.as_ref().context("the server runs")
+    }
+
+    fn unit_of(&self, village: Option<usize>) -> UnitId {
+        village.map_or(self.township, |index| self.units[index % self.units.len()])
+    }
+
+    fn period(&self) -> String {
+        self.config.campaign_year.to_string()
+    }
+
+    async fn start_server(&mut self) -> Result<()> {
+        let tally = Tallies::new(&self.config.catalogue, self.config.campaign_year);
+        let inner = SqliteStore::open(&self.config.data_dir.join(SERVER), tally).await?;
+        let store = Arc::new(Faulty::new(Arc::new(inner), self.mutant));
+        self.server = Some(Server::open(store.clone(), &self.config).await?);
+        self.store = Some(store);
+        for phone in &self.phones {
+            lock(&phone.line.server).clone_from(&self.server);
+            *lock(&phone.line.died) = false;
+        }
+        Ok(())
+    }
+
+    async fn stop_server(&mut self) {
+        for phone in &self.phones {
+            lock(&phone.line.server).take();
+        }
+        self.store = None;
+        if let Some(server) = self.server.take() {
+            server.store.close().await;
+        }
+    }
+
+    async fn start(&mut self, index: usize) -> Result<()> {
+        let actor = ActorId(bytes(&mut self.rng));
+        let catalogue = self.server()?.catalogue.clone();
+        let phone = &mut self.phones[index];
+        let config = DeviceConfig {
+            path: phone.path.clone(),
+            server: String::new(),
+            token: String::new(),
+            who: phone.name.clone(),
+            actor,
+        };
+        phone.device = Some(Device::open_with(config, catalogue, Box::new(Wire(phone.line.clone()))).await?);
+        Ok(())
+    }
+
+    async fn stop(&mut self, index: usize) {
+        let phone = &mut self.phones[index];
+        phone.exchange = None;
+        if let Some(device) = phone.device.take() {
+            device.close().await;
+        }
+    }
+
+    pub(super) async fn close(mut self) {
+        for index in 0..self.phones.len() {
+            self.stop(index).await;
+        }
+        self.stop_server().await;
+    }
+
+    pub(super) async fn step(&mut self, step: &Step) -> Result<()> {
+        self.now_ms += 60_000;
+        for phone in &self.phones {
+            *lock(&phone.line.now_ms) = self.now_ms;
+        }
+        match step {
+            Step::Edit { device, unit, row, cells } => self.edit(*device, *unit, *row, cells).await?,
+            Step::Settle { device, pick, value } => self.settle(*device, *pick, *value).await?,
+            Step::Trespass { device, unit, value } => self.trespass(*device, *unit, *value).await?,
+            Step::Exchange { device, fates } => self.exchange(*device, fates).await?,
+            Step::Late { device } => {
+                let late = std::mem::take(&mut *lock(&self.phones[*device].line.late));
+                for request in late {
+                    self.phones[*device].line.serve(&request).await?;
+                }
+            }
+            Step::Crash { device } => {
+                self.stop(*device).await;
+                self.start(*device).await?;
+            }
+            Step::Keep { device } => self.keep(*device).await?,
+            Step::SetBack { device } => self.set_back(*device).await?,
+            Step::Clock { device, days } => self.phones[*device].clock_ms = i64::from(*days) * 86_400_000,
+            Step::Reassign { device, unit } => {
+                let unit = self.unit_of(Some(*unit));
+                let phone = &mut self.phones[*device];
+                phone.unit = unit;
+                lock(&phone.line.record).unit = unit;
+            }
+            Step::ServerDies(death) => {
+                if let Some(store) = &self.store {
+                    store.die(*death);
+                }
+            }
+            Step::ServerKeeps => {
+                self.stop_server().await;
+                let kept = self.folder.path().join("server.kept");
+                copy(&self.config.data_dir.join(SERVER), &kept)?;
+                self.kept = Some(kept);
+                self.start_server().await?;
+            }
+            Step::ServerSetBack => {
+                if let Some(kept) = self.kept.clone() {
+                    self.stop_server().await;
+                    copy(&kept, &self.config.data_dir.join(SERVER))?;
+                    self.start_server().await?;
+                    self.forget_what_is_gone().await?;
+                }
+            }
+            Step::Import { unit, rows } => self.import(*unit, rows).await?,
+            Step::Admit => {
+                let server = self.server()?;
+                for held in server.store.quarantined().await? {
+                    if held.state == QuarantineState::Waiting {
+                        // What does not fit its document goes on waiting; a death of the server is seen below.
+                        drop(server.sync.admit_quarantined(held.hash, "县", self.now_ms).await);
+                    }
+                }
+                // Whoever admitted looks at the result: a server that died at it is started again.
+                self.restart_server().await?;
+            }
+        }
+        if self.phones.iter().any(|phone| *lock(&phone.line.died)) {
+            self.restart_server().await?;
+        }
+        Ok(())
+    }
+
+    async fn restart_server(&mut self) -> Result<()> {
+        self.stop_server().await;
+        self.start_server().await
+    }
+
+    /// The document of members that a device writes to.
+    fn members(&self, device: usize, unit: usize) -> Identity {
+        let own = self.phones[device].unit;
+        let unit = if own == self.township { self.unit_of(Some(unit)) } else { own };
+        Identity { unit, book: Book::Unit, period: self.period() }
+    }
+
+    /// Does something that may write changes, and notes them.
+    async fn noting<T>(&mut self, device: usize, doing: impl AsyncFnOnce(&Device) -> Result<T>) -> Result<T> {
+        let (before, _) = self.phones[device].held().await?;
+        let done = doing(self.phones[device].device()?).await?;
+        let (after, _) = self.phones[device].held().await?;
+        for (identity, hashes) in after {
+            let known = before.get(&identity);
+            for hash in hashes.into_iter().filter(|hash| known.is_none_or(|known| !known.contains(hash))) {
+                self.phones[device].own.insert(hash);
+                self.written.insert(hash);
+            }
+        }
+        Ok(done)
+    }
+
+    async fn edit(&mut self, device: usize, unit: usize, row: u8, cells: &[(u8, u32)]) -> Result<()> {
+        let identity = self.members(device, unit);
+        let now_ms = self.now_ms + self.phones[device].clock_ms;
+        let cells: Vec<(&str, sync_protocol::Value)> = cells
+            .iter()
+            .map(|(column, value)| (COLUMNS[usize::from(*column)], format!("v{value}").as_str().into()))
+            .collect();
+        self.noting(device, async |device| {
+            // Records of this scenario's own, and whatever came out of ledgers.
+            let mut rows: BTreeSet<RowId> = (0..3).map(|row| RowId::random([row; 10])).collect();
+            rows.extend(device.rows(&identity, "members").await?.into_iter().map(|row| row.id));
+            let row = rows.iter().nth(usize::from(row) * 7 % rows.len()).copied().context("a record")?;
+            device.save(&identity, "members", row, &cells, now_ms).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn settle(&mut self, device: usize, pick: u8, value: u32) -> Result<()> {
+        let now_ms = self.now_ms + self.phones[device].clock_ms;
+        let unit = self.phones[device].unit;
+        let township = self.township;
+        self.noting(device, async |device| {
+            let mut conflicts = device.conflicts().await?;
+            conflicts.retain(|(identity, _)| unit == township || identity.unit == unit);
+            if let Some((identity, conflict)) = conflicts.get(usize::from(pick) % conflicts.len().max(1)) {
+                device.settle(identity, &conflict.address, &format!("v{value}").as_str().into(), now_ms).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn trespass(&mut self, device: usize, unit: usize, value: u32) -> Result<()> {
+        let now_ms = self.now_ms + self.phones[device].clock_ms;
+        let (own, unit, period) = (self.phones[device].unit, self.unit_of(Some(unit)), self.period());
+        let row = RowId::random([1; 10]);
+        let text: sync_protocol::Value = format!("v{value}").as_str().into();
+        let (ledger, column) = self.foreign.clone();
+        let is_village = own != self.township;
+        self.noting(device, async |device| {
+            if is_village && own != unit {
+                let neighbour = Identity { unit, book: Book::Unit, period };
+                device.save(&neighbour, "members", row, &[("work_post", text)], now_ms).await?;
+            } else {
+                let township = Identity { unit, book: Book::Township, period };
+                device.save(&township, &ledger, row, &[(column.as_str(), text)], now_ms).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn exchange(&mut self, index: usize, fates: &[Fate]) -> Result<()> {
+        let (before, _) = self.phones[index].held().await?;
+        let now_ms = self.now_ms;
+        let phone = &mut self.phones[index];
+        let device = phone.device.as_ref().context("the device is switched on")?;
+        let mut under_way = match phone.exchange.take() {
+            Some(under_way) => Some(under_way),
+            None => Some((device.begin().await?, 0)),
+        };
+        for fate in fates {
+            let Some((exchange, counted)) = &mut under_way else { break };
+            *lock(&phone.line.fate) = *fate;
+            let more = device.step(exchange, now_ms + phone.clock_ms).await;
+            self.promised.extend(exchange.done.receipts.iter().skip(*counted));
+            *counted = exchange.done.receipts.len();
+            match more {
+                Ok(true) => {}
+                Ok(false) | Err(DeviceError::Offline(_)) => under_way = None,
+                Err(error) => {
+                    under_way = None;
+                    self.broken = Some(format!("{} cannot exchange: {error}", phone.name));
+                }
+            }
+        }
+        phone.exchange = under_way;
+        self.monotonic(index, before).await
+    }
+
+    /// What a device has shown once it goes on showing, unless the server refused it or the device lost its right to it.
+    async fn monotonic(&mut self, index: usize, before: BTreeMap<Identity, BTreeSet<ChangeHash>>) -> Result<()> {
+        let (after, refused) = self.phones[index].held().await?;
+        for (identity, seen) in before {
+            let Some(now) = after.get(&identity) else { continue };
+            let gone = seen.iter().filter(|hash| !now.contains(hash)).count();
+            // Whatever builds upon a refused change goes with it.
+            if gone > 0 && refused.is_empty() {
+                self.broken = Some(format!("{} has lost {gone} changes of {identity:?}", self.phones[index].name));
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep(&mut self, index: usize) -> Result<()> {
+        self.stop(index).await;
+        let phone = &mut self.phones[index];
+        let kept = phone.path.with_extension("kept");
+        copy(&phone.path, &kept)?;
+        phone.kept = Some(kept);
+        self.start(index).await
+    }
+
+    async fn set_back(&mut self, index: usize) -> Result<()> {
+        let Some(kept) = self.phones[index].kept.clone() else { return Ok(()) };
+        self.stop(index).await;
+        copy(&kept, &self.phones[index].path)?;
+        self.start(index).await?;
+        self.forget_what_is_gone().await
+    }
+
+    async fn import(&mut self, unit: usize, rows: &[(u8, u32)]) -> Result<()> {
+        let code = roster::branch_code(unit);
+        let row = |(row, value): &(u8, u32)| format!("{code}|人{row}|1980-01-01|200{row}-05|v{value}");
+        let header = "党组织编码|姓名|出生日期|入党时间|工作岗位".to_owned();
+        let text = std::iter::once(header).chain(rows.iter().map(row)).collect::<Vec<_>>().join("\n");
+        self.imports += 1;
+        let bytes = sheet::workbook(&[("党员", &text)])?.into();
+        let source = Source { name: format!("{}.xlsx", self.imports), bytes, scope: None };
+        if import(self.server()?, source, "县", &|_, _| {}).await.is_err() {
+            // Nothing but a death ends an import of a sound file.
+            self.restart_server().await?;
+        }
+        Ok(())
+    }
+
+    /// Every change that the server has, or keeps for its supervisors.
+    pub(super) async fn at_server(&self) -> Result<BTreeSet<ChangeHash>> {
+        let server = self.server()?;
+        let mut held: BTreeSet<ChangeHash> =
+            server.store.quarantined().await?.into_iter().map(|quarantined| quarantined.hash).collect();
+        for (identity, _) in server.store.all_identities().await? {
+            let stored = server.store.document(identity.document(&server.tenant)).await?.context("a document")?;
+            held.extend(hashes(&Document::load(stored.snapshot.as_deref(), &stored.changes)?));
+        }
+        Ok(held)
+    }
+
+    /// After something was set back: what nobody has any more, nobody can be asked for.
+    async fn forget_what_is_gone(&mut self) -> Result<()> {
+        let mut left = self.at_server().await?;
+        for phone in &self.phones {
+            let (held, refused) = phone.held().await?;
+            left.extend(held.into_values().flatten());
+            left.extend(refused);
+        }
+        self.promised.retain(|hash| left.contains(hash));
+        self.written.retain(|hash| left.contains(hash));
+        Ok(())
+    }
+
+    /// Trouble ends: everything that was armed or late is forgotten.
+    pub(super) async fn heal(&mut self) -> Result<()> {
+        self.restart_server().await?;
+        for phone in &mut self.phones {
+            phone.exchange = None;
+            *lock(&phone.line.fate) = Fate::Arrives;
+            lock(&phone.line.late).clear();
+        }
+        Ok(())
+    }
+}
