@@ -57,8 +57,8 @@ pub fn findings_workbook(
         }
         draw(&mut book, workbook, sheet, &marks)?;
     }
-    review::draw_findings(&mut book, &serious)?;
-    review::draw_doubts(&mut book, doubts)?;
+    review::draw_findings(&mut book, workbook, &serious)?;
+    review::draw_doubts(&mut book, workbook, doubts)?;
     review::draw_columns(&mut book, workbook, tables, catalogue)?;
     Ok(book.bytes()?)
 }

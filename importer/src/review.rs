@@ -38,9 +38,18 @@ const DERIVED: &str = "（自动计算，不导入）";
 const SAME: &str = "同一记录";
 const NEW: &str = "新记录";
 
+/// Behind the name of such a sheet where the office has one of that name itself.
+const OURS: &str = "（台账通）";
+
+/// The name of one of our sheets beside those of the office.
+pub(crate) fn name_beside(workbook: &Workbook, name: &str) -> String {
+    let is_taken = |sheet: &Sheet| sheet.name == name && !is_own(workbook, sheet);
+    if workbook.sheets.iter().any(is_taken) { format!("{name}{OURS}") } else { name.to_owned() }
+}
+
 /// Whether a sheet was written by this program to hold findings and decisions.
 pub(crate) fn is_own(workbook: &Workbook, sheet: &Sheet) -> bool {
-    let header: &[&str] = match sheet.name.as_str() {
+    let header: &[&str] = match base(&sheet.name) {
         FINDINGS => &FINDINGS_HEADER,
         COLUMNS => &COLUMNS_HEADER,
         DOUBTS => &DOUBTS_HEADER,
@@ -48,6 +57,11 @@ pub(crate) fn is_own(workbook: &Workbook, sheet: &Sheet) -> bool {
         _ => return false,
     };
     (0..).zip(header).all(|(column, text)| cell_text(workbook, sheet, 0, column) == *text)
+}
+
+/// The name of a sheet without what sets it apart.
+fn base(name: &str) -> &str {
+    name.strip_suffix(OURS).unwrap_or(name)
 }
 
 fn cell_text(workbook: &Workbook, sheet: &Sheet, row: usize, column: u16) -> String {
@@ -97,8 +111,8 @@ fn line(page: &mut Page<'_>, row: u32, cells: &[&str], style: Style) -> Result<(
 }
 
 /// The list of findings.
-pub(crate) fn draw_findings(book: &mut Book, findings: &[&Finding]) -> Result<(), WriteError> {
-    let mut page = page(book, FINDINGS, &FINDINGS_HEADER, 0, &[16.0, 9.0, 18.0, 24.0, 70.0])?;
+pub(crate) fn draw_findings(book: &mut Book, workbook: &Workbook, findings: &[&Finding]) -> Result<(), WriteError> {
+    let mut page = page(book, &name_beside(workbook, FINDINGS), &FINDINGS_HEADER, 0, &[16.0, 9.0, 18.0, 24.0, 70.0])?;
     for (row, f) in (1..).zip(findings) {
         line(&mut page, row, &[&f.sheet, &f.cell, &f.column, &f.read, &f.message], Style::Text)?;
     }
@@ -106,11 +120,12 @@ pub(crate) fn draw_findings(book: &mut Book, findings: &[&Finding]) -> Result<()
 }
 
 /// The rows that wait, and a choice for each.
-pub(crate) fn draw_doubts(book: &mut Book, doubts: &[Doubt]) -> Result<(), WriteError> {
+pub(crate) fn draw_doubts(book: &mut Book, workbook: &Workbook, doubts: &[Doubt]) -> Result<(), WriteError> {
     if doubts.is_empty() {
         return Ok(());
     }
-    let mut page = page(book, DOUBTS, &DOUBTS_HEADER, HIDDEN, &[16.0, 9.0, 18.0, 40.0, 40.0, 14.0])?;
+    let mut page =
+        page(book, &name_beside(workbook, DOUBTS), &DOUBTS_HEADER, HIDDEN, &[16.0, 9.0, 18.0, 40.0, 40.0, 14.0])?;
     let mut row = 1;
     for doubt in doubts {
         for candidate in &doubt.candidates {
@@ -133,7 +148,9 @@ pub(crate) fn draw_columns(
     let ledgers: BTreeSet<usize> = tables.iter().map(|table| table.ledger).collect();
     // Where the titles of each ledger's columns are listed.
     let lists: BTreeMap<usize, u16> = ledgers.into_iter().zip(1u16..).collect();
-    let mut sheet = page(book, COLUMNS, &COLUMNS_HEADER, HIDDEN, &[16.0, 6.0, 30.0, 22.0, 26.0, 16.0])?;
+    let mut sheet =
+        page(book, &name_beside(workbook, COLUMNS), &COLUMNS_HEADER, HIDDEN, &[16.0, 6.0, 30.0, 22.0, 26.0, 16.0])?;
+    let choices_name = name_beside(workbook, CHOICES);
     let mut seen = BTreeSet::new();
     let mut row = 1;
     let column_name = |column: u16| address(0, column).trim_end_matches('1').to_owned();
@@ -172,7 +189,7 @@ pub(crate) fn draw_columns(
             sheet.choice(
                 (first, TAKEN_AS),
                 (row - 1, TAKEN_AS),
-                &format!("={CHOICES}!${column}$2:${column}${last}"),
+                &format!("='{choices_name}'!${column}$2:${column}${last}"),
             )?;
         }
     }
@@ -192,9 +209,9 @@ pub(crate) fn draw_columns(
             row += 1;
         }
         let last = catalogue.ledgers().len() + 1;
-        sheet.choice((first, LEDGER), (row - 1, LEDGER), &format!("={CHOICES}!$A$2:$A${last}"))?;
+        sheet.choice((first, LEDGER), (row - 1, LEDGER), &format!("='{choices_name}'!$A$2:$A${last}"))?;
     }
-    let mut choices = page(book, CHOICES, &[COLUMNS_HEADER[usize::from(LEDGER)]], 0, &[24.0])?;
+    let mut choices = page(book, &choices_name, &[COLUMNS_HEADER[usize::from(LEDGER)]], 0, &[24.0])?;
     for (row, ledger) in (1..).zip(catalogue.ledgers()) {
         choices.put(row, 0, &Out::Text(ledger.title.clone()), Style::Text)?;
     }
@@ -232,7 +249,7 @@ impl Decided {
 pub fn read(workbook: &Workbook, catalogue: &Catalogue) -> Decided {
     let mut decided = Decided::default();
     for sheet in workbook.sheets.iter().filter(|sheet| is_own(workbook, sheet)) {
-        match sheet.name.as_str() {
+        match base(&sheet.name) {
             COLUMNS => read_columns(workbook, sheet, catalogue, &mut decided),
             DOUBTS => read_doubts(workbook, sheet, &mut decided),
             _ => {}

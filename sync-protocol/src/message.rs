@@ -50,7 +50,7 @@ pub struct Ask {
     /// What the document is of.
     #[n(0)]
     pub identity: Identity,
-    /// Its newest changes: a document is not dropped before the server has them.
+    /// Its newest changes, and those that the server said it keeps: it is not dropped before the server has them all.
     #[n(1)]
     pub heads: Vec<ChangeHash>,
 }

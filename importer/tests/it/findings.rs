@@ -81,3 +81,17 @@ fn bad_cells_are_coloured_and_noted_and_everything_else_is_as_it_was() {
     let sheets: Vec<&str> = redrawn.sheets.iter().map(|sheet| sheet.name.as_str()).collect();
     assert_eq!(sheets, ["花名册", "问题清单", "列对应", "选项"], "the old lists are not kept beside the new ones");
 }
+
+#[test]
+fn sheets_of_the_office_that_are_called_like_ours_stay_beside_them() {
+    let original = read(&workbook(&[("选项", ROSTER, &[]), ("问题清单", "甲|乙|丙\n1|2|3", &[])]));
+    let catalogue = Catalogue::builtin();
+    let tenant = Tenant::new("340099");
+    let county = UnitId::derive(&tenant, None, "340099");
+    let importer = Importer::new(&catalogue, tenant, county, 2012, None);
+    let (tables, findings) = importer.detect(&original);
+    let drawn = read(&findings_workbook(&original, &tables, &catalogue, &findings, &[]).expect("drawn"));
+    let sheets: Vec<&str> = drawn.sheets.iter().map(|sheet| sheet.name.as_str()).collect();
+    assert_eq!(sheets, ["选项", "问题清单", "问题清单（台账通）", "列对应", "选项（台账通）"]);
+    assert_eq!(importer.detect(&drawn).0.len(), 1, "the office's own sheet is still a ledger");
+}

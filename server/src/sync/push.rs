@@ -8,7 +8,7 @@ use std::{
 use sync_protocol::{
     ChangeHash, DeviceId, Document, DocumentId, Identity,
     catalogue::{Actor, Catalogue, Variables},
-    document::{AdmittedChange, Applied, DocumentError, Refusal, RefusalCode, admit, change_dependencies},
+    document::{AdmittedChange, Applied, DocumentError, Refusal, RefusalCode, admit, change_dependencies, hash_of},
     message::{DocumentPush, PushedChange},
     session::{NotTaken, Scope, StoreOutcome},
 };
@@ -124,12 +124,11 @@ impl Sync {
     }
 
     fn admit(&self, change: &PushedChange, identity: &Identity) -> Result<AdmittedChange, Refusal> {
-        let admitted = admit(&change.bytes, identity.book, &self.catalogue, &self.limits)?;
-        if admitted.hash() == change.hash {
-            Ok(admitted)
-        } else {
-            Err(Refusal::new(RefusalCode::Malformed, "the change does not have the hash it was sent under"))
+        // Also of what is refused for something else: it is kept under its name.
+        if hash_of(&change.bytes, &self.limits)? != change.hash {
+            return Err(Refusal::new(RefusalCode::Malformed, "the change does not have the hash it was sent under"));
         }
+        admit(&change.bytes, identity.book, &self.catalogue, &self.limits)
     }
 
     /// Applies and commits; starts anew when somebody else wrote to the document meanwhile.

@@ -41,7 +41,9 @@ impl Sync {
                 continue;
             }
             let held = self.store.quarantined_change(hash).await?;
-            let Some(held) = held.filter(|held| held.state != QuarantineState::Admitted) else { continue };
+            let is_of_it = |held: &Quarantined| chosen.first().is_none_or(|first| first.identity == held.identity);
+            let held = held.filter(|held| held.state != QuarantineState::Admitted && is_of_it(held));
+            let Some(held) = held else { continue };
             open.extend(change_dependencies(&held.bytes).unwrap_or_default());
             chosen.push(held);
         }

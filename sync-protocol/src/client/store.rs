@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, path::Path};
 
 use sqlx::{
-    AssertSqlSafe, Row as _, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    Row as _, Sqlite, SqlitePool,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use super::DeviceError;
@@ -121,12 +122,10 @@ impl DeviceStore {
 
     /// The changes behind the snapshot, in the order in which they came.
     async fn changes(&self, of: &Identity) -> Result<Vec<Stored>, sqlx::Error> {
-        let rows = sqlx::query(
+        let rows = about(
             "SELECT hash, bytes, state FROM changes WHERE unit = $1 AND book = $2 AND period = $3 ORDER BY number",
+            of,
         )
-        .bind(of.unit.as_bytes().as_slice())
-        .bind(of.book.as_str())
-        .bind(&of.period)
         .fetch_all(&self.pool)
         .await?;
         rows.iter()
@@ -175,7 +174,10 @@ impl DeviceStore {
         let mut asks = Vec::new();
         for row in &rows {
             let identity = identity(row)?;
-            let heads = self.document(&identity).await?.heads();
+            let mut heads = self.document(&identity).await?.heads();
+            // What the server keeps of it is not in the document, and nowhere else either.
+            let held = self.changes(&identity).await?.into_iter().filter(|change| change.state == HELD);
+            heads.extend(held.map(|change| change.hash));
             asks.push(Ask { identity, heads });
         }
         Ok(asks)
@@ -212,12 +214,16 @@ impl DeviceStore {
         for news in news {
             news.write(&mut tx).await?;
         }
+        for of in &step.wanted {
+            about("UPDATE changes SET state = $4 WHERE unit = $1 AND book = $2 AND period = $3 AND state = $5", of)
+                .bind(UNSENT)
+                .bind(HELD)
+                .execute(&mut *tx)
+                .await?;
+        }
         for (asked, confirmed) in step.asked.iter().map(|of| (of, 1)).chain(step.wanted.iter().map(|of| (of, 0))) {
-            sqlx::query("UPDATE documents SET confirmed = $1 WHERE unit = $2 AND book = $3 AND period = $4")
+            about("UPDATE documents SET confirmed = $4 WHERE unit = $1 AND book = $2 AND period = $3", asked)
                 .bind(confirmed)
-                .bind(asked.unit.as_bytes().as_slice())
-                .bind(asked.book.as_str())
-                .bind(&asked.period)
                 .execute(&mut *tx)
                 .await?;
         }
@@ -251,23 +257,17 @@ impl DeviceStore {
             .fetch_one(&mut *tx)
             .await?;
             if unsent > 0 {
-                sqlx::query("UPDATE documents SET confirmed = 0 WHERE unit = $1 AND book = $2 AND period = $3")
-                    .bind(of.unit.as_bytes().as_slice())
-                    .bind(of.book.as_str())
-                    .bind(&of.period)
+                about("UPDATE documents SET confirmed = 0 WHERE unit = $1 AND book = $2 AND period = $3", of)
                     .execute(&mut *tx)
                     .await?;
                 continue;
             }
-            for table in ["documents", "changes"] {
-                let sql = format!("DELETE FROM {table} WHERE unit = $1 AND book = $2 AND period = $3");
-                sqlx::query(AssertSqlSafe(sql))
-                    .bind(of.unit.as_bytes().as_slice())
-                    .bind(of.book.as_str())
-                    .bind(&of.period)
-                    .execute(&mut *tx)
-                    .await?;
-            }
+            // What was refused stays, for whoever wrote it to see.
+            about("DELETE FROM documents WHERE unit = $1 AND book = $2 AND period = $3", of).execute(&mut *tx).await?;
+            about("DELETE FROM changes WHERE unit = $1 AND book = $2 AND period = $3 AND state = $4", of)
+                .bind(THERE)
+                .execute(&mut *tx)
+                .await?;
         }
         sqlx::query("INSERT INTO meta (key, value) VALUES ('cursor', $1) ON CONFLICT (key) DO UPDATE SET value = $1")
             .bind(&step.cursor)
@@ -342,19 +342,14 @@ impl<'p> News<'p> {
             Base::Nothing => Some(None),
         };
         if let Some(snapshot) = snapshot {
-            sqlx::query(
-                "UPDATE documents SET snapshot = $1, confirmed = 1 WHERE unit = $2 AND book = $3 AND period = $4",
+            about(
+                "UPDATE documents SET snapshot = $4, confirmed = 1 WHERE unit = $1 AND book = $2 AND period = $3",
+                of,
             )
             .bind(snapshot)
-            .bind(of.unit.as_bytes().as_slice())
-            .bind(of.book.as_str())
-            .bind(&of.period)
             .execute(&mut *tx)
             .await?;
-            sqlx::query("DELETE FROM changes WHERE unit = $1 AND book = $2 AND period = $3 AND state = $4")
-                .bind(of.unit.as_bytes().as_slice())
-                .bind(of.book.as_str())
-                .bind(&of.period)
+            about("DELETE FROM changes WHERE unit = $1 AND book = $2 AND period = $3 AND state = $4", of)
                 .bind(THERE)
                 .execute(&mut *tx)
                 .await?;
@@ -373,6 +368,11 @@ impl<'p> News<'p> {
     }
 }
 
+/// A statement whose first three values name a document.
+fn about<'q>(sql: &'static str, of: &'q Identity) -> Query<'q, Sqlite, SqliteArguments> {
+    sqlx::query(sql).bind(of.unit.as_bytes().as_slice()).bind(of.book.as_str()).bind(&of.period)
+}
+
 async fn settle(
     tx: &mut sqlx::SqliteConnection,
     hash: ChangeHash,
@@ -389,12 +389,7 @@ async fn settle(
 }
 
 async fn register(tx: &mut sqlx::SqliteConnection, of: &Identity) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT OR IGNORE INTO documents (unit, book, period) VALUES ($1, $2, $3)")
-        .bind(of.unit.as_bytes().as_slice())
-        .bind(of.book.as_str())
-        .bind(&of.period)
-        .execute(tx)
-        .await?;
+    about("INSERT OR IGNORE INTO documents (unit, book, period) VALUES ($1, $2, $3)", of).execute(tx).await?;
     Ok(())
 }
 
@@ -405,14 +400,12 @@ async fn insert(
     bytes: &[u8],
     state: i64,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO changes (hash, unit, book, period, bytes, state) VALUES ($1, $2, $3, $4, $5, $6)
+    about(
+        "INSERT INTO changes (unit, book, period, hash, bytes, state) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (hash) DO UPDATE SET state = excluded.state, refusal = NULL",
+        of,
     )
     .bind(hash.0.as_slice())
-    .bind(of.unit.as_bytes().as_slice())
-    .bind(of.book.as_str())
-    .bind(&of.period)
     .bind(bytes)
     .bind(state)
     .execute(tx)

@@ -149,6 +149,11 @@ pub fn admit(bytes: &[u8], book: Book, catalogue: &Catalogue, limits: &GateLimit
     Ok(AdmittedChange { change, rows })
 }
 
+/// The hash of a change from outside, whatever it writes.
+pub fn hash_of(bytes: &[u8], limits: &GateLimits) -> Result<ChangeHash, Refusal> {
+    decode(bytes, limits).map(|change| ChangeHash(change.hash().0))
+}
+
 /// Decodes a change of a bounded size and number of operations.
 fn decode(bytes: &[u8], limits: &GateLimits) -> Result<automerge::Change, Refusal> {
     let plain = inflate(bytes, limits)?;

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 use automerge::{Automerge, LoadOptions, PatchAction, PatchLog, Prop, ReadDoc, SaveOptions, TextEncoding};
 
-pub use gate::{AdmittedChange, GateLimits, Refusal, RefusalCode, admit, peek};
+pub use gate::{AdmittedChange, GateLimits, Refusal, RefusalCode, admit, hash_of, peek};
 pub use read::RowState;
 pub use undo::TakenBack;
 pub use write::{Author, Edit, LocalChange};

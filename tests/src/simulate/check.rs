@@ -34,11 +34,11 @@ pub(super) async fn after_healing(world: &mut World) -> Result<Option<String>> {
     }
     let server = world.server()?;
     let held = world.at_server().await?;
-    for (what, hashes) in [("acknowledged", &world.promised), ("written", &world.written)] {
-        let lost = hashes.iter().filter(|hash| !held.contains(hash)).count();
-        if lost > 0 {
-            return Ok(Some(format!("{lost} {what} changes are neither in a document nor in quarantine")));
-        }
+    if let Some((hash, of)) = world.written.iter().find(|(hash, _)| !held.contains(hash)) {
+        return Ok(Some(format!("{hash}, written by {of}, is neither in a document nor in quarantine")));
+    }
+    if let Some(hash) = world.promised.iter().find(|hash| !held.contains(hash)) {
+        return Ok(Some(format!("{hash}, which was acknowledged, is neither in a document nor in quarantine")));
     }
     let mut disputed = BTreeSet::new();
     let mut documents = BTreeSet::new();

@@ -62,7 +62,7 @@ pub(super) struct World {
     /// Changes that devices have receipts for.
     pub(super) promised: BTreeSet<ChangeHash>,
     /// Changes that people made.
-    pub(super) written: BTreeSet<ChangeHash>,
+    pub(super) written: BTreeMap<ChangeHash, String>,
     /// The first promise that was seen broken.
     pub(super) broken: Option<String>,
 }
@@ -97,7 +97,7 @@ impl World {
             kept: None,
             imports: 0,
             promised: BTreeSet::new(),
-            written: BTreeSet::new(),
+            written: BTreeMap::new(),
             broken: None,
         };
         world.start_server().await?;
@@ -296,7 +296,8 @@ impl World {
             let known = before.get(&identity);
             for hash in hashes.into_iter().filter(|hash| known.is_none_or(|known| !known.contains(hash))) {
                 self.phones[device].own.insert(hash);
-                self.written.insert(hash);
+                let of = format!("{} in {} of {}", self.phones[device].name, identity.book, identity.unit);
+                self.written.insert(hash, of);
             }
         }
         Ok(done)
@@ -450,7 +451,7 @@ impl World {
             left.extend(refused);
         }
         self.promised.retain(|hash| left.contains(hash));
-        self.written.retain(|hash| left.contains(hash));
+        self.written.retain(|hash, _| left.contains(hash));
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod exchange;
 mod formats;
 mod preview;
 mod quality;
+mod quarantine;
 mod schema;
 mod simulate;
 mod story;

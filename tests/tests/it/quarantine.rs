@@ -1,0 +1,47 @@
+//! What the server does not take is kept for a supervisor, and holds up nothing else.
+
+use anyhow::{Context, Result};
+use server::{clock, store::QuarantineState, sync::AdmitError};
+use sync_protocol::{Book, ChangeHash, Identity, RowId, UnitId};
+use tests::{county, roster};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_is_refused_waits_for_a_supervisor_and_the_rest_goes_on() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = county::open(&folder.path().join("data"), None).await?;
+    server.store.put_units(&roster::units(&server.tenant, server.county, 2)).await?;
+    let url = county::serve(&server).await?;
+    let unit = |branch: usize| UnitId::derive(&server.tenant, None, &roster::branch_code(branch));
+    let of = |branch: usize| Identity { unit: unit(branch), book: Book::Unit, period: server.period() };
+    let phone = county::device(&server, folder.path(), &url, "phone", unit(0), &[Book::Unit]).await?;
+    let neighbour = county::device(&server, folder.path(), &url, "neighbour", unit(1), &[Book::Unit]).await?;
+    let row = RowId::random([1; 10]);
+    // A cadre who was moved writes two forms for the village they came from, and one for their own.
+    for (branch, post) in [(1, "会计"), (1, "出纳"), (0, "文书")] {
+        phone.save(&of(branch), "members", row, &[("work_post", post.into())], 0).await?;
+    }
+    let done = phone.exchange(clock::now_ms()).await?;
+    assert_eq!((done.receipts.len(), done.refusals.len()), (1, 2));
+    assert!(done.refusals.iter().all(|refusal| refusal.quarantined), "{:?}", done.refusals);
+    assert_eq!((phone.unsent().await?, phone.refused().await?.len()), (0, 2), "shown, and not sent for ever");
+    assert!(phone.rows(&of(1), "members").await?.is_empty(), "it does not look as if it had arrived");
+
+    // Their own village goes on, and the same again changes nothing.
+    phone.save(&of(0), "members", row, &[("work_post", "主任".into())], 0).await?;
+    let done = phone.exchange(clock::now_ms()).await?;
+    assert_eq!((done.receipts.len(), done.refusals.len(), done.requests), (1, 0, 1));
+    let held = server.store.quarantined().await?;
+    assert_eq!(held.iter().map(|held| held.state).collect::<Vec<_>>(), [QuarantineState::Waiting; 2]);
+
+    // Admitting the later form brings in the one that it builds upon.
+    let last = held.last().context("two")?.hash;
+    let admitted = server.sync.admit_quarantined(last, "县", clock::now_ms()).await?;
+    assert_eq!(admitted.len(), 2);
+    assert!(matches!(server.sync.admit_quarantined(last, "县", 0).await, Err(AdmitError::Unknown)));
+    assert!(matches!(server.sync.admit_quarantined(ChangeHash([7; 32]), "县", 0).await, Err(AdmitError::Unknown)));
+    neighbour.exchange(clock::now_ms()).await?;
+    let rows = neighbour.rows(&of(1), "members").await?;
+    assert_eq!(rows.iter().map(|row| row.text("work_post")).collect::<Vec<_>>(), ["出纳"]);
+    assert!(server::doctor::diagnose(&server, &|_, _| {}).await?.wrong.is_empty());
+    Ok(())
+}
