@@ -209,7 +209,7 @@ pub fn group(
             };
             match owner {
                 Ok(unit) => grouped.units.entry(unit).or_default().push(RowRef { table: table_index, row: *row }),
-                Err(Unresolved::Unnamed) => grouped.findings.push(names.finding(*row, None, &FindingKind::NoUnit)),
+                Err(Unresolved::Unnamed) => grouped.findings.push(names.finding(*row, name, &FindingKind::NoUnit)),
                 Err(Unresolved::Unknown(suggestions)) => {
                     let kind = FindingKind::UnknownUnit { suggestions };
                     grouped.findings.push(names.finding(*row, name.or(code), &kind));

@@ -6,6 +6,7 @@ mod crashes;
 mod decisions;
 mod exchange;
 mod formats;
+mod hostile;
 mod preview;
 mod quality;
 mod quarantine;
