@@ -11,6 +11,9 @@ use sync_protocol::{
 };
 use tests::{county, roster};
 
+/// What it is, whose token it comes with, its encoding, its bytes, and the answer.
+type Case = (&'static str, &'static str, Option<&'static str>, Vec<u8>, StatusCode);
+
 /// gzip of so many zeros.
 fn bomb(bytes: usize) -> Result<Vec<u8>> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -43,7 +46,7 @@ async fn hostile_requests_are_refused_and_the_others_go_on() -> Result<()> {
     let endless = [vec![0xba, 0xff, 0xff, 0xff, 0xff], vec![0; 64]].concat();
     let too_many = message::encode(&request(vec![], (0..5001).map(|n: u32| hash(n)).collect()));
     let wrong_version = message::encode(&ExchangeRequest { protocol: 99, ..request(vec![], vec![]) });
-    let cases: Vec<(&str, &'static str, Option<&'static str>, Vec<u8>, StatusCode)> = vec![
+    let cases: Vec<Case> = vec![
         ("a stranger", "nobody", None, vec![], StatusCode::UNAUTHORIZED),
         ("nothing", "honest", None, vec![], StatusCode::BAD_REQUEST),
         ("noise", "honest", None, vec![0xff; 4096], StatusCode::BAD_REQUEST),
