@@ -215,6 +215,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// A document with its bytes.
     async fn document(&self, document: DocumentId) -> Result<Option<StoredDocument>, StoreError>;
 
+    /// The heads of a document, and how many changes stand behind its snapshot.
+    async fn head(&self, document: DocumentId) -> Result<Option<(Vec<ChangeHash>, usize)>, StoreError>;
+
     /// The documents of these units, without bytes.
     async fn identities(&self, units: &[UnitId]) -> Result<Vec<(Identity, Vec<ChangeHash>)>, StoreError>;
 

@@ -1,5 +1,6 @@
 //! The server's side of the exchange: runs the pure session against the store.
 
+mod cache;
 mod push;
 mod quarantine;
 mod steps;
@@ -52,9 +53,14 @@ pub struct Sync {
     /// Deliveries to one document wait for one another here instead of making each other stale in the store; a few locks,
     /// shared by all documents, so that nothing grows. Other processes are still held off by the heads of a write.
     turns: Vec<tokio::sync::Mutex<()>>,
+    /// Documents that were just written to.
+    cache: cache::Cache,
     /// What happened so far.
     pub counters: Counters,
 }
+
+/// Bytes of documents that are kept loaded.
+const CACHE_BYTES_MAX: usize = 64 << 20;
 
 pub use quarantine::AdmitError;
 
@@ -70,7 +76,8 @@ impl Sync {
         let variables = Arc::new(catalogue.variables(campaign_year, None));
         let (limits, counters) = (GateLimits::default(), Counters::default());
         let turns = (0..TURNS).map(|_| tokio::sync::Mutex::new(())).collect();
-        Self { store, catalogue, tenant, limits, variables, turns, counters }
+        let cache = cache::Cache::new(CACHE_BYTES_MAX);
+        Self { store, catalogue, tenant, limits, variables, turns, cache, counters }
     }
 
     /// Those of these changes that are neither stored nor in quarantine.

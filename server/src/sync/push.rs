@@ -13,7 +13,7 @@ use sync_protocol::{
     session::{NotTaken, Scope, StoreOutcome},
 };
 
-use super::{Sync, steps};
+use super::{Sync, cache::Cached, steps};
 use crate::{
     projection,
     store::{
@@ -123,6 +123,20 @@ impl Sync {
         Ok(unit.map_or(Actor::Branch, |unit| unit.level.into()))
     }
 
+    /// The document as it is stored now.
+    async fn base(&self, id: DocumentId) -> Result<Base, StoreError> {
+        if let Some((heads, loose)) = self.store.head(id).await?
+            && let Some(cached) = self.cache.take(id, &heads)
+        {
+            return Ok(Base { document: Loaded::Cached(cached), heads, loose });
+        }
+        let stored = self.store.document(id).await?;
+        self.counters.documents_loaded.fetch_add(u64::from(stored.is_some()), Ordering::Relaxed);
+        let (heads, loose) =
+            stored.as_ref().map_or((Vec::new(), 0), |stored| (stored.heads.clone(), stored.changes.len()));
+        Ok(Base { document: Loaded::Stored(stored), heads, loose })
+    }
+
     fn admit(&self, change: &PushedChange, identity: &Identity) -> Result<AdmittedChange, Refusal> {
         // Also of what is refused for something else: it is kept under its name.
         if hash_of(&change.bytes, &self.limits)? != change.hash {
@@ -143,8 +157,7 @@ impl Sync {
         // Held until the write is durable, on purpose: what follows would be stale otherwise.
         let _turn = self.turn(id).lock().await;
         for _ in 0..ATTEMPTS_MAX {
-            let stored = self.store.document(id).await?;
-            self.counters.documents_loaded.fetch_add(u64::from(stored.is_some()), Ordering::Relaxed);
+            let base = self.base(id).await?;
             let arrival = Arrival {
                 document: id,
                 identity: identity.clone(),
@@ -155,16 +168,49 @@ impl Sync {
                 variables: self.variables.clone(),
             };
             let changes = changes.clone();
-            let applied = tokio::task::spawn_blocking(move || apply(arrival, stored, changes))
+            let applied = tokio::task::spawn_blocking(move || apply(arrival, base, changes))
                 .await
                 .map_err(|e| StoreError::Database(format!("applying changes was interrupted: {e}")))??;
             let outcome = (applied.taken, applied.refused);
-            let Some(write) = applied.write else { return Ok(outcome) };
-            if self.store.commit(vec![write]).await? == [Committed::Durable] {
+            let is_stored = match applied.write {
+                Some(write) => self.store.commit(vec![write]).await? == [Committed::Durable],
+                None => true,
+            };
+            if is_stored {
+                self.cache.put(id, applied.document);
                 return Ok(outcome);
             }
         }
         Err(StoreError::Database(format!("document {id} is written to by too many at once")))
+    }
+}
+
+/// What a delivery is applied to.
+struct Base {
+    document: Loaded,
+    heads: Vec<ChangeHash>,
+    /// Changes behind the snapshot.
+    loose: usize,
+}
+
+/// A document, or what it is loaded from.
+enum Loaded {
+    Cached(Cached),
+    Stored(Option<StoredDocument>),
+}
+
+impl Loaded {
+    fn load(self) -> Result<Cached, StoreError> {
+        let stored = match self {
+            Loaded::Cached(cached) => return Ok(cached),
+            Loaded::Stored(None) => return Ok(Cached { document: Document::new(), saved_bytes: 0 }),
+            Loaded::Stored(Some(stored)) => stored,
+        };
+        let snapshot = stored.snapshot.as_ref().map_or(0, Vec::len);
+        let saved_bytes = snapshot + stored.changes.iter().map(Vec::len).sum::<usize>();
+        let document = Document::load(stored.snapshot.as_deref(), &stored.changes)
+            .map_err(|e| StoreError::Damaged(e.to_string()))?;
+        Ok(Cached { document, saved_bytes })
     }
 }
 
@@ -180,6 +226,8 @@ struct Arrival {
 }
 
 struct Delivered {
+    /// The document with what was taken.
+    document: Cached,
     taken: Vec<ChangeHash>,
     refused: Vec<Refused>,
     /// None when nothing could be applied.
@@ -189,18 +237,10 @@ struct Delivered {
 /// Pure: a stored document and changes in, a write and outcomes out.
 fn apply(
     arrival: Arrival,
-    stored: Option<StoredDocument>,
+    Base { document, heads: expected_heads, loose }: Base,
     changes: Vec<AdmittedChange>,
 ) -> Result<Delivered, StoreError> {
-    let loose = stored.as_ref().map_or(0, |stored| stored.changes.len());
-    let (mut document, expected_heads) = match stored {
-        Some(stored) => {
-            let document = Document::load(stored.snapshot.as_deref(), &stored.changes)
-                .map_err(|e| StoreError::Damaged(e.to_string()))?;
-            (document, stored.heads)
-        }
-        None => (Document::new(), Vec::new()),
-    };
+    let Cached { mut document, mut saved_bytes } = document.load()?;
     let mut refused = Vec::new();
     let mut taken = Vec::new();
     let mut touched = std::collections::BTreeSet::new();
@@ -248,5 +288,7 @@ fn apply(
         device: Some(arrival.device),
         received_at_ms: arrival.received_at_ms,
     });
-    Ok(Delivered { taken: taken.iter().map(AdmittedChange::hash).collect(), refused, write })
+    saved_bytes += taken.iter().map(|change| change.bytes().len()).sum::<usize>();
+    let taken = taken.iter().map(AdmittedChange::hash).collect();
+    Ok(Delivered { document: Cached { document, saved_bytes }, taken, refused, write })
 }

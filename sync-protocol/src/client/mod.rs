@@ -256,7 +256,12 @@ impl Device {
 
     /// How many changes have no receipt yet: "3 处修改尚未送达".
     pub async fn unsent(&self) -> Result<usize, DeviceError> {
-        Ok(self.store.unsent().await?.len())
+        Ok(self.outbox().await?.len())
+    }
+
+    /// The changes that have no receipt yet.
+    pub async fn outbox(&self) -> Result<Vec<ChangeHash>, DeviceError> {
+        Ok(self.store.unsent().await?.into_iter().map(|change| change.hash).collect())
     }
 
     /// Own changes that the server did not take, and what it said: they are kept, and shown to the person.

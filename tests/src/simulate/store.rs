@@ -148,6 +148,7 @@ delegate! {
     fn unit(unit: UnitId) -> Option<Unit>;
     fn is_below(unit: UnitId, top: UnitId) -> bool;
     fn document(document: DocumentId) -> Option<StoredDocument>;
+    fn head(document: DocumentId) -> Option<(Vec<ChangeHash>, usize)>;
     fn identities(units: &[UnitId]) -> Vec<(Identity, Vec<ChangeHash>)>;
     fn all_identities() -> Vec<(Identity, Vec<ChangeHash>)>;
     fn known_changes(hashes: &[ChangeHash]) -> BTreeSet<ChangeHash> => known;

@@ -289,16 +289,12 @@ impl World {
 
     /// Does something that may write changes, and notes them.
     async fn noting<T>(&mut self, device: usize, doing: impl AsyncFnOnce(&Device) -> Result<T>) -> Result<T> {
-        let (before, _) = self.phones[device].held().await?;
+        let before = self.phones[device].device()?.outbox().await?;
         let done = doing(self.phones[device].device()?).await?;
-        let (after, _) = self.phones[device].held().await?;
-        for (identity, hashes) in after {
-            let known = before.get(&identity);
-            for hash in hashes.into_iter().filter(|hash| known.is_none_or(|known| !known.contains(hash))) {
-                self.phones[device].own.insert(hash);
-                let of = format!("{} in {} of {}", self.phones[device].name, identity.book, identity.unit);
-                self.written.insert(hash, of);
-            }
+        let after = self.phones[device].device()?.outbox().await?;
+        for hash in after.into_iter().filter(|hash| !before.contains(hash)) {
+            self.phones[device].own.insert(hash);
+            self.written.insert(hash, self.phones[device].name.clone());
         }
         Ok(done)
     }

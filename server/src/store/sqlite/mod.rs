@@ -94,6 +94,10 @@ impl Store for SqliteStore {
         read::document(&self.readers, document).await
     }
 
+    async fn head(&self, document: DocumentId) -> Result<Option<(Vec<ChangeHash>, usize)>, StoreError> {
+        read::head(&self.readers, document).await
+    }
+
     async fn identities(&self, units: &[UnitId]) -> Result<Vec<(Identity, Vec<ChangeHash>)>, StoreError> {
         read::identities(&self.readers, units).await
     }

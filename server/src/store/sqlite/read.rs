@@ -37,6 +37,25 @@ pub(super) async fn document(pool: &SqlitePool, document: DocumentId) -> Result<
     }
 }
 
+pub(super) async fn head(
+    pool: &SqlitePool,
+    document: DocumentId,
+) -> Result<Option<(Vec<ChangeHash>, usize)>, StoreError> {
+    let row = sqlx::query(
+        "SELECT heads, (SELECT count(*) FROM changes c WHERE c.document = d.number AND c.seq >
+                           coalesce((SELECT s.upto_seq FROM snapshots s WHERE s.document = d.number), 0)) AS loose
+             FROM documents d WHERE id = $1",
+    )
+    .bind(document.as_bytes().as_slice())
+    .fetch_optional(pool)
+    .await?;
+    let head = |row: SqliteRow| {
+        let loose: i64 = row.try_get("loose")?;
+        Ok((codec::heads(&row)?, usize::try_from(loose).unwrap_or(usize::MAX)))
+    };
+    row.map(head).transpose()
+}
+
 /// The bytes of a document whose row is at hand.
 async fn stored(tx: &mut SqliteConnection, row: &SqliteRow) -> Result<StoredDocument, StoreError> {
     let number: i64 = row.try_get("number")?;
