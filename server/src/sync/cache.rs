@@ -45,14 +45,14 @@ impl Cache {
         Self { shelf: Mutex::default(), bytes_max }
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+    fn open(&self) -> MutexGuard<'_, Shelf> {
         // Nothing in here panics half-way.
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a document out, if it is there as of these heads.
     pub(super) fn take(&self, id: DocumentId, heads: &[ChangeHash]) -> Option<Cached> {
-        let mut shelf = self.shelf();
+        let mut shelf = self.open();
         let entry = shelf.entries.remove(&id)?;
         shelf.bytes -= entry.cached.saved_bytes * BYTES_PER_SAVED_BYTE;
         (entry.heads == heads).then_some(entry.cached)
@@ -65,7 +65,7 @@ impl Cache {
             return;
         }
         let heads = cached.document.heads();
-        let mut shelf = self.shelf();
+        let mut shelf = self.open();
         shelf.tick += 1;
         let used = shelf.tick;
         shelf.bytes += bytes;
@@ -107,6 +107,6 @@ mod tests {
         put(4, 101);
         assert!(cache.take(id(4), &[]).is_none(), "too large for all of it");
         assert!(cache.take(id(3), &[]).is_some());
-        assert_eq!(cache.shelf().bytes, 0);
+        assert_eq!(cache.open().bytes, 0);
     }
 }

@@ -128,7 +128,7 @@ impl Sync {
         if let Some((heads, loose)) = self.store.head(id).await?
             && let Some(cached) = self.cache.take(id, &heads)
         {
-            return Ok(Base { document: Loaded::Cached(cached), heads, loose });
+            return Ok(Base { document: Loaded::Cached(Box::new(cached)), heads, loose });
         }
         let stored = self.store.document(id).await?;
         self.counters.documents_loaded.fetch_add(u64::from(stored.is_some()), Ordering::Relaxed);
@@ -195,14 +195,14 @@ struct Base {
 
 /// A document, or what it is loaded from.
 enum Loaded {
-    Cached(Cached),
+    Cached(Box<Cached>),
     Stored(Option<StoredDocument>),
 }
 
 impl Loaded {
     fn load(self) -> Result<Cached, StoreError> {
         let stored = match self {
-            Loaded::Cached(cached) => return Ok(cached),
+            Loaded::Cached(cached) => return Ok(*cached),
             Loaded::Stored(None) => return Ok(Cached { document: Document::new(), saved_bytes: 0 }),
             Loaded::Stored(Some(stored)) => stored,
         };

@@ -33,7 +33,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let simulator = Arc::new(Simulator::new(mutant.map(|(_, mutant)| mutant)).await?);
     let next = Arc::new(AtomicU64::new(arguments.from));
     let end = arguments.from.saturating_add(arguments.seeds);
-    let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    // More than cores: a scenario waits for its databases most of the time.
+    let workers = 4 * std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..workers {
         let (simulator, next) = (simulator.clone(), next.clone());
