@@ -27,7 +27,7 @@ struct Entry {
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct Room {
     entries: HashMap<DocumentId, Entry>,
     bytes: usize,
     tick: u64,
@@ -36,25 +36,25 @@ struct Shelf {
 /// The cache.
 #[derive(Debug)]
 pub(super) struct Cache {
-    shelf: Mutex<Shelf>,
+    room: Mutex<Room>,
     bytes_max: usize,
 }
 
 impl Cache {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { shelf: Mutex::default(), bytes_max }
+        Self { room: Mutex::default(), bytes_max }
     }
 
-    fn open(&self) -> MutexGuard<'_, Shelf> {
+    fn open(&self) -> MutexGuard<'_, Room> {
         // Nothing in here panics half-way.
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a document out, if it is there as of these heads.
     pub(super) fn take(&self, id: DocumentId, heads: &[ChangeHash]) -> Option<Cached> {
-        let mut shelf = self.open();
-        let entry = shelf.entries.remove(&id)?;
-        shelf.bytes -= entry.cached.saved_bytes * BYTES_PER_SAVED_BYTE;
+        let mut room = self.open();
+        let entry = room.entries.remove(&id)?;
+        room.bytes -= entry.cached.saved_bytes * BYTES_PER_SAVED_BYTE;
         (entry.heads == heads).then_some(entry.cached)
     }
 
@@ -65,19 +65,19 @@ impl Cache {
             return;
         }
         let heads = cached.document.heads();
-        let mut shelf = self.open();
-        shelf.tick += 1;
-        let used = shelf.tick;
-        shelf.bytes += bytes;
-        if let Some(before) = shelf.entries.insert(id, Entry { heads, cached, used }) {
-            shelf.bytes -= before.cached.saved_bytes * BYTES_PER_SAVED_BYTE;
+        let mut room = self.open();
+        room.tick += 1;
+        let used = room.tick;
+        room.bytes += bytes;
+        if let Some(before) = room.entries.insert(id, Entry { heads, cached, used }) {
+            room.bytes -= before.cached.saved_bytes * BYTES_PER_SAVED_BYTE;
         }
-        while shelf.bytes > self.bytes_max {
-            let Some(oldest) = shelf.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(id, _)| *id) else {
+        while room.bytes > self.bytes_max {
+            let Some(oldest) = room.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(id, _)| *id) else {
                 break;
             };
-            if let Some(entry) = shelf.entries.remove(&oldest) {
-                shelf.bytes -= entry.cached.saved_bytes * BYTES_PER_SAVED_BYTE;
+            if let Some(entry) = room.entries.remove(&oldest) {
+                room.bytes -= entry.cached.saved_bytes * BYTES_PER_SAVED_BYTE;
             }
         }
     }
