@@ -54,6 +54,8 @@ fn each_library_has_one_room() {
         ("automerge::", &["sync-protocol/src/document/", "sync-protocol/tests/"]),
         ("sqlx::", &["server/src/store/", "sync-protocol/src/client/"]),
         ("axum::", &["server/src/http/"]),
+        ("ed25519_dalek::", &["sync-protocol/src/bundle.rs"]),
+        ("bech32::", &["sync-protocol/src/bundle.rs"]),
         ("Timestamp::now", &["server/src/clock.rs"]),
         ("SystemTime::now", &[]),
         ("rand::rng(", &["server/src/clock.rs"]),
