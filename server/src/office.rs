@@ -3,7 +3,7 @@
 use sync_protocol::{
     ChangeHash, DeviceId, Document,
     bundle::{self, BundleError, BundleReply, BundleRequest, Keys, PublicKeys},
-    document::{DocumentError, RowKey},
+    document::{DocumentError, RowKey, change_actor},
     message::{DocumentPull, DocumentPush, ExchangeRequest, PROTOCOL, PushedChange, RefusedChange},
     unit::Unit,
 };
@@ -149,8 +149,8 @@ async fn take_document(server: &Server, pull: &DocumentPull) -> Result<bool, Off
             heads: document.heads(),
             changes: new
                 .into_iter()
-                .map(|(hash, bytes)| NewChange { hash, actor: Vec::new(), bytes: Some(bytes) })
-                .collect(),
+                .map(|(hash, bytes)| Ok(NewChange { hash, actor: change_actor(&bytes)?, bytes: Some(bytes) }))
+                .collect::<Result<_, DocumentError>>()?,
             snapshot: Some(document.save()),
             rows: projection::project(&document, &touched),
             wrong_steps: Vec::new(),

@@ -227,6 +227,13 @@ pub fn change_dependencies(bytes: &[u8]) -> Result<Vec<ChangeHash>, DocumentErro
         .map_err(|e| DocumentError::Load(e.to_string()))
 }
 
+/// Who wrote a change chunk.
+pub fn change_actor(bytes: &[u8]) -> Result<Vec<u8>, DocumentError> {
+    automerge::Change::from_bytes(bytes.to_vec())
+        .map(|change| change.actor_id().to_bytes().to_vec())
+        .map_err(|e| DocumentError::Load(e.to_string()))
+}
+
 /// The hash of a change chunk that this program stored or a trusted peer sent.
 pub fn change_hash(bytes: &[u8]) -> Result<ChangeHash, DocumentError> {
     automerge::Change::from_bytes(bytes.to_vec())
