@@ -50,9 +50,12 @@ pub struct Ask {
     /// What the document is of.
     #[n(0)]
     pub identity: Identity,
-    /// Its newest changes, and those that the server said it keeps: it is not dropped before the server has them all.
+    /// Its newest changes: it is not dropped before the server has them.
     #[n(1)]
     pub heads: Vec<ChangeHash>,
+    /// Changes for it that the server said it keeps for its supervisors.
+    #[n(2)]
+    pub held: Vec<ChangeHash>,
 }
 
 /// New changes for one document. The document's id follows from its identity.

@@ -131,10 +131,17 @@ impl Sync {
                         return Err(Refusal::new(RefusalCode::TooLarge, sentence).into());
                     }
                     let mut judged = Judged { unknown: self.unknown(held).await?, ..Judged::default() };
-                    for Ask { identity, heads } in asks {
-                        if !self.unknown(heads).await?.is_empty() {
+                    for Ask { identity, heads, held } in asks {
+                        let may = self.is_in_scope(&scope, &identity).await?;
+                        // What another device could only leave in quarantine, this one may bring into its document.
+                        let lacks = if may {
+                            self.store.known_changes(&heads).await?.len() < heads.len()
+                        } else {
+                            !self.unknown(heads).await?.is_empty()
+                        };
+                        if lacks || !self.unknown(held).await?.is_empty() {
                             judged.wanted.push(identity);
-                        } else if !self.is_in_scope(&scope, &identity).await? {
+                        } else if !may {
                             judged.dropped.push(identity);
                         }
                     }

@@ -174,11 +174,11 @@ impl DeviceStore {
         let mut asks = Vec::new();
         for row in &rows {
             let identity = identity(row)?;
-            let mut heads = self.document(&identity).await?.heads();
+            let heads = self.document(&identity).await?.heads();
             // What the server keeps of it is not in the document, and nowhere else either.
             let held = self.changes(&identity).await?.into_iter().filter(|change| change.state == HELD);
-            heads.extend(held.map(|change| change.hash));
-            asks.push(Ask { identity, heads });
+            let held = held.map(|change| change.hash).collect();
+            asks.push(Ask { identity, heads, held });
         }
         Ok(asks)
     }

@@ -145,7 +145,7 @@ fn a_session_goes_on_with_questions_and_with_what_came_too_early() {
     let again = reply.refusals.clone();
     let step = device.receive(reply).expect("a sound reply");
     assert!(step.complete && step.refusals[0].is_unmet());
-    let ask = Ask { identity: identity(), heads: vec![] };
+    let ask = Ask { identity: identity(), heads: vec![], held: vec![] };
     device.go_on(vec![ask.clone()], vec![outgoing(1, 10)]);
     let request = device.next_request(0).expect("there is a question");
     assert_eq!((request.asks.as_slice(), request.push.len()), ([ask].as_slice(), 1));
