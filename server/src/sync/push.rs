@@ -138,11 +138,16 @@ impl Sync {
     }
 
     fn admit(&self, change: &PushedChange, identity: &Identity) -> Result<AdmittedChange, Refusal> {
-        // Also of what is refused for something else: it is kept under its name.
-        if hash_of(&change.bytes, &self.limits)? != change.hash {
-            return Err(Refusal::new(RefusalCode::Malformed, "the change does not have the hash it was sent under"));
+        let misnamed = || Refusal::new(RefusalCode::Malformed, "the change does not have the hash it was sent under");
+        match admit(&change.bytes, identity.book, &self.catalogue, &self.limits) {
+            Ok(admitted) if admitted.hash() == change.hash => Ok(admitted),
+            Ok(_) => Err(misnamed()),
+            // What is kept is kept under its name.
+            Err(refusal) if refusal.code.may_hold_work() && hash_of(&change.bytes, &self.limits)? != change.hash => {
+                Err(misnamed())
+            }
+            Err(refusal) => Err(refusal),
         }
-        admit(&change.bytes, identity.book, &self.catalogue, &self.limits)
     }
 
     /// Applies and commits; starts anew when somebody else wrote to the document meanwhile.
