@@ -3,7 +3,7 @@
 use importer::Register;
 use sync_protocol::{
     Book,
-    bundle::{self, BundleError, BundleReply, BundleRequest, Keys},
+    bundle::{self, BundleError, BundleReply, BundleRequest},
     message::{ExchangeRequest, encode},
     unit::Unit,
 };
@@ -49,15 +49,9 @@ pub struct Answer {
     pub bytes: Vec<u8>,
 }
 
-/// The keys of this installation.
-pub async fn keys(server: &Server) -> Result<Keys, StoreError> {
-    Ok(Keys::of(&server.store.secret("bundle_key", &clock::random::<32>()).await?))
-}
-
 /// Takes a bundle and writes its answer; the same bundle twice changes nothing.
 pub async fn answer(server: &Server, bytes: &[u8]) -> Result<Answer, AnswerError> {
-    let keys = keys(server).await?;
-    let (BundleRequest { mut request, units }, sender) = bundle::open(bytes, &keys)?;
+    let (BundleRequest { mut request, units }, sender) = bundle::open(bytes, &server.keys)?;
     let device = server.store.device_by_signing_key(&sender).await?.ok_or(AnswerError::Stranger)?;
     let recipient = device.keys.clone().ok_or(AnswerError::Stranger)?;
     let units = take_units(server, &device, &units).await?;
@@ -84,7 +78,7 @@ pub async fn answer(server: &Server, bytes: &[u8]) -> Result<Answer, AnswerError
         county_key: may_see.then(|| server.county_key.clone().into()),
         asked,
     };
-    Ok(Answer { taken, refused, units, bytes: bundle::seal(&reply, &keys, &recipient)?, device })
+    Ok(Answer { taken, refused, units, bytes: bundle::seal(&reply, &server.keys, &recipient)?, device })
 }
 
 /// New units below the sender's own, and what is new about them.

@@ -8,7 +8,10 @@ use figment::{
     providers::{Env, Format, Toml},
 };
 use serde::{Deserialize, Serialize};
-use sync_protocol::catalogue::{Catalogue, Source};
+use sync_protocol::{
+    catalogue::{Catalogue, Source},
+    document::GateLimits,
+};
 
 /// The keys of `taizhang.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +33,10 @@ pub struct File {
     pub read_memory_mib: u64,
     /// Seconds that it may take.
     pub read_seconds: u64,
+    /// Limits on what devices and other peers send.
+    pub gate: GateLimits,
+    /// Documents of one delivery that are worked on at once.
+    pub pushes_at_once: usize,
 }
 
 impl Default for File {
@@ -43,6 +50,8 @@ impl Default for File {
             catalogue_dir: None,
             read_memory_mib: 1024,
             read_seconds: 120,
+            gate: GateLimits::default(),
+            pushes_at_once: 16,
         }
     }
 }
@@ -66,6 +75,10 @@ pub struct Config {
     pub read_memory_mib: u64,
     /// Seconds that it may take.
     pub read_seconds: u64,
+    /// Limits on what devices and other peers send.
+    pub gate: GateLimits,
+    /// Documents of one delivery that are worked on at once.
+    pub pushes_at_once: usize,
 }
 
 impl Config {
@@ -110,6 +123,8 @@ impl Config {
             catalogue,
             read_memory_mib: file.read_memory_mib,
             read_seconds: file.read_seconds,
+            gate: file.gate,
+            pushes_at_once: file.pushes_at_once.max(1),
         })
     }
 }

@@ -22,7 +22,7 @@ pub mod uploads;
 
 use std::sync::Arc;
 
-use sync_protocol::{Tenant, UnitId, catalogue::Catalogue};
+use sync_protocol::{Tenant, UnitId, bundle::Keys, catalogue::Catalogue};
 
 use store::Store;
 
@@ -43,12 +43,16 @@ pub struct Server {
     pub campaign_year: i16,
     /// HMAC key for row ids of restricted natural keys; never leaves the server except to replicas with that right.
     pub county_key: Vec<u8>,
+    /// The keys of this installation: it signs receipts and bundles, and opens bundles.
+    pub keys: Arc<Keys>,
     /// Where workbooks are read.
     pub isolation: importer::isolate::Isolation,
     /// The exchange.
     pub sync: Arc<sync::Sync>,
     /// Workbooks that offices have sent in.
     pub uploads: Arc<uploads::Uploads>,
+    /// The sockets that are open.
+    pub sockets: Arc<http::Sockets>,
 }
 
 impl Server {
@@ -65,6 +69,7 @@ impl Server {
         let tenant = Tenant::new(config.county_code.clone());
         let county = UnitId::derive(&tenant, None, &config.county_code);
         let county_key = store.secret("county_key", &clock::random::<32>()).await?;
+        let keys = Arc::new(Keys::of(&store.secret("bundle_key", &clock::random::<32>()).await?));
         let unit = sync_protocol::unit::Unit {
             id: county,
             parent: None,
@@ -75,7 +80,9 @@ impl Server {
             sort_order: 0,
         };
         store.put_units(&[unit]).await?;
-        let sync = Arc::new(sync::Sync::new(store.clone(), catalogue.clone(), tenant.clone(), config.campaign_year));
+        let (year, limits) = (config.campaign_year, (config.gate, config.pushes_at_once));
+        let sync =
+            Arc::new(sync::Sync::new(store.clone(), catalogue.clone(), (tenant.clone(), year), keys.clone(), limits));
         Ok(Self {
             store,
             catalogue,
@@ -84,9 +91,11 @@ impl Server {
             county_name: config.county_name.clone(),
             campaign_year: config.campaign_year,
             county_key,
+            keys,
             isolation: importer::isolate::Isolation::None,
             sync,
             uploads: Arc::new(uploads::Uploads::new(config.data_dir.join("uploads"))),
+            sockets: Arc::default(),
         })
     }
 

@@ -17,11 +17,9 @@ use server::{
     demo, doctor, http, indicators, quality,
     returns::{self, ReturnRequest, conflicts},
     store::DeviceRecord,
-    sync::token_hash,
 };
 use sync_protocol::{
     Book, DeviceId,
-    bundle::Keys as DeviceKeys,
     catalogue::{Catalogue, StepFault, Weight},
 };
 
@@ -259,7 +257,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             enrol(&server, name, owner, &unit, (restricted, office)).await
         }
         Command::Bundle { file, answer } => console::bundle::answer(&server, &file, &answer).await,
-        Command::Keys => console::bundle::keys(&server).await,
+        Command::Keys => {
+            console::bundle::keys(&server);
+            Ok(true)
+        }
         Command::Doctor { json } => diagnose(&server, json).await,
         Command::Catalogue(_) | Command::Demo { .. } | Command::ReadWorkbook { .. } => unreachable!("handled above"),
     };
@@ -434,15 +435,7 @@ async fn enrol(
     } else if restricted {
         books.push(Book::UnitRestricted);
     }
-    let record = DeviceRecord {
-        id: DeviceId::from_bytes(clock::random()),
-        name,
-        owner,
-        token_hash: token_hash(&token),
-        unit: unit.id,
-        books,
-        keys: Some(DeviceKeys::of(token.as_bytes()).public()),
-    };
+    let record = DeviceRecord::new(DeviceId::from_bytes(clock::random()), (&name, &owner), &token, unit.id, &books);
     server.store.put_device(&record, clock::now_ms()).await?;
     println!("{token}");
     eprintln!("{} 的令牌如上，只显示这一次 the token above is shown only once ({})", record.name, unit.name);

@@ -98,6 +98,11 @@ impl Keys {
         Self { signing: SigningKey::from_bytes(&derive("taizhang bundle signing")), identity }
     }
 
+    /// Signs a statement.
+    pub fn sign(&self, statement: &[u8]) -> [u8; 64] {
+        self.signing.sign(statement).to_bytes()
+    }
+
     /// What others need to know of them.
     pub fn public(&self) -> PublicKeys {
         PublicKeys {
@@ -114,6 +119,14 @@ pub struct PublicKeys {
     pub signing: [u8; 32],
     /// To whom files are encrypted (`age1…`).
     recipient: String,
+}
+
+/// Whether a statement was signed with the secret to this public key.
+pub fn is_signed_by(key: &[u8; 32], statement: &[u8], signature: &[u8]) -> bool {
+    let (Ok(key), Ok(signature)) = (VerifyingKey::from_bytes(key), Signature::from_slice(signature)) else {
+        return false;
+    };
+    key.verify(statement, &signature).is_ok()
 }
 
 impl fmt::Display for PublicKeys {
@@ -167,9 +180,9 @@ pub fn open<T: for<'b> Decode<'b, ()>>(bytes: &[u8], keys: &Keys) -> Result<(T, 
     let plain = age::decrypt(&keys.identity, bytes).map_err(|error| foreign(&error))?;
     let envelope: Envelope = decode(&plain).map_err(|error| foreign(&error))?;
     let sender: [u8; 32] = Vec::from(envelope.sender).try_into().map_err(|_| BundleError::Forged)?;
-    let key = VerifyingKey::from_bytes(&sender).map_err(|_| BundleError::Forged)?;
-    let signature = Signature::from_slice(&envelope.signature).map_err(|_| BundleError::Forged)?;
-    key.verify(&envelope.payload, &signature).map_err(|_| BundleError::Forged)?;
+    if !is_signed_by(&sender, &envelope.payload, &envelope.signature) {
+        return Err(BundleError::Forged);
+    }
     let content = |error: &dyn fmt::Display| BundleError::Content(error.to_string());
     let mut inflated = Vec::new();
     let reader = zstd::Decoder::new(envelope.payload.as_slice()).map_err(|error| content(&error))?;

@@ -15,7 +15,10 @@ pub mod client;
 pub mod conflict;
 pub mod document;
 pub mod ids;
+#[cfg(feature = "client")]
+pub mod live;
 pub mod message;
+pub mod repo;
 pub mod row;
 pub mod session;
 pub mod unit;

@@ -124,6 +124,17 @@ pub struct ExchangeReply {
     #[n(10)]
     #[cbor(default)]
     pub wanted: Vec<Identity>,
+    /// The server's Ed25519 signature of [`receipt_statement`], where there are receipts.
+    #[n(11)]
+    pub signature: Option<ByteVec>,
+}
+
+/// What a server signs: that these changes are durable, and when it said so.
+pub fn receipt_statement(receipts: &[ChangeHash], server_time_ms: i64) -> Vec<u8> {
+    let mut statement = b"taizhang receipt 1\0".to_vec();
+    statement.extend(server_time_ms.to_be_bytes());
+    statement.extend(receipts.iter().flat_map(|hash| hash.0));
+    statement
 }
 
 /// A change that was not taken, and why.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use minicbor::bytes::ByteVec;
-use server::{Server, clock, import::import_file, store::DeviceRecord, sync::token_hash};
+use server::{Server, clock, import::import_file, store::DeviceRecord};
 use sync_protocol::{
     ActorId, Address, Book, DeviceId, Document, Identity, RowId, UnitId,
     conflict::{Means, Provenance},
@@ -43,15 +43,7 @@ async fn measure(branches: usize, changes: usize) -> anyhow::Result<f64> {
     import_file(&server, &file, "bench", &|_, _| {}).await?;
     let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
     let identity = Identity { unit, book: Book::Unit, period: server.period() };
-    let record = DeviceRecord {
-        id: DeviceId::from_bytes([1; 16]),
-        name: "bench".into(),
-        owner: "bench".into(),
-        token_hash: token_hash("bench"),
-        unit,
-        books: vec![Book::Unit],
-        keys: None,
-    };
+    let record = DeviceRecord::new(DeviceId::from_bytes([1; 16]), ("bench", "bench"), "bench", unit, &[Book::Unit]);
     server.store.put_device(&record, 0).await?;
     let stored = server.store.document(identity.document(&server.tenant)).await?.context("the document")?;
     let mut document = Document::load(stored.snapshot.as_deref(), &stored.changes)?;

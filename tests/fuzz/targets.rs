@@ -12,16 +12,19 @@ use importer::{
 };
 use sync_protocol::{
     Book, Document, Tenant, UnitId,
+    bundle::{self, BundleReply, BundleRequest, Keys},
     catalogue::Catalogue,
     document::{GateLimits, admit},
+    live,
     message::{self, ExchangeReply, ExchangeRequest},
+    repo::{RepoSession, RepoTurn, Turned},
 };
 
 /// A target: its name and what it does.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     ("text", text),
     ("ods", ods),
     ("ole", ole_file),
@@ -30,6 +33,8 @@ pub const TARGETS: [Target; 9] = [
     ("transfer", transferred),
     ("tables", tables),
     ("exchange", exchange),
+    ("repo", repo_frames),
+    ("bundle", bundle_file),
     ("gate", gate),
 ];
 
@@ -107,6 +112,45 @@ pub fn exchange(bytes: &[u8]) {
     if let Ok(reply) = message::decode::<ExchangeReply>(bytes) {
         message::encode(&reply);
     }
+}
+
+/// What an automerge-repo peer sends: frames one behind the other, each with its length in two bytes before it. The
+/// documents that it opens are there.
+pub fn repo_frames(mut bytes: &[u8]) {
+    let mut session = RepoSession::new("server".into(), "store".into(), GateLimits::default());
+    let mut document = Document::new();
+    while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
+        let (frame, rest) = rest.split_at(usize::from(u16::from_be_bytes(*length)).min(rest.len()));
+        bytes = rest;
+        if session.receive(frame, 0).is_err() {
+            return;
+        }
+        while let Some(RepoTurn { document: id, state, message }) = session.next_turn() {
+            let mut state = state.unwrap_or_default();
+            for change in message.clone().map(|mut message| message.take_changes()).unwrap_or_default() {
+                if let Ok(admitted) = admit(&change, Book::Unit, &CATALOGUE, &GateLimits::default()) {
+                    drop(document.apply(vec![admitted]));
+                }
+            }
+            if let Some(message) = message {
+                document.receive_sync(&mut state, message).expect("noted");
+            }
+            let data = document.generate_sync(&mut state);
+            session.turned(id, Turned::Here { state, data, is_news: false });
+        }
+    }
+}
+
+/// A file that somebody brings: as it comes, and as the content of a bundle that is well signed and sealed.
+pub fn bundle_file(bytes: &[u8]) {
+    static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::of(b"fuzz"));
+    assert!(bundle::open::<BundleRequest>(bytes, &KEYS).is_err(), "nobody guesses the key");
+    if let Ok(request) = message::decode::<BundleRequest>(bytes) {
+        let sealed = bundle::seal(&request, &KEYS, &KEYS.public()).expect("sealed");
+        bundle::open::<BundleRequest>(&sealed, &KEYS).expect("opened");
+    }
+    drop(message::decode::<BundleReply>(bytes));
+    drop(live::unpack(bytes, 1 << 20));
 }
 
 /// A change from outside: the first byte chooses the book.

@@ -7,13 +7,11 @@ use server::{
     Server, clock,
     config::{Config, File},
     http,
-    store::{DeviceRecord, Store, sqlite::SqliteStore},
-    sync::token_hash,
+    store::{DeviceRecord, Store, sqlite::SqliteStore, token_hash},
     tallies::Tallies,
 };
 use sync_protocol::{
     ActorId, Book, DeviceId, UnitId,
-    bundle::Keys,
     client::{Device, DeviceConfig},
 };
 
@@ -58,15 +56,7 @@ pub async fn device(
 ) -> anyhow::Result<Device> {
     let mut id = [0; 16];
     id.copy_from_slice(&token_hash(name)[..16]);
-    let record = DeviceRecord {
-        id: DeviceId::from_bytes(id),
-        name: name.to_owned(),
-        owner: name.to_owned(),
-        token_hash: token_hash(name),
-        unit,
-        books: books.to_vec(),
-        keys: Some(Keys::of(name.as_bytes()).public()),
-    };
+    let record = DeviceRecord::new(DeviceId::from_bytes(id), (name, name), name, unit, books);
     server.store.put_device(&record, clock::now_ms()).await?;
     open_device(server, folder, url, name).await
 }
@@ -78,6 +68,7 @@ pub async fn open_device(server: &Server, folder: &Path, url: &str, name: &str) 
         server: url.to_owned(),
         token: name.to_owned(),
         who: name.to_owned(),
+        server_key: Some(server.keys.public().signing),
         actor: ActorId(clock::random()),
     };
     Ok(Device::open(config, server.catalogue.clone()).await?)

@@ -4,6 +4,7 @@ pub mod county;
 pub mod node;
 pub mod office;
 pub mod process;
+pub mod repo;
 pub mod roster;
 pub mod sheet;
 pub mod simulate;

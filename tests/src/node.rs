@@ -32,6 +32,14 @@ fn installed() -> Result<(), String> {
     DONE.get_or_init(install).clone()
 }
 
+/// A script that talks, ready to be started.
+pub fn command(script: &str) -> anyhow::Result<tokio::process::Command> {
+    installed().map_err(anyhow::Error::msg)?;
+    let mut command = tokio::process::Command::new("node");
+    command.arg(script).current_dir(folder());
+    Ok(command)
+}
+
 /// Runs a script with arguments and reads the JSON that it prints.
 pub fn json(script: &str, arguments: &[&Path]) -> anyhow::Result<serde_json::Value> {
     installed().map_err(anyhow::Error::msg)?;

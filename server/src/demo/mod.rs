@@ -15,7 +15,6 @@ use data_encoding::HEXLOWER;
 use indicatif::{ProgressBar, ProgressStyle};
 use sync_protocol::{
     ActorId, Book, DeviceId, Identity, UnitId, Value,
-    bundle::Keys,
     client::{Device, DeviceConfig},
 };
 
@@ -25,8 +24,7 @@ use crate::{
     http,
     import::{ImportReport, import_file},
     returns::{self, ReturnRequest, conflicts},
-    store::DeviceRecord,
-    sync::token_hash,
+    store::{DeviceRecord, token_hash},
 };
 
 /// How to run the demonstration.
@@ -229,20 +227,18 @@ async fn device(
 ) -> anyhow::Result<(Device, bool)> {
     let token = HEXLOWER.encode(&clock::random::<32>());
     let id = DeviceId::from_bytes(stable_id(name));
-    let record = DeviceRecord {
+    let record = DeviceRecord::new(
         id,
-        name: format!("手机{name}"),
-        owner: who.to_owned(),
-        token_hash: token_hash(&token),
+        (&format!("手机{name}"), who),
+        &token,
         unit,
-        books: vec![Book::Unit, Book::UnitRestricted, Book::Township],
-        keys: Some(Keys::of(token.as_bytes()).public()),
-    };
+        &[Book::Unit, Book::UnitRestricted, Book::Township],
+    );
     server.store.put_device(&record, clock::now_ms()).await?;
     let path = folder.join("devices").join(format!("手机{name}.sqlite"));
     let is_new = !path.exists();
-    let config =
-        DeviceConfig { path, server: url.to_owned(), token, who: who.to_owned(), actor: ActorId(clock::random()) };
+    let (server_key, actor) = (Some(server.keys.public().signing), ActorId(clock::random()));
+    let config = DeviceConfig { path, server: url.to_owned(), token, who: who.to_owned(), server_key, actor };
     Ok((Device::open(config, server.catalogue.clone()).await?, is_new))
 }
 

@@ -1,4 +1,6 @@
 //! Whose request it is: the device token in `Authorization: Bearer`, looked at before anything of the body is read.
+//! A browser cannot send headers when it opens a socket: there the token may stand in the query as `access_token`
+//! (RFC 6750 §2.3). Queries are logged nowhere.
 
 use std::sync::Arc;
 
@@ -8,21 +10,40 @@ use axum::{
 };
 
 use super::ApiError;
-use crate::{Server, store::DeviceRecord, sync::token_hash};
+use crate::{
+    Server,
+    store::{DeviceRecord, token_hash},
+};
 
 /// The device that sent a request.
 pub(super) struct Sender(pub(super) DeviceRecord);
+
+/// The device that opens a socket.
+pub(super) struct SocketSender(pub(super) DeviceRecord);
 
 impl FromRequestParts<Arc<Server>> for Sender {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, ApiError> {
-        let token = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .ok_or(ApiError::Unauthorized)?;
-        server.store.device_by_token(&token_hash(token)).await?.map(Self).ok_or(ApiError::Unauthorized)
+        known(server, bearer(parts)).await.map(Self)
     }
+}
+
+impl FromRequestParts<Arc<Server>> for SocketSender {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, ApiError> {
+        let query = parts.uri.query().unwrap_or_default();
+        let in_query = query.split('&').find_map(|pair| pair.strip_prefix("access_token="));
+        known(server, bearer(parts).or(in_query)).await.map(Self)
+    }
+}
+
+fn bearer(parts: &Parts) -> Option<&str> {
+    parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+async fn known(server: &Server, token: Option<&str>) -> Result<DeviceRecord, ApiError> {
+    let token = token.ok_or(ApiError::Unauthorized)?;
+    server.store.device_by_token(&token_hash(token)).await?.ok_or(ApiError::Unauthorized)
 }

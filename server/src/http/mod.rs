@@ -4,6 +4,9 @@ mod device;
 mod error;
 mod exchange;
 mod imports;
+mod live;
+mod repo;
+mod sockets;
 mod status;
 
 use std::{sync::Arc, time::Duration};
@@ -12,6 +15,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     routing::{get, post},
+    serve::ListenerExt,
 };
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, decompression::RequestDecompressionLayer,
@@ -19,6 +23,7 @@ use tower_http::{
 };
 
 pub use error::ApiError;
+pub use sockets::Sockets;
 
 use crate::Server;
 
@@ -37,6 +42,8 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/", get(status::page))
         .route("/api/status", get(status::json))
         .route("/sync/exchange", post(exchange::exchange))
+        .route("/sync/live", get(live::connect))
+        .route("/sync/repo", get(repo::connect))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(imports::routes())
         .layer(RequestDecompressionLayer::new())
@@ -54,7 +61,17 @@ pub async fn serve(
     listener: tokio::net::TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let store = server.store.clone();
+    let (store, sockets) = (server.store.clone(), server.sockets.clone());
+    let stop = async move {
+        stop.await;
+        sockets.close();
+    };
+    // Small frames go out at once: a sync message waits for the one before it.
+    let listener = listener.tap_io(|tcp| {
+        if let Err(error) = tcp.set_nodelay(true) {
+            tracing::debug!(%error, "a connection without TCP_NODELAY");
+        }
+    });
     axum::serve(listener, router(server)).with_graceful_shutdown(stop).await?;
     // Nothing is lost if this takes too long: what has a receipt is on the disk.
     let _ = tokio::time::timeout(Duration::from_secs(10), store.close()).await;

@@ -21,8 +21,8 @@ use sync_protocol::{
 };
 
 pub use records::{
-    Batch, DeviceRecord, QuarantineState, Quarantined, StoredBatch, StoredConflict, StoredDoubt, StoredRow, TallyRow,
-    Totals,
+    Access, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, StoredBatch, StoredConflict,
+    StoredDoubt, StoredRow, TallyRow, Totals, token_hash,
 };
 
 /// What can go wrong below.
@@ -215,8 +215,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// A document with its bytes.
     async fn document(&self, document: DocumentId) -> Result<Option<StoredDocument>, StoreError>;
 
-    /// The heads of a document, and how many changes stand behind its snapshot.
-    async fn head(&self, document: DocumentId) -> Result<Option<(Vec<ChangeHash>, usize)>, StoreError>;
+    /// What is known of a document without its bytes.
+    async fn head(&self, document: DocumentId) -> Result<Option<Head>, StoreError>;
 
     /// The documents of these units, without bytes.
     async fn identities(&self, units: &[UnitId]) -> Result<Vec<(Identity, Vec<ChangeHash>)>, StoreError>;
@@ -232,6 +232,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The part of the feed that a device has not seen; whole documents, where its position is not one of this feed.
     async fn feed(&self, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError>;
+
+    /// The number of the newest change.
+    async fn newest(&self) -> Result<i64, StoreError>;
+
+    /// The documents that have changes behind this number.
+    async fn moved(&self, after: i64) -> Result<Moved, StoreError>;
 
     /// How often units have moved in the tree: what stands below a unit may have changed since.
     async fn moves(&self) -> Result<i64, StoreError>;
@@ -296,7 +302,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The device that signs bundles with this key.
     async fn device_by_signing_key(&self, key: &[u8; 32]) -> Result<Option<DeviceRecord>, StoreError>;
 
-    /// Notes that a device was here and how far off its clock is.
+    /// Notes that a device was here and how far off its clock is; may reach the disk a little later.
     async fn device_seen(&self, device: DeviceId, now_ms: i64, clock_ahead_ms: i64) -> Result<(), StoreError>;
 
     /// A secret of this installation: the stored one, or `fresh` from now on.

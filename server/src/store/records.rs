@@ -3,8 +3,9 @@
 use importer::memory::Doubt;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sync_protocol::bundle::PublicKeys;
-use sync_protocol::{ActorId, Book, ChangeHash, DeviceId, Identity, RowId, UnitId, document::RefusalCode};
+use sha2::{Digest, Sha256};
+use sync_protocol::bundle::{Keys, PublicKeys};
+use sync_protocol::{ActorId, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId, document::RefusalCode};
 
 /// A row that a return reads: open and restricted book still apart.
 #[derive(Debug, Clone)]
@@ -66,8 +67,91 @@ pub struct DeviceRecord {
     pub unit: UnitId,
     /// The books it holds.
     pub books: Vec<Book>,
+    /// What it may do.
+    pub access: Access,
     /// The public keys that follow from its token, for bundles.
     pub keys: Option<PublicKeys>,
+}
+
+impl DeviceRecord {
+    /// A device that writes to these books of a unit and of those below it.
+    pub fn new(id: DeviceId, (name, owner): (&str, &str), token: &str, unit: UnitId, books: &[Book]) -> Self {
+        Self {
+            id,
+            name: name.to_owned(),
+            owner: owner.to_owned(),
+            token_hash: token_hash(token),
+            unit,
+            books: books.to_vec(),
+            access: Access::Write,
+            keys: Some(Keys::of(token.as_bytes()).public()),
+        }
+    }
+}
+
+/// How a token is stored and looked up.
+pub fn token_hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// What a device may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Read and write what is in its scope.
+    #[default]
+    Write,
+    /// Only read it.
+    Read,
+    /// Nothing any more: what it still sends is kept for a supervisor.
+    Revoked,
+}
+
+impl Access {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Write, Self::Read, Self::Revoked];
+
+    /// The name in SQL and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Read => "read",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// What is known of a document without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// What it is of.
+    pub identity: Identity,
+    /// Its newest changes.
+    pub heads: Vec<ChangeHash>,
+    /// How many changes stand behind its snapshot.
+    pub loose: usize,
+}
+
+/// Documents that have changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// The number of the newest change.
+    pub seq: i64,
+    /// They.
+    pub documents: Vec<MovedDocument>,
+}
+
+/// A document that has changed, once for each device that has written to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedDocument {
+    /// Its id.
+    pub document: DocumentId,
+    /// The book.
+    pub book: Book,
+    /// Its unit and those above it.
+    pub units: Vec<UnitId>,
+    /// The device that has written to it, if it was one.
+    pub device: Option<DeviceId>,
 }
 
 /// Sizes, for people.

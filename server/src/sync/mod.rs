@@ -1,25 +1,34 @@
 //! The server's side of the exchange: runs the pure session against the store.
 
 mod cache;
+mod feed;
 mod push;
 mod quarantine;
+mod repo;
 mod steps;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use sync_protocol::{
     Book, ChangeHash, DocumentId, Identity, Tenant,
+    bundle::Keys,
     catalogue::{Catalogue, Variables},
     document::{GateLimits, Refusal, RefusalCode},
-    message::{Ask, ExchangeReply, ExchangeRequest},
+    message::{Ask, DocumentPush, ExchangeReply, ExchangeRequest, PushedChange, receipt_statement},
     session::{Effect, Judged, Scope, ServerSession},
 };
 
-use crate::store::{DeviceRecord, Store, StoreError};
+use tokio::sync::broadcast;
+
+use crate::store::{DeviceRecord, Moved, Store, StoreError};
 
 /// Counters that tests and operators look at.
 #[derive(Debug, Default)]
@@ -47,7 +56,11 @@ pub struct Sync {
     store: Arc<dyn Store>,
     catalogue: Arc<Catalogue>,
     tenant: Tenant,
+    /// Signs receipts.
+    keys: Arc<Keys>,
     limits: GateLimits,
+    /// Documents of one request that are worked on at once.
+    pushes_at_once: usize,
     /// Values of county parameters, for what steps of workflows need.
     variables: Arc<Variables>,
     /// Deliveries to one document wait for one another here instead of making each other stale in the store; a few locks,
@@ -55,6 +68,8 @@ pub struct Sync {
     turns: Vec<tokio::sync::Mutex<()>>,
     /// Documents that were just written to.
     cache: cache::Cache,
+    /// News for whoever is connected.
+    feed: Arc<feed::Feed>,
     /// What happened so far.
     pub counters: Counters,
 }
@@ -72,12 +87,29 @@ const TURNS: usize = 256;
 
 impl Sync {
     /// An exchange on this store.
-    pub fn new(store: Arc<dyn Store>, catalogue: Arc<Catalogue>, tenant: Tenant, campaign_year: i16) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        catalogue: Arc<Catalogue>,
+        (tenant, campaign_year): (Tenant, i16),
+        keys: Arc<Keys>,
+        (limits, pushes_at_once): (GateLimits, usize),
+    ) -> Self {
         let variables = Arc::new(catalogue.variables(campaign_year, None));
-        let (limits, counters) = (GateLimits::default(), Counters::default());
+        let counters = Counters::default();
         let turns = (0..TURNS).map(|_| tokio::sync::Mutex::new(())).collect();
         let cache = cache::Cache::new(CACHE_BYTES_MAX);
-        Self { store, catalogue, tenant, limits, variables, turns, cache, counters }
+        let feed = Arc::new(feed::Feed::new());
+        Self { store, catalogue, tenant, keys, limits, pushes_at_once, variables, turns, cache, feed, counters }
+    }
+
+    /// The limits on what comes from outside.
+    pub fn limits(&self) -> GateLimits {
+        self.limits
+    }
+
+    /// News of everything that is written from now on, by whomever.
+    pub async fn listen(&self) -> Result<broadcast::Receiver<Arc<Moved>>, StoreError> {
+        self.feed.listen(&self.store).await
     }
 
     /// Those of these changes that are neither stored nor in quarantine.
@@ -117,10 +149,10 @@ impl Sync {
         loop {
             effect = match effect {
                 Effect::Store(pushes) => {
-                    let mut outcomes = Vec::new();
-                    for push in pushes {
-                        outcomes.extend(self.push(device, &scope, push, now_ms).await?);
-                    }
+                    // Documents do not know of each other: what is under way at once is committed in one group.
+                    let pushes = by_document(pushes).map(|push| self.push(device, &scope, push, now_ms));
+                    let outcomes: Vec<_> = stream::iter(pushes).buffered(self.pushes_at_once).try_collect().await?;
+                    let outcomes = outcomes.concat();
                     // Only noted when something was sent: a device that merely asks costs no write.
                     self.store.device_seen(device.id, now_ms, clock_ahead_ms).await?;
                     session.stored(outcomes)
@@ -150,14 +182,29 @@ impl Sync {
                 Effect::ReadFeed(query) => {
                     let page = self.store.feed(&scope, &query).await?;
                     match session.page(page, now_ms) {
-                        Effect::Reply(reply) => return Ok(reply),
+                        Effect::Reply(reply) => return Ok(self.signed(reply)),
                         _ => unreachable!("a page is always answered by the reply"),
                     }
                 }
-                Effect::Reply(reply) => return Ok(reply),
+                Effect::Reply(reply) => return Ok(self.signed(reply)),
             };
         }
     }
+
+    fn signed(&self, reply: ExchangeReply) -> ExchangeReply {
+        let statement = receipt_statement(&reply.receipts, reply.server_time_ms);
+        let signature = (!reply.receipts.is_empty()).then(|| self.keys.sign(&statement).to_vec().into());
+        ExchangeReply { signature, ..reply }
+    }
+}
+
+/// One push for each document: what builds upon the same changes must not overtake one another.
+fn by_document(pushes: Vec<DocumentPush>) -> impl Iterator<Item = DocumentPush> {
+    let mut changes: BTreeMap<Identity, Vec<PushedChange>> = BTreeMap::new();
+    for push in pushes {
+        changes.entry(push.identity).or_default().extend(push.changes);
+    }
+    changes.into_iter().map(|(identity, changes)| DocumentPush { identity, changes })
 }
 
 /// What a device may see and write. Its version follows from its content, and from how often units have moved.
@@ -166,9 +213,4 @@ pub fn scope(device: &DeviceRecord, moves: i64) -> Scope {
     let digest = Sha256::digest(format!("{}\0{}\0{moves}", device.unit, books.join(",")));
     let version = u64::from_be_bytes(digest[..8].try_into().expect("a digest is longer than 8 bytes"));
     Scope { unit: device.unit, books: device.books.clone(), version }
-}
-
-/// How a token is stored and looked up.
-pub fn token_hash(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
 }

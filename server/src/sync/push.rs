@@ -17,8 +17,8 @@ use super::{Sync, cache::Cached, steps};
 use crate::{
     projection,
     store::{
-        Committed, DeviceRecord, DocumentWrite, NewChange, QuarantineState, Quarantined, StoreError, StoredDocument,
-        wants_snapshot,
+        Access, Committed, DeviceRecord, DocumentWrite, Head, NewChange, QuarantineState, Quarantined, StoreError,
+        StoredDocument, wants_snapshot,
     },
 };
 
@@ -28,11 +28,15 @@ pub(super) type Refused = (ChangeHash, Refusal, Vec<u8>);
 /// Bytes of one device that wait in quarantine: more than anybody types, less than would fill a disk.
 const QUARANTINE_BYTES_MAX: i64 = 16 << 20;
 
-fn forbidden() -> Refusal {
-    Refusal::new(
-        RefusalCode::Forbidden,
-        "本设备无权填写该单位的这本台账，已交上级处理 | this device may not write to that unit's book; kept for a supervisor",
-    )
+fn forbidden(access: Access) -> Refusal {
+    let sentence = match access {
+        Access::Write => {
+            "本设备无权填写该单位的这本台账，已交上级处理 | this device may not write to that unit's book; kept for a supervisor"
+        }
+        Access::Read => "本设备只能查看，已交上级处理 | this device may only read; kept for a supervisor",
+        Access::Revoked => "本设备已停用，已交上级处理 | this device was revoked; kept for a supervisor",
+    };
+    Refusal::new(RefusalCode::Forbidden, sentence)
 }
 
 /// Attempts when other writers keep coming first.
@@ -56,12 +60,14 @@ impl Sync {
         if new.is_empty() {
             return Ok(outcomes);
         }
-        let may = self.is_in_scope(scope, &identity).await?;
+        let may = device.access == Access::Write && self.is_in_scope(scope, &identity).await?;
         let mut admitted = Vec::new();
         let mut refused: Vec<Refused> = Vec::new();
         for change in new {
             match self.admit(&change, &identity) {
-                Ok(admitted) if !may => refused.push((admitted.hash(), forbidden(), admitted.bytes().to_vec())),
+                Ok(admitted) if !may => {
+                    refused.push((admitted.hash(), forbidden(device.access), admitted.bytes().to_vec()));
+                }
                 Ok(change) => admitted.push(change),
                 Err(refusal) => refused.push((change.hash, refusal, Vec::from(change.bytes))),
             }
@@ -124,8 +130,8 @@ impl Sync {
     }
 
     /// The document as it is stored now.
-    async fn base(&self, id: DocumentId) -> Result<Base, StoreError> {
-        if let Some((heads, loose)) = self.store.head(id).await?
+    pub(super) async fn base(&self, id: DocumentId) -> Result<Base, StoreError> {
+        if let Some(Head { heads, loose, .. }) = self.store.head(id).await?
             && let Some(cached) = self.cache.take(id, &heads)
         {
             return Ok(Base { document: Loaded::Cached(Box::new(cached)), heads, loose });
@@ -182,6 +188,7 @@ impl Sync {
                 None => true,
             };
             if is_stored {
+                self.feed.hurry();
                 self.cache.put(id, applied.document);
                 return Ok(outcome);
             }
@@ -191,21 +198,21 @@ impl Sync {
 }
 
 /// What a delivery is applied to.
-struct Base {
-    document: Loaded,
-    heads: Vec<ChangeHash>,
+pub(super) struct Base {
+    pub(super) document: Loaded,
+    pub(super) heads: Vec<ChangeHash>,
     /// Changes behind the snapshot.
     loose: usize,
 }
 
 /// A document, or what it is loaded from.
-enum Loaded {
+pub(super) enum Loaded {
     Cached(Box<Cached>),
     Stored(Option<StoredDocument>),
 }
 
 impl Loaded {
-    fn load(self) -> Result<Cached, StoreError> {
+    pub(super) fn load(self) -> Result<Cached, StoreError> {
         let stored = match self {
             Loaded::Cached(cached) => return Ok(*cached),
             Loaded::Stored(None) => return Ok(Cached { document: Document::new(), saved_bytes: 0 }),

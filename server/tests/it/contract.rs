@@ -5,13 +5,12 @@ use std::sync::Arc;
 use server::{
     store::{
         Committed, DeviceRecord, DocumentWrite, NewChange, ProjectedRow, QuarantineState, Quarantined, Store,
-        sqlite::SqliteStore,
+        sqlite::SqliteStore, token_hash,
     },
     tallies::Tallies,
 };
 use sync_protocol::{
     Book, ChangeHash, DeviceId, Document, DocumentId, Identity, RowId, Tenant, UnitId, Value,
-    bundle::Keys,
     catalogue::Catalogue,
     conflict::{Means, Provenance},
     document::{Author, Edit, RefusalCode},
@@ -362,20 +361,17 @@ async fn secrets_and_devices_stay(store: Arc<dyn Store>) {
     register(&store).await;
     assert_eq!(store.secret("key", b"first").await.expect("secret"), b"first");
     assert_eq!(store.secret("key", b"second").await.expect("secret"), b"first");
-    let mut record = DeviceRecord {
-        id: device(1),
-        name: "手机".into(),
-        owner: "张三".into(),
-        token_hash: [1; 32],
-        unit: unit_id("a"),
-        books: vec![Book::Unit, Book::Township],
-        keys: Some(Keys::of(b"token").public()),
-    };
+    let mut record =
+        DeviceRecord::new(device(1), ("手机", "张三"), "token", unit_id("a"), &[Book::Unit, Book::Township]);
     store.put_device(&record, 1).await.expect("enrolled");
-    assert_eq!(store.device_by_token(&[1; 32]).await.expect("read"), Some(record.clone()));
+    assert_eq!(store.device_by_token(&token_hash("token")).await.expect("read"), Some(record.clone()));
     record.token_hash = [2; 32];
     store.put_device(&record, 2).await.expect("enrolled again");
-    assert_eq!(store.device_by_token(&[1; 32]).await.expect("read"), None, "the old token is worth nothing");
+    assert_eq!(
+        store.device_by_token(&token_hash("token")).await.expect("read"),
+        None,
+        "the old token is worth nothing"
+    );
     assert_eq!(store.device_by_token(&[2; 32]).await.expect("read"), Some(record.clone()));
     let key = record.keys.as_ref().expect("keys").signing;
     assert_eq!(store.device_by_signing_key(&key).await.expect("read"), Some(record.clone()));

@@ -39,6 +39,8 @@ pub struct DeviceConfig {
     pub token: String,
     /// The person at the device, as conflicts will name them.
     pub who: String,
+    /// The county's public signing key from enrolment: receipts that it has not signed are not believed.
+    pub server_key: Option<[u8; 32]>,
     /// Fresh randomness for this session: an actor is never used twice.
     pub actor: ActorId,
 }
@@ -81,6 +83,17 @@ impl From<SessionError> for DeviceError {
     fn from(error: SessionError) -> Self {
         DeviceError::Protocol(error.to_string())
     }
+}
+
+/// Receipts as the server has signed them, together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedReceipt {
+    /// When the server gave them.
+    pub server_time_ms: i64,
+    /// Changes that are durable.
+    pub changes: Vec<ChangeHash>,
+    /// Its signature of [`message::receipt_statement`].
+    pub signature: Vec<u8>,
 }
 
 /// What one exchange did.
@@ -327,12 +340,28 @@ impl Device {
         done.bytes_received += delivery.bytes_received;
         let reply = message::decode(&delivery.reply).map_err(|e| DeviceError::Protocol(e.to_string()))?;
         let step = session.receive(reply)?;
+        self.check_receipts(&step)?;
         let complete = step.complete;
         self.commit(step, done).await?;
         if complete {
             session.go_on(self.store.unconfirmed().await?, self.store.unsent().await?);
         }
         Ok(true)
+    }
+
+    /// A server that is not the county's must not make anybody believe that their work has arrived.
+    fn check_receipts(&self, step: &Persist) -> Result<(), DeviceError> {
+        let Some(key) = self.config.server_key.filter(|_| !step.receipts.is_empty()) else { return Ok(()) };
+        let is_signed = step.signature.as_ref().is_some_and(|(signature, time_ms)| {
+            bundle::is_signed_by(&key, &message::receipt_statement(&step.receipts, *time_ms), signature)
+        });
+        let forged = "回执不是本县服务器签发的，已忽略 | a receipt that the county's server has not signed: ignored";
+        if is_signed { Ok(()) } else { Err(DeviceError::Protocol(forged.into())) }
+    }
+
+    /// What the server has signed so far, oldest first: the proof that somebody's work has arrived.
+    pub async fn receipts(&self) -> Result<Vec<SignedReceipt>, DeviceError> {
+        Ok(self.store.receipts().await?)
     }
 
     /// Stores one page.

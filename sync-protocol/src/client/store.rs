@@ -8,7 +8,7 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::DeviceError;
+use super::{DeviceError, SignedReceipt};
 use crate::{
     document::{Document, LocalChange, change_dependencies, change_hash},
     ids::{ChangeHash, Identity, UnitId},
@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS changes (
     number INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL UNIQUE,
     unit BLOB NOT NULL, book TEXT NOT NULL, period TEXT NOT NULL,
     bytes BLOB NOT NULL, state INTEGER NOT NULL, refusal TEXT
+) STRICT;
+-- Hashes of changes one behind the other, as the server has signed them.
+CREATE TABLE IF NOT EXISTS receipts (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, server_time_ms INTEGER NOT NULL, changes BLOB NOT NULL, signature BLOB NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS changes_document ON changes (unit, book, period);
 CREATE INDEX IF NOT EXISTS changes_unsent ON changes (number) WHERE state = 1;
@@ -165,6 +169,21 @@ impl DeviceStore {
             .collect()
     }
 
+    pub(super) async fn receipts(&self) -> Result<Vec<SignedReceipt>, sqlx::Error> {
+        let rows = sqlx::query("SELECT server_time_ms, changes, signature FROM receipts ORDER BY number")
+            .fetch_all(&self.pool)
+            .await?;
+        let receipt = |row: &sqlx::sqlite::SqliteRow| {
+            let changes: &[u8] = row.try_get("changes")?;
+            Ok(SignedReceipt {
+                server_time_ms: row.try_get("server_time_ms")?,
+                changes: changes.as_chunks::<32>().0.iter().copied().map(ChangeHash).collect(),
+                signature: row.try_get("signature")?,
+            })
+        };
+        rows.iter().map(receipt).collect()
+    }
+
     /// Documents that the server has not named since it began anew; a few at a time.
     pub(super) async fn unconfirmed(&self) -> Result<Vec<Ask>, DeviceError> {
         let rows = sqlx::query("SELECT unit, book, period FROM documents WHERE confirmed = 0 LIMIT $1")
@@ -224,6 +243,15 @@ impl DeviceStore {
         for (asked, confirmed) in step.asked.iter().map(|of| (of, 1)).chain(step.wanted.iter().map(|of| (of, 0))) {
             about("UPDATE documents SET confirmed = $4 WHERE unit = $1 AND book = $2 AND period = $3", asked)
                 .bind(confirmed)
+                .execute(&mut *tx)
+                .await?;
+        }
+        if let Some((signature, time_ms)) = step.signature.as_ref().filter(|_| !step.receipts.is_empty()) {
+            let changes: Vec<u8> = step.receipts.iter().flat_map(|hash| hash.0).collect();
+            sqlx::query("INSERT INTO receipts (server_time_ms, changes, signature) VALUES ($1, $2, $3)")
+                .bind(time_ms)
+                .bind(changes)
+                .bind(signature)
                 .execute(&mut *tx)
                 .await?;
         }

@@ -5,19 +5,24 @@
 //! type that [`super::Document::apply`] takes. What needs the network or the store (who may write
 //! where, quarantine) is decided by the caller around it.
 
-use std::{collections::BTreeSet, io::Read};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read,
+};
 
 use automerge::legacy;
+use sha2::{Digest, Sha256};
 
 use super::RowKey;
 use crate::{
     catalogue::{Catalogue, Kind},
-    ids::{Book, ChangeHash},
+    ids::{Book, ChangeHash, Identity},
     row::{Address, REMOVED, STATE, is_name},
 };
 
-/// Limits on one change. The defaults admit the largest honest import of one document.
-#[derive(Debug, Clone, Copy)]
+/// Limits on what comes from outside. The defaults admit the largest honest import of one document.
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct GateLimits {
     /// Bytes as received.
     pub change_bytes_max: usize,
@@ -27,11 +32,28 @@ pub struct GateLimits {
     pub ops_max: usize,
     /// Bytes of one text value.
     pub text_bytes_max: usize,
+    /// Bytes of one message of automerge's sync protocol.
+    pub sync_bytes_max: usize,
+    /// Hashes that it names.
+    pub sync_hashes_max: u64,
+    /// Bloom filters in it.
+    pub sync_filters_max: u64,
+    /// Changes in it.
+    pub sync_changes_max: u64,
 }
 
 impl Default for GateLimits {
     fn default() -> Self {
-        Self { change_bytes_max: 4 << 20, inflated_bytes_max: 16 << 20, ops_max: 200_000, text_bytes_max: 64 << 10 }
+        Self {
+            change_bytes_max: 4 << 20,
+            inflated_bytes_max: 16 << 20,
+            ops_max: 200_000,
+            text_bytes_max: 64 << 10,
+            sync_bytes_max: 8 << 20,
+            sync_hashes_max: 16_384,
+            sync_filters_max: 8,
+            sync_changes_max: 50_000,
+        }
     }
 }
 
@@ -133,6 +155,9 @@ impl AdmittedChange {
     }
 }
 
+/// Changes of a document that are looked through for what it says of itself.
+const MARKED_CHANGES_MAX: usize = 8;
+
 const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 const CHUNK_CHANGE: u8 = 1;
 const CHUNK_COMPRESSED: u8 = 2;
@@ -149,9 +174,25 @@ pub fn admit(bytes: &[u8], book: Book, catalogue: &Catalogue, limits: &GateLimit
     Ok(AdmittedChange { change, rows })
 }
 
-/// The hash of a change from outside, whatever it writes.
+/// The hash of a change from outside, whatever it writes: of its chunk's kind, length and content, as automerge does it.
+/// Nothing is decoded for it.
 pub fn hash_of(bytes: &[u8], limits: &GateLimits) -> Result<ChangeHash, Refusal> {
-    decode(bytes, limits).map(|change| ChangeHash(change.hash().0))
+    inflate(bytes, limits).map(|plain| ChangeHash(Sha256::digest(&plain[8..]).into()))
+}
+
+/// Which document a new one's first changes say that it is.
+pub fn identity_of(changes: &[Vec<u8>], limits: &GateLimits) -> Result<Option<Identity>, Refusal> {
+    let mut marks = BTreeMap::new();
+    // They are written first of all.
+    for bytes in changes.iter().take(MARKED_CHANGES_MAX) {
+        marks.extend(peek(bytes, limits)?.into_iter().filter(|(key, _)| key.starts_with('@')));
+        let mark = |key: &str| marks.get(key);
+        if let (Some(unit), Some(book), Some(period)) = (mark("@unit"), mark("@book"), mark("@period")) {
+            let (Ok(unit), Ok(book)) = (unit.parse(), book.parse()) else { break };
+            return Ok(Some(Identity { unit, book, period: period.clone() }));
+        }
+    }
+    Ok(None)
 }
 
 /// Decodes a change of a bounded size and number of operations.
@@ -224,7 +265,7 @@ fn inflate(bytes: &[u8], limits: &GateLimits) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+pub(super) fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut value = 0usize;
     for (index, byte) in bytes.iter().take(5).enumerate() {
         value |= usize::from(byte & 0x7f) << (7 * index);

@@ -12,6 +12,7 @@
 
 mod gate;
 mod read;
+mod sync;
 mod undo;
 mod write;
 
@@ -19,8 +20,9 @@ use std::collections::BTreeSet;
 
 use automerge::{Automerge, LoadOptions, PatchAction, PatchLog, Prop, ReadDoc, SaveOptions, TextEncoding};
 
-pub use gate::{AdmittedChange, GateLimits, Refusal, RefusalCode, admit, hash_of, peek};
+pub use gate::{AdmittedChange, GateLimits, Refusal, RefusalCode, admit, hash_of, identity_of, peek};
 pub use read::RowState;
+pub use sync::{SyncMessage, SyncState};
 pub use undo::TakenBack;
 pub use write::{Author, Edit, LocalChange};
 

@@ -58,6 +58,8 @@ pub struct Persist {
     pub wanted: Vec<Identity>,
     /// Changes that the server kept once and knows nothing of any more: they are sent again.
     pub unknown: Vec<ChangeHash>,
+    /// The server's signature of the receipts, and when it gave them.
+    pub signature: Option<(Vec<u8>, i64)>,
 }
 
 /// A reply that this end cannot make sense of.
@@ -202,6 +204,7 @@ impl DeviceSession {
             dropped: reply.dropped,
             wanted: reply.wanted,
             unknown: reply.unknown,
+            signature: reply.signature.map(|signature| (signature.into(), reply.server_time_ms)),
         })
     }
 }

@@ -48,6 +48,8 @@ impl Simulator {
         let template = folder()?;
         let config = server::config::Config::check(server::config::File {
             data_dir: template.path().to_owned(),
+            // A seed has to do the same thing every time.
+            pushes_at_once: 1,
             ..server::config::File::default()
         })?;
         world::prepare(&config).await?;

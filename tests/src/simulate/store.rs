@@ -11,8 +11,8 @@ use importer::{
     memory::{Decision, Doubt, Mapping},
 };
 use server::store::{
-    Batch, Committed, DeviceRecord, DocumentWrite, ProjectedRow, QuarantineState, Quarantined, Store, StoreError,
-    StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, TallySum, Totals,
+    Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, ProjectedRow, QuarantineState, Quarantined, Store,
+    StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, TallySum, Totals,
 };
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
@@ -148,12 +148,14 @@ delegate! {
     fn unit(unit: UnitId) -> Option<Unit>;
     fn is_below(unit: UnitId, top: UnitId) -> bool;
     fn document(document: DocumentId) -> Option<StoredDocument>;
-    fn head(document: DocumentId) -> Option<(Vec<ChangeHash>, usize)>;
+    fn head(document: DocumentId) -> Option<Head>;
     fn identities(units: &[UnitId]) -> Vec<(Identity, Vec<ChangeHash>)>;
     fn all_identities() -> Vec<(Identity, Vec<ChangeHash>)>;
     fn known_changes(hashes: &[ChangeHash]) -> BTreeSet<ChangeHash> => known;
     fn commit(writes: Vec<DocumentWrite>) -> Vec<Committed> => write;
     fn feed(scope: &Scope, query: &FeedQuery) -> FeedPage => page;
+    fn newest() -> i64;
+    fn moved(after: i64) -> Moved;
     fn moves() -> i64;
     fn rows(ledger: &str, period: &str, units: &[UnitId]) -> Vec<StoredRow>;
     fn sums_by_unit(top: UnitId, level: UnitLevel, period: &str, measures: &[String]) -> Vec<TallySum>;

@@ -13,7 +13,6 @@ use server::{
     config::Config,
     import::{Source, import},
     store::{DeviceRecord, QuarantineState, sqlite::SqliteStore},
-    sync::token_hash,
     tallies::Tallies,
 };
 use sync_protocol::{
@@ -107,15 +106,13 @@ impl World {
         world.township = UnitId::derive(&tenant, None, "340099100");
         for (index, village) in scenario.devices.iter().enumerate() {
             let (name, unit) = (format!("phone-{index}"), world.unit_of(*village));
-            let record = DeviceRecord {
-                id: DeviceId::from_bytes(bytes(&mut world.rng)),
-                name: name.clone(),
-                owner: name.clone(),
-                token_hash: token_hash(&name),
+            let record = DeviceRecord::new(
+                DeviceId::from_bytes(bytes(&mut world.rng)),
+                (&name, &name),
+                &name,
                 unit,
-                books: vec![Book::Unit, Book::UnitRestricted],
-                keys: None,
-            };
+                &[Book::Unit, Book::UnitRestricted],
+            );
             world.server()?.store.put_device(&record, world.now_ms).await?;
             let line = Line {
                 server: Mutex::new(world.server.clone()),
@@ -179,13 +176,15 @@ impl World {
 
     async fn start(&mut self, index: usize) -> Result<()> {
         let actor = ActorId(bytes(&mut self.rng));
-        let catalogue = self.server()?.catalogue.clone();
+        let server = self.server()?;
+        let (catalogue, server_key) = (server.catalogue.clone(), Some(server.keys.public().signing));
         let phone = &mut self.phones[index];
         let config = DeviceConfig {
             path: phone.path.clone(),
             server: String::new(),
             token: String::new(),
             who: phone.name.clone(),
+            server_key,
             actor,
         };
         phone.device = Some(Device::open_with(config, catalogue, Box::new(Wire(phone.line.clone()))).await?);

@@ -8,7 +8,6 @@ use server::{
     import::import_file,
     office,
     store::DeviceRecord,
-    sync::token_hash,
 };
 use sync_protocol::{
     Book, DeviceId, Identity, RowId, UnitId,
@@ -22,7 +21,7 @@ const NOBODY: &str = "http://127.0.0.1:9";
 async fn county_server(folder: &std::path::Path) -> Result<(Server, PublicKeys)> {
     let server = county::open(&folder.join("county"), None).await?;
     server.store.put_units(&roster::units(&server.tenant, server.county, 2)).await?;
-    let keys = bundle::keys(&server).await?.public();
+    let keys = server.keys.public();
     Ok((server, keys))
 }
 
@@ -71,15 +70,13 @@ async fn an_office_without_a_network_imports_and_hands_over_a_file() -> Result<(
     let folder = tempfile::tempdir()?;
     let (county, keys) = county_server(folder.path()).await?;
     let town = UnitId::derive(&county.tenant, None, "340099100");
-    let record = DeviceRecord {
-        id: DeviceId::from_bytes([5; 16]),
-        name: "青山镇办公室".into(),
-        owner: "李干事".into(),
-        token_hash: token_hash("office"),
-        unit: town,
-        books: vec![Book::Unit, Book::UnitRestricted, Book::Township, Book::TownshipRestricted],
-        keys: Some(Keys::of(b"office").public()),
-    };
+    let record = DeviceRecord::new(
+        DeviceId::from_bytes([5; 16]),
+        ("青山镇办公室", "李干事"),
+        "office",
+        town,
+        &[Book::Unit, Book::UnitRestricted, Book::Township, Book::TownshipRestricted],
+    );
     county.store.put_device(&record, 0).await?;
 
     let data = folder.path().join("office");

@@ -4,7 +4,13 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use server::{Server, clock, import::import_file, indicators::indicators};
-use sync_protocol::{Book, Identity, UnitId, Value, row::STATE};
+use sync_protocol::{
+    ActorId, Book, Identity, RowId, UnitId, Value,
+    bundle::{Keys, is_signed_by},
+    client::{Device, DeviceConfig},
+    message::receipt_statement,
+    row::STATE,
+};
 use tests::{county, roster};
 
 const BRANCHES: usize = 1_000;
@@ -198,4 +204,42 @@ async fn raw_post(url: &str, token: &str) -> Result<String> {
     let mut reply = String::new();
     socket.read_to_string(&mut reply).await?;
     Ok(reply.lines().next().unwrap_or_default().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receipts_are_signed_by_the_county_and_others_are_not_believed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = county::open(&folder.path().join("data"), None).await?;
+    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
+    let url = county::serve(&server).await?;
+    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let identity = Identity { unit, book: Book::Unit, period: server.period() };
+    let device = county::device(&server, folder.path(), &url, "phone", unit, &[Book::Unit]).await?;
+    let post = [("work_post", Value::from("会计"))];
+    device.save(&identity, "members", RowId::random([1; 10]), &post, clock::now_ms()).await?;
+    let sent = device.outbox().await?;
+    device.exchange(clock::now_ms()).await?;
+    let receipts = device.receipts().await?;
+    assert_eq!(receipts.iter().map(|receipt| receipt.changes.clone()).collect::<Vec<_>>(), [sent]);
+    let statement = receipt_statement(&receipts[0].changes, receipts[0].server_time_ms);
+    let key = server.keys.public().signing;
+    assert!(is_signed_by(&key, &statement, &receipts[0].signature));
+    assert!(!is_signed_by(&key, &statement[1..], &receipts[0].signature), "of another statement");
+    device.close().await;
+
+    // The same phone, which knows another county: this server's word is worth nothing to it.
+    let config = DeviceConfig {
+        path: folder.path().join("phone.sqlite"),
+        server: url.clone(),
+        token: "phone".into(),
+        who: "phone".into(),
+        server_key: Some(Keys::of(b"another county").public().signing),
+        actor: ActorId(clock::random()),
+    };
+    let misled = Device::open(config, server.catalogue.clone()).await?;
+    misled.save(&identity, "members", RowId::random([2; 10]), &post, clock::now_ms()).await?;
+    let error = misled.exchange(clock::now_ms()).await.expect_err("it is not that county's");
+    assert!(error.to_string().contains("签发"), "{error}");
+    assert_eq!((misled.unsent().await?, misled.receipts().await?.len()), (1, 1), "it keeps its work");
+    Ok(())
 }

@@ -51,7 +51,7 @@ fn each_library_has_one_room() {
         ("quick_xml::", &["importer/src/workbook/"]),
         ("encoding_rs::", &["importer/src/workbook/sniff.rs", "server/src/demo/"]),
         ("rust_xlsxwriter::", &["importer/src/workbook/write.rs", "tests/benches/"]),
-        ("automerge::", &["sync-protocol/src/document/", "sync-protocol/tests/"]),
+        ("automerge::", &["sync-protocol/src/document/", "sync-protocol/tests/", "tests/src/repo.rs"]),
         ("sqlx::", &["server/src/store/", "sync-protocol/src/client/"]),
         ("axum::", &["server/src/http/"]),
         ("ed25519_dalek::", &["sync-protocol/src/bundle.rs"]),

@@ -1,7 +1,7 @@
 //! Rows of the database into the types of the program.
 
 use sqlx::{Row, sqlite::SqliteRow};
-use sync_protocol::{Book, ChangeHash, DeviceId, Identity, RowId, UnitId};
+use sync_protocol::{Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId};
 
 use crate::store::StoreError;
 
@@ -20,6 +20,10 @@ pub(super) fn unit_id(row: &SqliteRow, column: &str) -> Result<UnitId, StoreErro
 
 pub(super) fn device_id(row: &SqliteRow, column: &str) -> Result<DeviceId, StoreError> {
     bytes(row, column).map(DeviceId::from_bytes)
+}
+
+pub(super) fn document_id(row: &SqliteRow, column: &str) -> Result<DocumentId, StoreError> {
+    bytes(row, column).map(DocumentId::from_bytes)
 }
 
 pub(super) fn hash32(row: &SqliteRow, column: &str) -> Result<[u8; 32], StoreError> {

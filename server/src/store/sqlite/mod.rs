@@ -32,8 +32,9 @@ use sync_protocol::{
 };
 
 use super::{
-    Batch, Committed, DeviceRecord, DocumentWrite, ProjectedRow, QuarantineState, Quarantined, Store, StoreError,
-    StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Tally, TallySum, Totals,
+    Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, ProjectedRow, QuarantineState, Quarantined, Store,
+    StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Tally, TallySum,
+    Totals,
 };
 
 /// Connections that read at once.
@@ -94,7 +95,7 @@ impl Store for SqliteStore {
         read::document(&self.readers, document).await
     }
 
-    async fn head(&self, document: DocumentId) -> Result<Option<(Vec<ChangeHash>, usize)>, StoreError> {
+    async fn head(&self, document: DocumentId) -> Result<Option<Head>, StoreError> {
         read::head(&self.readers, document).await
     }
 
@@ -116,6 +117,14 @@ impl Store for SqliteStore {
 
     async fn feed(&self, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
         read::feed(&self.readers, scope, query).await
+    }
+
+    async fn newest(&self) -> Result<i64, StoreError> {
+        read::newest(&self.readers).await
+    }
+
+    async fn moved(&self, after: i64) -> Result<Moved, StoreError> {
+        read::moved(&self.readers, after).await
     }
 
     async fn moves(&self) -> Result<i64, StoreError> {
@@ -197,7 +206,8 @@ impl Store for SqliteStore {
     }
 
     async fn device_seen(&self, device: DeviceId, now_ms: i64, clock_ahead_ms: i64) -> Result<(), StoreError> {
-        registry::device_seen(&self.writer, device, now_ms, clock_ahead_ms).await
+        self.commits.seen(device, now_ms, clock_ahead_ms);
+        Ok(())
     }
 
     async fn secret(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError> {

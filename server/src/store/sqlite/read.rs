@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{
     Book, ChangeHash, DocumentId, Identity, UnitId,
     document::RowKey,
@@ -15,8 +15,8 @@ use super::{
     registry,
 };
 use crate::store::{
-    ProjectedRow, StoreError, StoredConflict, StoredDocument, StoredRow, StoredWrongStep, Totals, WrongStep, blob,
-    whole,
+    Head, Moved, MovedDocument, ProjectedRow, StoreError, StoredConflict, StoredDocument, StoredRow, StoredWrongStep,
+    Totals, WrongStep, blob, whole,
 };
 
 /// Changes or documents in one page, whatever their size.
@@ -37,12 +37,9 @@ pub(super) async fn document(pool: &SqlitePool, document: DocumentId) -> Result<
     }
 }
 
-pub(super) async fn head(
-    pool: &SqlitePool,
-    document: DocumentId,
-) -> Result<Option<(Vec<ChangeHash>, usize)>, StoreError> {
+pub(super) async fn head(pool: &SqlitePool, document: DocumentId) -> Result<Option<Head>, StoreError> {
     let row = sqlx::query(
-        "SELECT heads, (SELECT count(*) FROM changes c WHERE c.document = d.number AND c.seq >
+        "SELECT unit, book, period, heads, (SELECT count(*) FROM changes c WHERE c.document = d.number AND c.seq >
                            coalesce((SELECT s.upto_seq FROM snapshots s WHERE s.document = d.number), 0)) AS loose
              FROM documents d WHERE id = $1",
     )
@@ -51,7 +48,8 @@ pub(super) async fn head(
     .await?;
     let head = |row: SqliteRow| {
         let loose: i64 = row.try_get("loose")?;
-        Ok((codec::heads(&row)?, usize::try_from(loose).unwrap_or(usize::MAX)))
+        let loose = usize::try_from(loose).unwrap_or(usize::MAX);
+        Ok(Head { identity: codec::identity(&row)?, heads: codec::heads(&row)?, loose })
     };
     row.map(head).transpose()
 }
@@ -126,7 +124,7 @@ pub(super) async fn known_changes(
 pub(super) async fn feed(pool: &SqlitePool, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
     let mut tx = pool.begin().await?;
     let top = registry::path(&mut *tx, scope.unit).await?;
-    let last: i64 = sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM changes").fetch_one(&mut *tx).await?;
+    let last = newest(&mut *tx).await?;
     let Some(top) = top else {
         let position = Position::Feed { seq: last, mark: mark(&mut tx, last).await? };
         return Ok(FeedPage { documents: Vec::new(), position, more: false, restart: false });
@@ -141,6 +139,36 @@ pub(super) async fn feed(pool: &SqlitePool, scope: &Scope, query: &FeedQuery) ->
         }
         _ => bootstrap(&mut tx, scope, &top, last, None, query).await,
     }
+}
+
+pub(super) async fn newest(executor: impl SqliteExecutor<'_>) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM changes").fetch_one(executor).await?)
+}
+
+pub(super) async fn moved(pool: &SqlitePool, after: i64) -> Result<Moved, StoreError> {
+    let mut tx = pool.begin().await?;
+    let seq = newest(&mut *tx).await?;
+    let rows = sqlx::query(
+        "SELECT DISTINCT d.id, d.book, u.path, c.device
+         FROM changes c JOIN documents d ON d.number = c.document JOIN units u ON u.id = d.unit
+         WHERE c.seq > $1 AND c.seq <= $2",
+    )
+    .bind(after)
+    .bind(seq)
+    .fetch_all(&mut *tx)
+    .await?;
+    let documents = rows.iter().map(|row| {
+        let path: &str = row.try_get("path")?;
+        let units = path.split('/').filter(|unit| !unit.is_empty()).map(str::parse);
+        let device: Option<Vec<u8>> = row.try_get("device")?;
+        Ok(MovedDocument {
+            document: codec::document_id(row, "id")?,
+            book: codec::book(row)?,
+            units: units.collect::<Result<_, _>>().map_err(|_| StoreError::Damaged("path".into()))?,
+            device: device.map(|_| codec::device_id(row, "device")).transpose()?,
+        })
+    });
+    Ok(Moved { seq, documents: documents.collect::<Result<_, StoreError>>()? })
 }
 
 /// What marks the feed up to this number: zero at the very beginning, and where there is none.
@@ -188,8 +216,7 @@ async fn bootstrap(
         page.documents.push(pull);
         let is_last = index + 1 == rows.len() && i64::try_from(rows.len()).unwrap_or(i64::MAX) < PAGE_ITEMS_MAX;
         if !is_last && (bytes >= query.bytes_max || index + 1 == rows.len()) {
-            let id: Vec<u8> = row.try_get("id")?;
-            let after = DocumentId::from_bytes(id.try_into().map_err(|_| StoreError::Damaged("document id".into()))?);
+            let after = codec::document_id(row, "id")?;
             page.position = Position::Bootstrap { upto_seq, after, mark };
             page.more = true;
             break;

@@ -7,7 +7,7 @@ use sync_protocol::{
 };
 
 use super::codec;
-use crate::store::{DeviceRecord, StoreError};
+use crate::store::{Access, DeviceRecord, StoreError};
 
 /// Where a unit stands in the tree: the ids from the county down to it, each with a slash behind it.
 pub(super) async fn path(executor: impl SqliteExecutor<'_>, unit: UnitId) -> Result<Option<String>, StoreError> {
@@ -117,10 +117,10 @@ pub(super) async fn is_below(pool: &SqlitePool, unit: UnitId, top: UnitId) -> Re
 pub(super) async fn put_device(pool: &SqlitePool, device: &DeviceRecord, now_ms: i64) -> Result<(), StoreError> {
     let books: Vec<&str> = device.books.iter().map(|book| book.as_str()).collect();
     sqlx::query(
-        "INSERT INTO devices (id, name, owner, token_hash, unit, books, created_at_ms, signing_key, keys)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        "INSERT INTO devices (id, name, owner, token_hash, unit, books, created_at_ms, signing_key, keys, access)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (id) DO UPDATE SET name = $2, owner = $3, token_hash = $4, unit = $5, books = $6,
-                                        signing_key = $8, keys = $9",
+                                        signing_key = $8, keys = $9, access = $10",
     )
     .bind(device.id.as_bytes().as_slice())
     .bind(&device.name)
@@ -131,6 +131,7 @@ pub(super) async fn put_device(pool: &SqlitePool, device: &DeviceRecord, now_ms:
     .bind(now_ms)
     .bind(device.keys.as_ref().map(|keys| keys.signing.to_vec()))
     .bind(device.keys.as_ref().map(ToString::to_string))
+    .bind(device.access.as_str())
     .execute(pool)
     .await?;
     Ok(())
@@ -142,10 +143,12 @@ pub(super) async fn device(
     column: &'static str,
     value: &[u8],
 ) -> Result<Option<DeviceRecord>, StoreError> {
-    let sql = format!("SELECT id, name, owner, token_hash, unit, books, keys FROM devices WHERE {column} = $1");
+    let sql = format!("SELECT id, name, owner, token_hash, unit, books, keys, access FROM devices WHERE {column} = $1");
     let row = sqlx::query(AssertSqlSafe(sql)).bind(value).fetch_optional(pool).await?;
     row.map(|row| {
         let books: &str = row.try_get("books")?;
+        let access: &str = row.try_get("access")?;
+        let access = Access::ALL.into_iter().find(|known| known.as_str() == access);
         let books = books.split(',').filter(|book| !book.is_empty()).map(str::parse::<Book>);
         Ok(DeviceRecord {
             id: codec::device_id(&row, "id")?,
@@ -153,6 +156,7 @@ pub(super) async fn device(
             owner: row.try_get("owner")?,
             token_hash: codec::hash32(&row, "token_hash")?,
             unit: codec::unit_id(&row, "unit")?,
+            access: access.ok_or_else(|| StoreError::Damaged("access".into()))?,
             books: books.collect::<Result<_, _>>().map_err(|e| StoreError::Damaged(e.to_string()))?,
             keys: row
                 .try_get::<Option<&str>, _>("keys")?
@@ -165,7 +169,7 @@ pub(super) async fn device(
 }
 
 pub(super) async fn device_seen(
-    pool: &SqlitePool,
+    executor: impl SqliteExecutor<'_>,
     device: DeviceId,
     now_ms: i64,
     clock_ahead_ms: i64,
@@ -174,7 +178,7 @@ pub(super) async fn device_seen(
         .bind(now_ms)
         .bind(clock_ahead_ms)
         .bind(device.as_bytes().as_slice())
-        .execute(pool)
+        .execute(executor)
         .await?;
     Ok(())
 }

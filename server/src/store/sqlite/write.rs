@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
-use sync_protocol::{ChangeHash, UnitId};
+use sync_protocol::{ChangeHash, DeviceId, UnitId};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -15,18 +16,22 @@ use tokio::{
 
 use super::{
     codec::{join_heads, split_heads},
-    tallies,
+    registry, tallies,
 };
 use crate::store::{Committed, DocumentWrite, ProjectedRow, StoreError, Tally, TallyRow, blob};
 
 /// Writes that wait for the writer before callers have to wait for room.
 const QUEUE_MAX: usize = 256;
+/// How long it may take until it is stored that a device was here: with the next group, or alone after this time.
+const SEEN_INTERVAL: Duration = Duration::from_secs(5);
 /// A group is closed when it holds this much.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 /// Rows in one INSERT.
 const ROWS_PER_INSERT: usize = 100;
 
 type Command = (Vec<DocumentWrite>, Reply);
+/// Devices that were here: when, and how far ahead their clocks were.
+type Seen = BTreeMap<DeviceId, (i64, i64)>;
 type Reply = oneshot::Sender<Result<Vec<Committed>, StoreError>>;
 
 /// The queue in front of the writer.
@@ -34,13 +39,20 @@ type Reply = oneshot::Sender<Result<Vec<Committed>, StoreError>>;
 pub(super) struct Commits {
     queue: Mutex<Option<mpsc::Sender<Command>>>,
     task: Mutex<Option<JoinHandle<()>>>,
+    seen: Arc<Mutex<Seen>>,
 }
 
 impl Commits {
     pub(super) fn start(pool: SqlitePool, tally: Arc<dyn Tally>) -> Self {
         let (queue, commands) = mpsc::channel(QUEUE_MAX);
-        let task = tokio::spawn(run(pool, tally, commands));
-        Self { queue: Mutex::new(Some(queue)), task: Mutex::new(Some(task)) }
+        let seen: Arc<Mutex<Seen>> = Arc::default();
+        let task = tokio::spawn(run(pool, tally, commands, seen.clone()));
+        Self { queue: Mutex::new(Some(queue)), task: Mutex::new(Some(task)), seen }
+    }
+
+    /// Notes that a device was here, without waiting for the disk: nobody was promised that.
+    pub(super) fn seen(&self, device: DeviceId, now_ms: i64, clock_ahead_ms: i64) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(device, (now_ms, clock_ahead_ms));
     }
 
     pub(super) async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
@@ -65,10 +77,25 @@ impl Commits {
     }
 }
 
-async fn run(pool: SqlitePool, tally: Arc<dyn Tally>, mut commands: mpsc::Receiver<Command>) {
-    while let Some((writes, reply)) = commands.recv().await {
-        let mut bytes: usize = writes.iter().map(DocumentWrite::bytes).sum();
-        let mut group = vec![(writes, reply)];
+async fn run(
+    pool: SqlitePool,
+    tally: Arc<dyn Tally>,
+    mut commands: mpsc::Receiver<Command>,
+    waiting: Arc<Mutex<Seen>>,
+) {
+    let mut is_open = true;
+    while is_open {
+        let mut group = Vec::new();
+        match tokio::time::timeout(SEEN_INTERVAL, commands.recv()).await {
+            Ok(Some(command)) => group.push(command),
+            Ok(None) => is_open = false,
+            Err(_) => {}
+        }
+        let seen = std::mem::take(&mut *waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        if group.is_empty() && seen.is_empty() {
+            continue;
+        }
+        let mut bytes: usize = group.iter().flat_map(|(writes, _)| writes).map(DocumentWrite::bytes).sum();
         while bytes < GROUP_BYTES_MAX
             && let Ok((writes, reply)) = commands.try_recv()
         {
@@ -76,7 +103,7 @@ async fn run(pool: SqlitePool, tally: Arc<dyn Tally>, mut commands: mpsc::Receiv
             group.push((writes, reply));
         }
         let (writes, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        match commit_group(&pool, tally.as_ref(), &writes).await {
+        match commit_group(&pool, tally.as_ref(), &writes, &seen).await {
             Ok(outcomes) => {
                 for (reply, outcome) in replies.into_iter().zip(outcomes) {
                     // The caller may have given up; what is committed stays committed.
@@ -97,6 +124,7 @@ async fn commit_group(
     pool: &SqlitePool,
     tally: &dyn Tally,
     group: &[Vec<DocumentWrite>],
+    seen: &Seen,
 ) -> Result<Vec<Vec<Committed>>, StoreError> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
     let mut outcomes = Vec::with_capacity(group.len());
@@ -120,6 +148,9 @@ async fn commit_group(
             }
         }
         outcomes.push(outcome);
+    }
+    for (device, (now_ms, clock_ahead_ms)) in seen {
+        registry::device_seen(&mut *tx, *device, *now_ms, *clock_ahead_ms).await?;
     }
     project(&mut tx, &rows).await?;
     for ((unit, period), touched) in touched {

@@ -1,0 +1,110 @@
+//! `GET /sync/live`: the exchange over a WebSocket, with a poke when something new is waiting.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{State, WebSocketUpgrade},
+    response::Response,
+};
+use sync_protocol::{
+    live::{LiveFrame, pack, unpack},
+    message::{self, ExchangeRequest},
+};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::{
+    BODY_BYTES_MAX,
+    device::SocketSender,
+    sockets::{Heard, Socket},
+};
+use crate::{
+    Server, clock,
+    store::{Access, DeviceRecord, Moved},
+};
+
+pub(super) async fn connect(
+    State(server): State<Arc<Server>>,
+    SocketSender(device): SocketSender,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    upgrade
+        .max_message_size(BODY_BYTES_MAX)
+        .max_frame_size(BODY_BYTES_MAX)
+        .on_upgrade(move |socket| async move { run(&server, device, Socket::new(socket)).await })
+}
+
+async fn run(server: &Server, mut device: DeviceRecord, mut socket: Socket) {
+    let (code, reason) = match server.sockets.enter(device.id, format!("live {}", device.id)) {
+        Err(reason) => (1008, reason),
+        Ok(mut seat) => {
+            tokio::select! {
+                ended = talk(server, &mut device, &mut socket) => match ended {
+                    Some(ended) => ended,
+                    None => return,
+                },
+                _ = &mut seat.shown_out => (1001, "replaced by a newer connection, or the server stops"),
+            }
+        }
+    };
+    socket.close(code, reason).await;
+}
+
+/// Until the device goes (none), or has to.
+async fn talk(server: &Server, device: &mut DeviceRecord, socket: &mut Socket) -> Option<(u16, &'static str)> {
+    let Ok(mut news) = server.sync.listen().await else { return Some((1011, "internal error: connect again")) };
+    // One poke is enough until the device has asked.
+    let mut is_poked = false;
+    loop {
+        let frame = tokio::select! {
+            heard = socket.hear() => match heard {
+                Heard::Sign => continue,
+                Heard::Gone => return None,
+                Heard::Nonsense => return Some((1003, "frames are binary")),
+                Heard::Frame(frame) => {
+                    is_poked = false;
+                    match answer(server, device, &frame).await {
+                        Ok(reply) => reply,
+                        Err(ended) => return Some(ended),
+                    }
+                }
+            },
+            moved = news.recv() => {
+                let is_news = match moved {
+                    Ok(moved) => concerns(&moved, device),
+                    Err(RecvError::Lagged(_)) => true,
+                    Err(RecvError::Closed) => return Some((1001, "the server stops")),
+                };
+                if !is_news || is_poked {
+                    continue;
+                }
+                is_poked = true;
+                LiveFrame::Poke
+            }
+        };
+        let packed = pack(message::encode(&frame)).ok()?;
+        if !socket.send(packed).await {
+            return None;
+        }
+    }
+}
+
+async fn answer(server: &Server, device: &mut DeviceRecord, frame: &[u8]) -> Result<LiveFrame, (u16, &'static str)> {
+    let internal = (1011, "internal error: nothing is lost, connect again");
+    let unusable = (1008, "not an exchange frame");
+    let frame = unpack(frame, BODY_BYTES_MAX).map_err(|_| unusable)?;
+    let request: ExchangeRequest = message::decode(&frame).map_err(|_| unusable)?;
+    // What it may do can have changed since it has connected.
+    *device = server.store.device(device.id).await.map_err(|_| internal)?.ok_or((1008, "no longer enrolled"))?;
+    let reply = server.sync.exchange(device, request, clock::now_ms()).await.map_err(|error| {
+        tracing::warn!(%error, device = %device.id, "an exchange was not answered");
+        internal
+    })?;
+    Ok(LiveFrame::Reply(Box::new(reply)))
+}
+
+/// Whether somebody else has written to what a device holds.
+fn concerns(moved: &Moved, device: &DeviceRecord) -> bool {
+    let is_its = |book, units: &[_]| device.books.contains(&book) && units.contains(&device.unit);
+    device.access != Access::Revoked
+        && moved.documents.iter().any(|moved| moved.device != Some(device.id) && is_its(moved.book, &moved.units))
+}

@@ -1,0 +1,155 @@
+//! `GET /sync/repo`: automerge-repo's protocol over a WebSocket. The session is pure; this runs it.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{State, WebSocketUpgrade, ws::WebSocket},
+    response::Response,
+};
+use sync_protocol::{
+    DocumentId,
+    repo::{Ended, RepoEffect, RepoSession, RepoTurn, Turned},
+};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    task::{JoinError, JoinSet},
+};
+
+use super::{
+    device::SocketSender,
+    sockets::{Heard, Seat, Socket},
+};
+use crate::{Server, clock, store::DeviceRecord};
+
+/// What a frame has beside its sync message.
+const FRAME_BYTES_MAX: usize = 4096;
+
+pub(super) async fn connect(
+    State(server): State<Arc<Server>>,
+    SocketSender(device): SocketSender,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let bytes_max = server.sync.limits().sync_bytes_max + FRAME_BYTES_MAX;
+    upgrade
+        .max_message_size(bytes_max)
+        .max_frame_size(bytes_max)
+        .on_upgrade(move |socket| async move { run(server, device, socket).await })
+}
+
+async fn run(server: Arc<Server>, device: DeviceRecord, socket: WebSocket) {
+    let mut socket = Socket::new(socket);
+    let us = server.county.to_string();
+    let session = RepoSession::new(format!("taizhang-{us}"), us, server.sync.limits());
+    let mut connection = Connection { server, device, session, seat: None };
+    let ended = connection.talk(&mut socket).await;
+    if let Some(ended) = ended {
+        if let Some(words) = connection.session.last_words(&ended) {
+            socket.send(words).await;
+        }
+        socket.close(ended.code, &ended.sentence).await;
+    }
+}
+
+struct Connection {
+    server: Arc<Server>,
+    device: DeviceRecord,
+    session: RepoSession,
+    seat: Option<Seat>,
+}
+
+type Done = Result<(DocumentId, Turned), JoinError>;
+
+impl Connection {
+    /// Until the peer goes (none), or has to.
+    async fn talk(&mut self, socket: &mut Socket) -> Option<Ended> {
+        let stops = |sentence: &str| Some(Ended { code: 1011, sentence: sentence.to_owned() });
+        let Ok(mut news) = self.server.sync.listen().await else { return stops("internal error") };
+        let mut passing = self.server.sockets.passing();
+        let mut turns: JoinSet<(DocumentId, Turned)> = JoinSet::new();
+        loop {
+            while let Some(turn) = self.session.next_turn() {
+                turns.spawn(take(self.server.clone(), self.device.clone(), turn));
+            }
+            let effects = tokio::select! {
+                heard = socket.hear(), if !self.session.is_full() => match heard {
+                    Heard::Frame(frame) => self.receive(&frame),
+                    Heard::Sign => Ok(Vec::new()),
+                    Heard::Nonsense => Err(Ended { code: 1003, sentence: "frames are binary".into() }),
+                    Heard::Gone => return None,
+                },
+                Some(done) = turns.join_next() => self.done(done),
+                moved = news.recv() => {
+                    match moved {
+                        Ok(moved) => self.session.moved(moved.documents.iter().map(|moved| moved.document)),
+                        Err(RecvError::Lagged(_)) => self.session.all_moved(),
+                        Err(RecvError::Closed) => return stops("the server is stopping"),
+                    }
+                    Ok(Vec::new())
+                }
+                ephemeral = passing.recv() => {
+                    // Passing messages may be missed.
+                    let frame = ephemeral.ok().and_then(|ephemeral| self.session.relay(&ephemeral));
+                    Ok(frame.map(RepoEffect::Send).into_iter().collect())
+                }
+                () = shown_out(&mut self.seat) => {
+                    return Some(Ended { code: 1001, sentence: "replaced by a newer connection, or the server stops".into() });
+                }
+            };
+            let effects = match effects {
+                Ok(effects) => effects,
+                Err(ended) => return Some(ended),
+            };
+            for effect in effects {
+                match effect {
+                    RepoEffect::Send(frame) => {
+                        if !socket.send(frame).await {
+                            return None;
+                        }
+                    }
+                    RepoEffect::Relay(ephemeral) => self.server.sockets.relay(ephemeral),
+                    RepoEffect::Refused(document, refusal) => {
+                        tracing::warn!(%document, device = %self.device.id, %refusal, "a peer's message was refused");
+                    }
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, frame: &[u8]) -> Result<Vec<RepoEffect>, Ended> {
+        let effects = self.session.receive(frame, clock::now_ms())?;
+        if self.seat.is_none()
+            && let Some(peer) = self.session.peer()
+        {
+            let seat = self.server.sockets.enter(self.device.id, format!("repo {peer}"));
+            self.seat = Some(seat.map_err(|sentence| Ended { code: 1008, sentence: sentence.to_owned() })?);
+        }
+        Ok(effects)
+    }
+
+    fn done(&mut self, done: Done) -> Result<Vec<RepoEffect>, Ended> {
+        let (document, turned) =
+            done.map_err(|_| Ended { code: 1011, sentence: "internal error: connect again".into() })?;
+        Ok(self.session.turned(document, turned))
+    }
+}
+
+async fn take(server: Arc<Server>, device: DeviceRecord, turn: RepoTurn) -> (DocumentId, Turned) {
+    let document = turn.document;
+    let turned = server.sync.turn_of(&device, turn, clock::now_ms()).await;
+    let turned = turned.unwrap_or_else(|error| {
+        // One document that cannot be read is no reason to end the others' sync.
+        tracing::error!(%document, %error, "a document is not available to a peer");
+        Turned::Unavailable
+    });
+    (document, turned)
+}
+
+/// Ends when the holder of a seat has to go; never without a seat.
+async fn shown_out(seat: &mut Option<Seat>) {
+    match seat {
+        Some(seat) => {
+            let _ = (&mut seat.shown_out).await;
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,128 @@
+//! The documents behind `/sync/repo`: a peer's turn with one of them. What it brings goes the way of every delivery, and
+//! is durable before anything is answered.
+
+use sync_protocol::{
+    Document, DocumentId, Identity,
+    document::{RefusalCode, SyncMessage, SyncState, hash_of, identity_of},
+    message::{DocumentPush, PushedChange},
+    repo::{RepoTurn, Turned},
+};
+
+use super::{Sync, scope};
+use crate::store::{Access, DeviceRecord, StoreError};
+
+impl Sync {
+    /// Takes a peer's turn.
+    pub async fn turn_of(&self, device: &DeviceRecord, turn: RepoTurn, now_ms: i64) -> Result<Turned, StoreError> {
+        // What it may do can have changed since it has connected.
+        let Some(device) = self.store.device(device.id).await? else { return Ok(Turned::Unavailable) };
+        let RepoTurn { document, state, mut message } = turn;
+        let changes = message.as_mut().map(SyncMessage::take_changes).unwrap_or_default();
+        let identity = match self.store.head(document).await? {
+            Some(head) => head.identity,
+            None if changes.is_empty() => return Ok(ask_for(&device, message)),
+            None => match self.identity_of(document, &changes) {
+                Some(identity) => identity,
+                None => return Ok(Turned::Unavailable),
+            },
+        };
+        let brings = !changes.is_empty() && device.access != Access::Read;
+        let mut outcome = Taken::default();
+        if brings {
+            outcome = self.take(&device, &identity, changes, now_ms).await?;
+        }
+        let may = self.is_in_scope(&scope(&device, self.store.moves().await?), &identity).await?;
+        if !may || device.access == Access::Revoked {
+            return Ok(Turned::Unavailable);
+        }
+        let mut state = state.unwrap_or_else(|| match device.access {
+            Access::Read => SyncState::read_only(),
+            Access::Write | Access::Revoked => SyncState::new(),
+        });
+        if outcome.is_unmet {
+            // A Bloom filter has hidden something that it builds upon.
+            let data = Document::ask_for_all(&mut state);
+            return Ok(Turned::Here { state, data, is_news: outcome.is_news });
+        }
+        let _turn = self.turn(document).lock().await;
+        let base = self.base(document).await?;
+        if base.heads.is_empty() {
+            // Nothing of what it brought was taken.
+            return Ok(Turned::Unavailable);
+        }
+        let speak = move || {
+            let mut cached = base.document.load()?;
+            if let Some(message) = message {
+                let received = cached.document.receive_sync(&mut state, message);
+                received.map_err(|e| StoreError::Damaged(e.to_string()))?;
+            }
+            let data = cached.document.generate_sync(&mut state);
+            Ok::<_, StoreError>((cached, state, data))
+        };
+        let spoken = tokio::task::spawn_blocking(speak).await;
+        let (cached, state, data) =
+            spoken.map_err(|e| StoreError::Database(format!("a sync message was interrupted: {e}")))??;
+        self.cache.put(document, cached);
+        Ok(Turned::Here { state, data, is_news: outcome.is_news })
+    }
+
+    /// What a new document is of: it says so itself, and its id follows from it.
+    fn identity_of(&self, document: DocumentId, changes: &[Vec<u8>]) -> Option<Identity> {
+        let identity = identity_of(changes, &self.limits).ok().flatten();
+        let identity = identity.filter(|identity| identity.document(&self.tenant) == document);
+        if identity.is_none() {
+            tracing::warn!(%document, "a peer has sent a document that does not say what it is of, or has another's id");
+        }
+        identity
+    }
+
+    /// Stores what a peer brings.
+    async fn take(
+        &self,
+        device: &DeviceRecord,
+        identity: &Identity,
+        changes: Vec<Vec<u8>>,
+        now_ms: i64,
+    ) -> Result<Taken, StoreError> {
+        let mut pushed = Vec::new();
+        for bytes in changes {
+            match hash_of(&bytes, &self.limits) {
+                Ok(hash) => pushed.push(PushedChange { hash, bytes: bytes.into() }),
+                Err(refusal) => tracing::warn!(code = refusal.code.as_str(), "a peer's change was refused"),
+            }
+        }
+        let mut taken = Taken::default();
+        let push = DocumentPush { identity: identity.clone(), changes: pushed };
+        let scope = scope(device, self.store.moves().await?);
+        for (hash, outcome) in self.push(device, &scope, push, now_ms).await? {
+            match outcome {
+                Ok(()) => taken.is_news = true,
+                Err(refused) if refused.refusal.code == RefusalCode::MissingDependencies && !refused.quarantined => {
+                    taken.is_unmet = true;
+                }
+                Err(refused) => {
+                    let code = refused.refusal.code.as_str();
+                    tracing::warn!(%hash, code, quarantined = refused.quarantined, "a peer's change was refused");
+                }
+            }
+        }
+        Ok(taken)
+    }
+}
+
+/// What to say about a document that is not here.
+fn ask_for(device: &DeviceRecord, message: Option<SyncMessage>) -> Turned {
+    let may_bring = device.access == Access::Write && message.is_some_and(|message| message.has_heads());
+    match Document::ask_for_all(&mut SyncState::new()) {
+        Some(data) if may_bring => Turned::Wanted { data },
+        _ => Turned::Unavailable,
+    }
+}
+
+/// What became of what a peer brought.
+#[derive(Debug, Default)]
+struct Taken {
+    is_news: bool,
+    /// Something builds upon what is not here.
+    is_unmet: bool,
+}
