@@ -16,12 +16,8 @@ use server::{
     },
     demo, doctor, http, indicators, quality,
     returns::{self, ReturnRequest, conflicts},
-    store::DeviceRecord,
 };
-use sync_protocol::{
-    Book, DeviceId,
-    catalogue::{Catalogue, StepFault, Weight},
-};
+use sync_protocol::catalogue::{Catalogue, StepFault, Weight};
 
 /// 台账通：Excel 台账 → 离线填写与同步 → 标准报表
 ///
@@ -128,6 +124,14 @@ enum Command {
         /// 办公室：可见并可导入本级全部台账 · An office: holds every book of its level, and may send workbooks in
         #[arg(long)]
         office: bool,
+        /// 只能查看 · It may only read
+        #[arg(long, conflicts_with = "office")]
+        read_only: bool,
+    },
+    /// 停用一台手机：它清除自己的数据，之后送来的修改待上级处理 · Revoke a device: it erases itself, what it still sends waits
+    Revoke {
+        /// 设备名称 · Name of the device
+        name: String,
     },
     /// 处理一个数据包（U 盘或聊天带来的 .tzb），写出回复包 · Take a bundle from a device or office, write its answer
     Bundle {
@@ -253,9 +257,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Steps => print_steps(&server).await,
         Command::Quarantine(command) => console::quarantine::quarantine(&server, command).await,
         Command::Conflicts { json } => print_conflicts(&server, json).await,
-        Command::Device { name, owner, unit, restricted, office } => {
-            enrol(&server, name, owner, &unit, (restricted, office)).await
+        Command::Device { name, owner, unit, restricted, office, read_only } => {
+            let kind = console::device::Kind { restricted, office, read_only };
+            let unit = unit_with_code(&server, &unit).await?;
+            console::device::enrol(&server, &name, &owner, &unit, kind).await
         }
+        Command::Revoke { name } => console::device::revoke(&server, &name).await,
         Command::Bundle { file, answer } => console::bundle::answer(&server, &file, &answer).await,
         Command::Keys => {
             console::bundle::keys(&server);
@@ -416,30 +423,6 @@ async fn print_conflicts(server: &Server, json: bool) -> anyhow::Result<bool> {
     }
     println!("{} 处冲突 conflicts", lines.len());
     Ok(lines.is_empty())
-}
-
-async fn enrol(
-    server: &Server,
-    name: String,
-    owner: String,
-    unit: &str,
-    (restricted, office): (bool, bool),
-) -> anyhow::Result<bool> {
-    let unit = unit_with_code(server, unit).await?;
-    let token = data_encoding::HEXLOWER.encode(&clock::random::<32>());
-    let mut books = vec![Book::Unit, Book::Township];
-    if office && unit.id == server.county {
-        books = Book::ALL.to_vec();
-    } else if office {
-        books.extend([Book::UnitRestricted, Book::TownshipRestricted]);
-    } else if restricted {
-        books.push(Book::UnitRestricted);
-    }
-    let record = DeviceRecord::new(DeviceId::from_bytes(clock::random()), (&name, &owner), &token, unit.id, &books);
-    server.store.put_device(&record, clock::now_ms()).await?;
-    println!("{token}");
-    eprintln!("{} 的令牌如上，只显示这一次 the token above is shown only once ({})", record.name, unit.name);
-    Ok(true)
 }
 
 async fn diagnose(server: &Server, json: bool) -> anyhow::Result<bool> {

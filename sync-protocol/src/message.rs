@@ -127,6 +127,10 @@ pub struct ExchangeReply {
     /// The server's Ed25519 signature of [`receipt_statement`], where there are receipts.
     #[n(11)]
     pub signature: Option<ByteVec>,
+    /// The device was revoked: what it has not sent yet is still taken, for a supervisor; everything else it erases.
+    #[n(12)]
+    #[cbor(default)]
+    pub erase: bool,
 }
 
 /// What a server signs: that these changes are durable, and when it said so.

@@ -293,6 +293,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Enrols a device, or replaces what is known of it.
     async fn put_device(&self, device: &DeviceRecord, now_ms: i64) -> Result<(), StoreError>;
 
+    /// All devices, by name.
+    async fn devices(&self) -> Result<Vec<DeviceRecord>, StoreError>;
+
     /// The device with this id.
     async fn device(&self, device: DeviceId) -> Result<Option<DeviceRecord>, StoreError>;
 

@@ -23,12 +23,12 @@ use sync_protocol::{
     catalogue::{Catalogue, Variables},
     document::{GateLimits, Refusal, RefusalCode},
     message::{Ask, DocumentPush, ExchangeReply, ExchangeRequest, PushedChange, receipt_statement},
-    session::{Effect, Judged, Scope, ServerSession},
+    session::{Effect, FeedPage, Judged, Scope, ServerSession},
 };
 
 use tokio::sync::broadcast;
 
-use crate::store::{DeviceRecord, Moved, Store, StoreError};
+use crate::store::{Access, DeviceRecord, Moved, Store, StoreError};
 
 /// Counters that tests and operators look at.
 #[derive(Debug, Default)]
@@ -145,7 +145,8 @@ impl Sync {
         self.counters.exchanges.fetch_add(1, Ordering::Relaxed);
         let scope = scope(device, self.store.moves().await?);
         let clock_ahead_ms = request.device_time_ms.saturating_sub(now_ms);
-        let (mut session, mut effect) = ServerSession::start(request, &scope)?;
+        let may_read = (device.access != Access::Revoked).then_some(&scope);
+        let (mut session, mut effect) = ServerSession::start(request, may_read)?;
         loop {
             effect = match effect {
                 Effect::Store(pushes) => {
@@ -164,28 +165,23 @@ impl Sync {
                     }
                     let mut judged = Judged { unknown: self.unknown(held).await?, ..Judged::default() };
                     for Ask { identity, heads, held } in asks {
-                        let may = self.is_in_scope(&scope, &identity).await?;
+                        let holds = device.access != Access::Revoked && self.is_in_scope(&scope, &identity).await?;
                         // What another device could only leave in quarantine, this one may bring into its document.
-                        let lacks = if may {
+                        let lacks = if holds && device.access == Access::Write {
                             self.store.known_changes(&heads).await?.len() < heads.len()
                         } else {
                             !self.unknown(heads).await?.is_empty()
                         };
                         if lacks || !self.unknown(held).await?.is_empty() {
                             judged.wanted.push(identity);
-                        } else if !may {
+                        } else if !holds {
                             judged.dropped.push(identity);
                         }
                     }
                     session.judged(judged)
                 }
-                Effect::ReadFeed(query) => {
-                    let page = self.store.feed(&scope, &query).await?;
-                    match session.page(page, now_ms) {
-                        Effect::Reply(reply) => return Ok(self.signed(reply)),
-                        _ => unreachable!("a page is always answered by the reply"),
-                    }
-                }
+                Effect::ReadFeed(query) => session.page(self.store.feed(&scope, &query).await?, now_ms),
+                Effect::Dismiss => session.page(FeedPage::empty(), now_ms),
                 Effect::Reply(reply) => return Ok(self.signed(reply)),
             };
         }

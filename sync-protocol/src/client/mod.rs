@@ -4,6 +4,7 @@
 //! on disk before the call returns, and stays marked as unsent until the server's receipt is on disk too.
 
 mod http;
+mod live;
 mod store;
 
 use std::{
@@ -26,6 +27,7 @@ use crate::{
     value::Value,
 };
 pub use http::Http;
+pub use live::{Around, Live};
 use store::DeviceStore;
 
 /// How to open a device.
@@ -152,6 +154,8 @@ pub struct Device {
     lost_sight: AtomicU32,
     /// One form is saved after the other: two changes of one number would wedge their document.
     saving: tokio::sync::Mutex<()>,
+    /// Something was saved that has to be sent.
+    saved: tokio::sync::Notify,
 }
 
 impl Device {
@@ -175,6 +179,7 @@ impl Device {
             transport,
             lost_sight: AtomicU32::new(0),
             saving: tokio::sync::Mutex::new(()),
+            saved: tokio::sync::Notify::new(),
         })
     }
 
@@ -236,6 +241,7 @@ impl Device {
             let mut document = self.store.document(identity).await?;
             if let Some(change) = document.write(identity, &edits, &author)? {
                 self.store.append_own(identity, &change).await?;
+                self.saved.notify_one();
                 new = true;
             }
         }
@@ -263,6 +269,7 @@ impl Device {
         let mut document = self.store.document(identity).await?;
         if let Some(change) = document.settle(address, value, &self.author(Means::Resolve, now_ms))? {
             self.store.append_own(identity, &change).await?;
+            self.saved.notify_one();
         }
         Ok(())
     }
@@ -285,8 +292,12 @@ impl Device {
     /// Sends what is unsent and takes what is new, in as many requests as it takes.
     /// After an error everything that was stored stays stored; call again.
     pub async fn exchange(&self, now_ms: i64) -> Result<Exchanged, DeviceError> {
+        self.exchange_over(self.transport.as_ref(), now_ms).await
+    }
+
+    async fn exchange_over(&self, transport: &dyn Transport, now_ms: i64) -> Result<Exchanged, DeviceError> {
         let mut exchange = self.begin().await?;
-        while self.step(&mut exchange, now_ms).await? {}
+        while self.step_over(transport, &mut exchange, now_ms).await? {}
         Ok(exchange.done)
     }
 
@@ -332,10 +343,19 @@ impl Device {
 
     /// One request and its reply; `false` once both ends have everything.
     pub async fn step(&self, exchange: &mut Exchange, now_ms: i64) -> Result<bool, DeviceError> {
+        self.step_over(self.transport.as_ref(), exchange, now_ms).await
+    }
+
+    async fn step_over(
+        &self,
+        transport: &dyn Transport,
+        exchange: &mut Exchange,
+        now_ms: i64,
+    ) -> Result<bool, DeviceError> {
         let Exchange { session, done } = exchange;
         let Some(request) = session.next_request(now_ms) else { return Ok(false) };
         done.requests += 1;
-        let delivery = self.transport.send(message::encode(&request)).await?;
+        let delivery = transport.send(message::encode(&request)).await?;
         done.bytes_sent += delivery.bytes_sent;
         done.bytes_received += delivery.bytes_received;
         let reply = message::decode(&delivery.reply).map_err(|e| DeviceError::Protocol(e.to_string()))?;

@@ -71,7 +71,9 @@ impl DeviceStore {
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full);
+            .synchronous(SqliteSynchronous::Full)
+            // What is deleted is overwritten, not only forgotten.
+            .pragma("secure_delete", "ON");
         let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
         sqlx::raw_sql(SCHEMA).execute(&pool).await?;
         let confirmed: i64 =
@@ -301,7 +303,13 @@ impl DeviceStore {
             .bind(&step.cursor)
             .execute(&mut *tx)
             .await?;
+        if step.erase {
+            erase(&mut tx).await?;
+        }
         tx.commit().await?;
+        if step.erase {
+            sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await?;
+        }
         Ok(())
     }
 
@@ -330,6 +338,18 @@ impl DeviceStore {
         document.take(None, &changes)?;
         Ok(News::folded(of, &document, &stored, Vec::new()))
     }
+}
+
+/// Keeps nothing, unless something is unsent; what only this device has stays.
+async fn erase(tx: &mut sqlx::SqliteConnection) -> Result<(), sqlx::Error> {
+    let unsent: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM changes WHERE state = $1").bind(UNSENT).fetch_one(&mut *tx).await?;
+    if unsent > 0 {
+        return Ok(());
+    }
+    sqlx::query("DELETE FROM changes WHERE state != $1").bind(REFUSED).execute(&mut *tx).await?;
+    sqlx::raw_sql("DELETE FROM documents; DELETE FROM meta").execute(tx).await?;
+    Ok(())
 }
 
 /// What the changes of a document stand on.

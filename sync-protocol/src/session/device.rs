@@ -60,6 +60,8 @@ pub struct Persist {
     pub unknown: Vec<ChangeHash>,
     /// The server's signature of the receipts, and when it gave them.
     pub signature: Option<(Vec<u8>, i64)>,
+    /// Whether the device was revoked: once nothing is unsent, it keeps nothing.
+    pub erase: bool,
 }
 
 /// A reply that this end cannot make sense of.
@@ -205,6 +207,7 @@ impl DeviceSession {
             wanted: reply.wanted,
             unknown: reply.unknown,
             signature: reply.signature.map(|signature| (signature.into(), reply.server_time_ms)),
+            erase: reply.erase,
         })
     }
 }

@@ -81,6 +81,14 @@ pub struct FeedPage {
     pub restart: bool,
 }
 
+impl FeedPage {
+    /// Nothing, from the beginning of the feed.
+    pub fn empty() -> Self {
+        let position = Position::Feed { seq: 0, mark: 0 };
+        Self { documents: Vec::new(), position, more: false, restart: false }
+    }
+}
+
 /// What a server says of what a device asks about.
 #[derive(Debug, Default)]
 pub struct Judged {
@@ -114,6 +122,8 @@ pub enum Effect {
     Judge(Vec<Ask>, Vec<ChangeHash>),
     /// Read the feed, then call [`ServerSession::page`].
     ReadFeed(FeedQuery),
+    /// There is nothing to read for a device that was revoked: call [`ServerSession::page`] with an empty page.
+    Dismiss,
     /// Send this; the session is over.
     Reply(ExchangeReply),
 }
@@ -132,11 +142,12 @@ pub struct ServerSession {
     asks: Vec<Ask>,
     held: Vec<ChangeHash>,
     judged: Judged,
+    is_revoked: bool,
 }
 
 impl ServerSession {
-    /// Begins with a request of a device with this scope.
-    pub fn start(request: ExchangeRequest, scope: &Scope) -> Result<(Self, Effect), Refusal> {
+    /// Begins with a request of a device with this scope; none when it was revoked.
+    pub fn start(request: ExchangeRequest, scope: Option<&Scope>) -> Result<(Self, Effect), Refusal> {
         if request.protocol != PROTOCOL {
             let sentence = format!("this server speaks version {PROTOCOL} of the exchange, not {}", request.protocol);
             return Err(Refusal::new(RefusalCode::Malformed, sentence));
@@ -145,10 +156,10 @@ impl ServerSession {
         let position = request
             .cursor
             .and_then(|bytes| minicbor::decode::<Cursor>(&bytes).ok())
-            .filter(|cursor| cursor.scope_version == scope.version)
+            .filter(|cursor| scope.is_some_and(|scope| cursor.scope_version == scope.version))
             .map(|cursor| cursor.position);
         let mut session = Self {
-            scope_version: scope.version,
+            scope_version: scope.map_or(0, |scope| scope.version),
             position,
             pushed: request.push.iter().flat_map(|push| &push.changes).map(|change| change.hash).collect(),
             receipts: Vec::new(),
@@ -156,6 +167,7 @@ impl ServerSession {
             asks: request.asks,
             held: request.held,
             judged: Judged::default(),
+            is_revoked: scope.is_none(),
         };
         let effect = if request.push.is_empty() { session.judge() } else { Effect::Store(request.push) };
         Ok((session, effect))
@@ -181,22 +193,24 @@ impl ServerSession {
     }
 
     /// The feed was read.
-    pub fn page(self, page: FeedPage, now_ms: i64) -> Effect {
+    pub fn page(&mut self, page: FeedPage, now_ms: i64) -> Effect {
+        let judged = std::mem::take(&mut self.judged);
         let cursor = Cursor { scope_version: self.scope_version, position: page.position };
         Effect::Reply(ExchangeReply {
             protocol: PROTOCOL,
-            receipts: self.receipts,
-            refusals: self.refusals,
+            receipts: std::mem::take(&mut self.receipts),
+            refusals: std::mem::take(&mut self.refusals),
             documents: page.documents,
             cursor: ByteVec::from(crate::message::encode(&cursor)),
             more: page.more,
             server_time_ms: now_ms,
             restart: page.restart,
-            dropped: self.judged.dropped,
-            wanted: self.judged.wanted,
-            unknown: self.judged.unknown,
+            dropped: judged.dropped,
+            wanted: judged.wanted,
+            unknown: judged.unknown,
             // Keys are not the session's: whoever runs it signs.
             signature: None,
+            erase: self.is_revoked,
         })
     }
 
@@ -206,6 +220,9 @@ impl ServerSession {
     }
 
     fn read(&mut self) -> Effect {
+        if self.is_revoked {
+            return Effect::Dismiss;
+        }
         let pushed = std::mem::take(&mut self.pushed);
         Effect::ReadFeed(FeedQuery { position: self.position.take(), bytes_max: PAGE_BYTES_MAX, pushed })
     }

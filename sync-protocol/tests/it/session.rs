@@ -20,7 +20,7 @@ fn outgoing(number: u8, size: usize) -> Outgoing {
 
 /// Runs one request through the server's end; the store is a closure.
 fn serve(request: ExchangeRequest, scope: &Scope, page: impl Fn(&FeedQuery) -> FeedPage) -> ExchangeReply {
-    let (mut session, mut effect) = ServerSession::start(request, scope).expect("a sound request");
+    let (mut session, mut effect) = ServerSession::start(request, Some(scope)).expect("a sound request");
     loop {
         effect = match effect {
             Effect::Store(pushes) => {
@@ -38,10 +38,8 @@ fn serve(request: ExchangeRequest, scope: &Scope, page: impl Fn(&FeedQuery) -> F
                 let dropped = asks.into_iter().map(|ask| ask.identity).collect();
                 session.judged(Judged { dropped, ..Judged::default() })
             }
-            Effect::ReadFeed(query) => match session.page(page(&query), 5_000) {
-                Effect::Reply(reply) => return reply,
-                other => panic!("{other:?}"),
-            },
+            Effect::ReadFeed(query) => session.page(page(&query), 5_000),
+            Effect::Dismiss => session.page(FeedPage::empty(), 5_000),
             Effect::Reply(reply) => return reply,
         };
     }
@@ -124,7 +122,7 @@ fn another_version_is_refused_with_a_sentence() {
     let mut device = DeviceSession::new(None, vec![], vec![]);
     let mut request = device.next_request(0).expect("a request");
     request.protocol = 7;
-    let refusal = ServerSession::start(request, &scope(1)).expect_err("another version");
+    let refusal = ServerSession::start(request, Some(&scope(1))).expect_err("another version");
     assert!(refusal.sentence.contains('7'), "{refusal}");
 }
 

@@ -31,6 +31,9 @@ pub(super) async fn after_healing(world: &mut World) -> Result<Option<String>> {
         if (quiet.requests, quiet.documents) != (1, 0) {
             return Ok(Some(format!("{} is not done: {quiet:?}", phone.name)));
         }
+        if phone.is_revoked && !device.documents().await?.is_empty() {
+            return Ok(Some(format!("{} was revoked and still holds something", phone.name)));
+        }
     }
     let server = world.server()?;
     let held = world.at_server().await?;
@@ -51,7 +54,7 @@ pub(super) async fn after_healing(world: &mut World) -> Result<Option<String>> {
             disputed.insert((identity.unit, identity.book, key.ledger, key.row));
         }
         for phone in &world.phones {
-            if !in_scope(world, phone.unit, &identity).await? {
+            if phone.is_revoked || !in_scope(world, phone.unit, &identity).await? {
                 continue;
             }
             let (theirs, ours) = (hashes(&phone.device()?.document(&identity).await?), hashes(&document));

@@ -26,6 +26,7 @@ pub(super) struct Phone {
     pub(super) clock_ms: i64,
     pub(super) path: PathBuf,
     pub(super) kept: Option<PathBuf>,
+    pub(super) is_revoked: bool,
 }
 
 impl Phone {

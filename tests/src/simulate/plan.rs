@@ -49,6 +49,8 @@ pub(super) enum Step {
     Clock { device: usize, days: i32 },
     /// The device is given to another unit.
     Reassign { device: usize, unit: usize },
+    /// The device is revoked.
+    Revoke { device: usize },
     /// The server dies at one of its next commits, and starts again.
     ServerDies(Death),
     /// The server's state is kept.
@@ -85,7 +87,12 @@ impl Scenario {
         let rough =
             Rough { loss: rng.random_range(0..60), set_back: rng.random_range(0..8), death: rng.random_range(0..10) };
         let mut value = 0;
-        let steps = (0..length).map(|_| step(&mut rng, &rough, units, devices.len(), &mut value)).collect();
+        let mut steps: Vec<Step> =
+            (0..length).map(|_| step(&mut rng, &rough, units, devices.len(), &mut value)).collect();
+        if seed % 10 == 6 {
+            let device = rng.random_range(0..devices.len());
+            steps.insert(rng.random_range(0..steps.len()), Step::Revoke { device });
+        }
         Self { units, devices, steps }
     }
 }

@@ -168,6 +168,7 @@ delegate! {
     fn decide_quarantined(hashes: &[ChangeHash], state: QuarantineState, who: &str, now_ms: i64) -> ();
     fn wrong_steps() -> Vec<StoredWrongStep>;
     fn put_device(device: &DeviceRecord, now_ms: i64) -> ();
+    fn devices() -> Vec<DeviceRecord>;
     fn device(device: DeviceId) -> Option<DeviceRecord>;
     fn device_by_token(token_hash: &[u8; 32]) -> Option<DeviceRecord>;
     fn device_seen(device: DeviceId, now_ms: i64, clock_ahead_ms: i64) -> ();

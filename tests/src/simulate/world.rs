@@ -12,7 +12,7 @@ use server::{
     Server,
     config::Config,
     import::{Source, import},
-    store::{DeviceRecord, QuarantineState, sqlite::SqliteStore},
+    store::{Access, DeviceRecord, QuarantineState, sqlite::SqliteStore},
     tallies::Tallies,
 };
 use sync_protocol::{
@@ -133,6 +133,7 @@ impl World {
                 clock_ms: 0,
                 path,
                 kept: None,
+                is_revoked: false,
             });
             world.start(index).await?;
         }
@@ -234,6 +235,11 @@ impl World {
                 let phone = &mut self.phones[*device];
                 phone.unit = unit;
                 lock(&phone.line.record).unit = unit;
+            }
+            Step::Revoke { device } => {
+                let phone = &mut self.phones[*device];
+                phone.is_revoked = true;
+                lock(&phone.line.record).access = Access::Revoked;
             }
             Step::ServerDies(death) => {
                 if let Some(store) = &self.store {

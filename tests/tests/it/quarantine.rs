@@ -45,3 +45,39 @@ async fn work_that_is_refused_waits_for_a_supervisor_and_the_rest_goes_on() -> R
     assert!(server::doctor::diagnose(&server, &|_, _| {}).await?.wrong.is_empty());
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_phone_hands_over_its_work_and_keeps_nothing() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = county::open(&folder.path().join("data"), None).await?;
+    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
+    let url = county::serve(&server).await?;
+    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let identity = Identity { unit, book: Book::Unit, period: server.period() };
+    let device = county::device(&server, folder.path(), &url, "phone", unit, &[Book::Unit]).await?;
+    let write = async |row: u8, text: &str| {
+        device
+            .save(&identity, "members", RowId::random([row; 10]), &[("work_post", text.into())], clock::now_ms())
+            .await
+    };
+    write(1, "秘密会计").await?;
+    device.exchange(clock::now_ms()).await?;
+    write(2, "秘密出纳").await?;
+    assert!(server::console::device::revoke(&server, "phone").await?);
+    assert!(server::console::device::revoke(&server, "phone").await.is_err(), "it is not in use any more");
+    let last = device.exchange(clock::now_ms()).await?;
+    assert_eq!(last.refusals.iter().map(|refusal| refusal.quarantined).collect::<Vec<_>>(), [true]);
+    assert_eq!(server.store.quarantined().await?.len(), 1, "the work was real");
+    assert!(device.documents().await?.is_empty());
+    assert_eq!((device.unsent().await?, device.refused().await?.len()), (0, 0));
+    device.close().await;
+    for entry in std::fs::read_dir(folder.path())? {
+        let path = entry?.path();
+        if path.to_string_lossy().contains("phone.sqlite") {
+            let bytes = std::fs::read(&path)?;
+            let secret = "秘密".as_bytes();
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{} still holds it", path.display());
+        }
+    }
+    Ok(())
+}

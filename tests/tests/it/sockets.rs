@@ -9,6 +9,7 @@ use samod::{BackoffConfig, DialError, Dialer, Transport};
 use server::{Server, clock};
 use sync_protocol::{
     Book, Document, DocumentId, UnitId,
+    client::{Around, Device},
     document::SyncState,
     live::{LiveFrame, pack, unpack},
     message::{self, ExchangeRequest, PROTOCOL},
@@ -252,4 +253,42 @@ async fn samod_and_the_javascript_client_see_each_others_edits() -> Result<()> {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("they are still apart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_devices_that_stay_online_see_each_others_work_at_once_and_outlive_the_server() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (server, url, documents) = open(folder.path()).await?;
+    let one = Arc::new(county::open_device(&server, folder.path(), &url, "one").await?);
+    let two = Arc::new(county::open_device(&server, folder.path(), &url, "two").await?);
+    let stay = |device: Arc<Device>| {
+        tokio::spawn(async move {
+            let around = Around { clock: &clock::now_ms, random: &|| 0, tell: &|_| {} };
+            device.keep_in_sync(&around).await;
+        })
+    };
+    let staying = [stay(one.clone()), stay(two.clone())];
+    let identity = &documents[2].identity;
+    let seen = async |device: &Device, count: usize| -> Result<()> {
+        for _ in 0..400 {
+            if device.rows(identity, "members").await?.len() == count && device.unsent().await? == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::bail!("{count} rows are not there")
+    };
+    one.save(identity, "members", repo::row(1), &[("work_post", "会计".into())], 0).await?;
+    seen(&two, 1).await?;
+    two.save(identity, "members", repo::row(2), &[("work_post", "出纳".into())], 0).await?;
+    seen(&one, 2).await?;
+    // Every socket is cut; both come back by themselves.
+    let newer = [socket(&url, "/sync/live", "one").await?, socket(&url, "/sync/live", "two").await?];
+    drop(newer);
+    one.save(identity, "members", repo::row(3), &[("work_post", "文书".into())], 0).await?;
+    seen(&one, 3).await?;
+    two.save(identity, "members", repo::row(4), &[("work_post", "网格员".into())], 0).await?;
+    seen(&one, 4).await?;
+    staying.iter().for_each(tokio::task::JoinHandle::abort);
+    Ok(())
 }

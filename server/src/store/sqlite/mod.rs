@@ -193,6 +193,10 @@ impl Store for SqliteStore {
         registry::put_device(&self.writer, device, now_ms).await
     }
 
+    async fn devices(&self) -> Result<Vec<DeviceRecord>, StoreError> {
+        registry::devices(&self.readers).await
+    }
+
     async fn device(&self, device: DeviceId) -> Result<Option<DeviceRecord>, StoreError> {
         registry::device(&self.readers, "id", device.as_bytes().as_slice()).await
     }

@@ -143,29 +143,37 @@ pub(super) async fn device(
     column: &'static str,
     value: &[u8],
 ) -> Result<Option<DeviceRecord>, StoreError> {
-    let sql = format!("SELECT id, name, owner, token_hash, unit, books, keys, access FROM devices WHERE {column} = $1");
+    let sql = format!("{DEVICES} WHERE {column} = $1");
     let row = sqlx::query(AssertSqlSafe(sql)).bind(value).fetch_optional(pool).await?;
-    row.map(|row| {
-        let books: &str = row.try_get("books")?;
-        let access: &str = row.try_get("access")?;
-        let access = Access::ALL.into_iter().find(|known| known.as_str() == access);
-        let books = books.split(',').filter(|book| !book.is_empty()).map(str::parse::<Book>);
-        Ok(DeviceRecord {
-            id: codec::device_id(&row, "id")?,
-            name: row.try_get("name")?,
-            owner: row.try_get("owner")?,
-            token_hash: codec::hash32(&row, "token_hash")?,
-            unit: codec::unit_id(&row, "unit")?,
-            access: access.ok_or_else(|| StoreError::Damaged("access".into()))?,
-            books: books.collect::<Result<_, _>>().map_err(|e| StoreError::Damaged(e.to_string()))?,
-            keys: row
-                .try_get::<Option<&str>, _>("keys")?
-                .map(str::parse)
-                .transpose()
-                .map_err(|_| StoreError::Damaged("keys of a device".into()))?,
-        })
+    row.as_ref().map(read_device).transpose()
+}
+
+pub(super) async fn devices(pool: &SqlitePool) -> Result<Vec<DeviceRecord>, StoreError> {
+    let sql = format!("{DEVICES} ORDER BY name, id");
+    sqlx::query(AssertSqlSafe(sql)).fetch_all(pool).await?.iter().map(read_device).collect()
+}
+
+const DEVICES: &str = "SELECT id, name, owner, token_hash, unit, books, keys, access FROM devices";
+
+fn read_device(row: &SqliteRow) -> Result<DeviceRecord, StoreError> {
+    let books: &str = row.try_get("books")?;
+    let books = books.split(',').filter(|book| !book.is_empty()).map(str::parse::<Book>);
+    let access: &str = row.try_get("access")?;
+    let access = Access::ALL.into_iter().find(|known| known.as_str() == access);
+    Ok(DeviceRecord {
+        id: codec::device_id(row, "id")?,
+        name: row.try_get("name")?,
+        owner: row.try_get("owner")?,
+        token_hash: codec::hash32(row, "token_hash")?,
+        unit: codec::unit_id(row, "unit")?,
+        access: access.ok_or_else(|| StoreError::Damaged("access".into()))?,
+        books: books.collect::<Result<_, _>>().map_err(|e| StoreError::Damaged(e.to_string()))?,
+        keys: row
+            .try_get::<Option<&str>, _>("keys")?
+            .map(str::parse)
+            .transpose()
+            .map_err(|_| StoreError::Damaged("keys of a device".into()))?,
     })
-    .transpose()
 }
 
 pub(super) async fn device_seen(
