@@ -127,7 +127,8 @@ pub struct ExchangeReply {
     /// The server's Ed25519 signature of [`receipt_statement`], where there are receipts.
     #[n(11)]
     pub signature: Option<ByteVec>,
-    /// The device was revoked: what it has not sent yet is still taken, for a supervisor; everything else it erases.
+    /// The device was revoked: what the server does not have is still taken, for a supervisor. The device asks about all its
+    /// documents, and keeps nothing once each of them is dropped.
     #[n(12)]
     #[cbor(default)]
     pub erase: bool,

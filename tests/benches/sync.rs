@@ -5,7 +5,6 @@
 
 use std::{
     path::Path,
-    process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,13 +21,10 @@ use sync_protocol::{
     value::Value,
 };
 use tests::{
-    county, node, process,
+    county,
     repo::{self, CELLS, Made, Peer, ROWS},
     roster,
-};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+    running::Running,
 };
 
 const DOCUMENTS: usize = 1000;
@@ -67,50 +63,6 @@ async fn serve(folder: &Path) -> anyhow::Result<()> {
 
 fn branch(server: &server::Server, number: usize) -> UnitId {
     UnitId::derive(&server.tenant, None, &roster::branch_code(number))
-}
-
-/// A server in a process of its own.
-struct Running {
-    process: Child,
-    port: String,
-}
-
-impl Running {
-    async fn start(mut command: Command) -> anyhow::Result<Self> {
-        let mut process = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
-        let mut lines = BufReader::new(process.stdout.take().context("its output")?).lines();
-        let port = lines.next_line().await?.context("a port")?;
-        Ok(Self { process, port })
-    }
-
-    async fn ours(folder: &Path) -> anyhow::Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("serve").arg(folder);
-        Self::start(command).await
-    }
-
-    async fn node(folder: &Path) -> anyhow::Result<Self> {
-        let mut command = node::command("repo-server.mjs")?;
-        command.arg(folder);
-        Self::start(command).await
-    }
-
-    fn peak_mib(&self) -> f64 {
-        self.process.id().and_then(|id| process::peak_memory_mib_of(&id.to_string())).unwrap_or(f64::NAN)
-    }
-
-    fn cpu_seconds(&self) -> f64 {
-        self.process.id().and_then(|id| process::cpu_seconds_of(&id.to_string())).unwrap_or(f64::NAN)
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// Where a client of the ecosystem connects to.
-    fn socket(&self, path: &str) -> String {
-        format!("ws://127.0.0.1:{}{path}", self.port)
-    }
 }
 
 /// Seconds, those of the server's processor, messages both ways, bytes both ways.

@@ -6,5 +6,6 @@ pub mod office;
 pub mod process;
 pub mod repo;
 pub mod roster;
+pub mod running;
 pub mod sheet;
 pub mod simulate;

@@ -1,6 +1,6 @@
 //! `GET /sync/live`: the exchange over a WebSocket, with a poke when something new is waiting.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     extract::{State, WebSocketUpgrade},
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     Server, clock,
     store::{Access, DeviceRecord, Moved},
+    sync::ExchangeError,
 };
 
 pub(super) async fn connect(
@@ -35,23 +36,23 @@ pub(super) async fn connect(
 
 async fn run(server: &Server, mut device: DeviceRecord, mut socket: Socket) {
     let (code, reason) = match server.sockets.enter(device.id, format!("live {}", device.id)) {
-        Err(reason) => (1008, reason),
+        Err(reason) => (1008, reason.into()),
         Ok(mut seat) => {
             tokio::select! {
                 ended = talk(server, &mut device, &mut socket) => match ended {
                     Some(ended) => ended,
                     None => return,
                 },
-                _ = &mut seat.shown_out => (1001, "replaced by a newer connection, or the server stops"),
+                _ = &mut seat.shown_out => (1001, "replaced by a newer connection, or the server stops".into()),
             }
         }
     };
-    socket.close(code, reason).await;
+    socket.close(code, &reason).await;
 }
 
 /// Until the device goes (none), or has to.
-async fn talk(server: &Server, device: &mut DeviceRecord, socket: &mut Socket) -> Option<(u16, &'static str)> {
-    let Ok(mut news) = server.sync.listen().await else { return Some((1011, "internal error: connect again")) };
+async fn talk(server: &Server, device: &mut DeviceRecord, socket: &mut Socket) -> Option<(u16, Cow<'static, str>)> {
+    let Ok(mut news) = server.sync.listen().await else { return Some((1011, "internal error: connect again".into())) };
     // One poke is enough until the device has asked.
     let mut is_poked = false;
     loop {
@@ -59,7 +60,7 @@ async fn talk(server: &Server, device: &mut DeviceRecord, socket: &mut Socket) -
             heard = socket.hear() => match heard {
                 Heard::Sign => continue,
                 Heard::Gone => return None,
-                Heard::Nonsense => return Some((1003, "frames are binary")),
+                Heard::Nonsense => return Some((1003, "frames are binary".into())),
                 Heard::Frame(frame) => {
                     is_poked = false;
                     match answer(server, device, &frame).await {
@@ -72,7 +73,7 @@ async fn talk(server: &Server, device: &mut DeviceRecord, socket: &mut Socket) -
                 let is_news = match moved {
                     Ok(moved) => concerns(&moved, device),
                     Err(RecvError::Lagged(_)) => true,
-                    Err(RecvError::Closed) => return Some((1001, "the server stops")),
+                    Err(RecvError::Closed) => return Some((1001, "the server stops".into())),
                 };
                 if !is_news || is_poked {
                     continue;
@@ -88,18 +89,26 @@ async fn talk(server: &Server, device: &mut DeviceRecord, socket: &mut Socket) -
     }
 }
 
-async fn answer(server: &Server, device: &mut DeviceRecord, frame: &[u8]) -> Result<LiveFrame, (u16, &'static str)> {
-    let internal = (1011, "internal error: nothing is lost, connect again");
-    let unusable = (1008, "not an exchange frame");
-    let frame = unpack(frame, BODY_BYTES_MAX).map_err(|_| unusable)?;
-    let request: ExchangeRequest = message::decode(&frame).map_err(|_| unusable)?;
+async fn answer(
+    server: &Server,
+    device: &mut DeviceRecord,
+    frame: &[u8],
+) -> Result<LiveFrame, (u16, Cow<'static, str>)> {
+    let internal = |error: &dyn std::fmt::Display| {
+        tracing::error!(%error, "an exchange was not answered");
+        (1011, "internal error: nothing is lost, connect again".into())
+    };
+    let unusable = || (1008, "not an exchange frame".into());
+    let frame = unpack(frame, BODY_BYTES_MAX).map_err(|_| unusable())?;
+    let request: ExchangeRequest = message::decode(&frame).map_err(|_| unusable())?;
     // What it may do can have changed since it has connected.
-    *device = server.store.device(device.id).await.map_err(|_| internal)?.ok_or((1008, "no longer enrolled"))?;
-    let reply = server.sync.exchange(device, request, clock::now_ms()).await.map_err(|error| {
-        tracing::warn!(%error, device = %device.id, "an exchange was not answered");
-        internal
-    })?;
-    Ok(LiveFrame::Reply(Box::new(reply)))
+    let known = server.store.device(device.id).await.map_err(|error| internal(&error))?;
+    *device = known.ok_or_else(|| (1008, "no longer enrolled".into()))?;
+    match server.sync.exchange(device, request, clock::now_ms()).await {
+        Ok(reply) => Ok(LiveFrame::Reply(Box::new(reply))),
+        Err(ExchangeError::Refused(refusal)) => Err((1008, refusal.sentence.into())),
+        Err(ExchangeError::Store(error)) => Err(internal(&error)),
+    }
 }
 
 /// Whether somebody else has written to what a device holds.

@@ -1,6 +1,6 @@
 //! `GET /sync/repo`: automerge-repo's protocol over a WebSocket. The session is pure; this runs it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{State, WebSocketUpgrade, ws::WebSocket},
@@ -21,6 +21,8 @@ use super::{
 };
 use crate::{Server, clock, store::DeviceRecord};
 
+/// How long a peer may be connected without saying who it is.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// What a frame has beside its sync message.
 const FRAME_BYTES_MAX: usize = 4096;
 
@@ -66,6 +68,7 @@ impl Connection {
         let Ok(mut news) = self.server.sync.listen().await else { return stops("internal error") };
         let mut passing = self.server.sockets.passing();
         let mut turns: JoinSet<(DocumentId, Turned)> = JoinSet::new();
+        let mut joins = std::pin::pin!(tokio::time::sleep(JOIN_TIMEOUT));
         loop {
             while let Some(turn) = self.session.next_turn() {
                 turns.spawn(take(self.server.clone(), self.device.clone(), turn));
@@ -90,6 +93,9 @@ impl Connection {
                     // Passing messages may be missed.
                     let frame = ephemeral.ok().and_then(|ephemeral| self.session.relay(&ephemeral));
                     Ok(frame.map(RepoEffect::Send).into_iter().collect())
+                }
+                () = &mut joins, if self.seat.is_none() => {
+                    return Some(Ended { code: 1008, sentence: "a peer has to join first".into() });
                 }
                 () = shown_out(&mut self.seat) => {
                     return Some(Ended { code: 1001, sentence: "replaced by a newer connection, or the server stops".into() });

@@ -340,15 +340,20 @@ impl DeviceStore {
     }
 }
 
-/// Keeps nothing, unless something is unsent; what only this device has stays.
+/// Keeps nothing, once the server has said of every document that it has all of it; what only this device has stays.
 async fn erase(tx: &mut sqlx::SqliteConnection) -> Result<(), sqlx::Error> {
-    let unsent: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM changes WHERE state = $1").bind(UNSENT).fetch_one(&mut *tx).await?;
-    if unsent > 0 {
+    let left: i64 =
+        sqlx::query_scalar("SELECT (SELECT count(*) FROM changes WHERE state = $1) + (SELECT count(*) FROM documents)")
+            .bind(UNSENT)
+            .fetch_one(&mut *tx)
+            .await?;
+    if left > 0 {
+        // It may have lost what it has acknowledged.
+        sqlx::query("UPDATE documents SET confirmed = 0").execute(tx).await?;
         return Ok(());
     }
     sqlx::query("DELETE FROM changes WHERE state != $1").bind(REFUSED).execute(&mut *tx).await?;
-    sqlx::raw_sql("DELETE FROM documents; DELETE FROM meta").execute(tx).await?;
+    sqlx::query("DELETE FROM meta").execute(tx).await?;
     Ok(())
 }
 
