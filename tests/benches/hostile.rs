@@ -74,9 +74,9 @@ async fn honest(url: String, identity: Identity, number: usize, stop: Arc<Atomic
         cursor = None;
         while let Some(request) = session.next_request(0) {
             let delivery = transport.send(encode(&request)).await?;
-            let step = session.receive(sync_protocol::message::decode(&delivery.reply)?)?;
-            anyhow::ensure!(step.refusals.is_empty(), "an honest change was refused");
-            cursor = Some(step.cursor);
+            let received = session.receive(sync_protocol::message::decode(&delivery.reply)?)?;
+            anyhow::ensure!(received.refusals.is_empty(), "an honest change was refused");
+            cursor = Some(received.cursor);
         }
         edits += 1;
         tokio::time::sleep(Duration::from_millis(100)).await;
