@@ -10,7 +10,7 @@ use sync_protocol::{
 
 use crate::{
     Server, clock,
-    store::{DeviceRecord, StoreError},
+    store::{Access, DeviceRecord, StoreError},
     sync::ExchangeError,
 };
 
@@ -54,7 +54,9 @@ pub async fn answer(server: &Server, bytes: &[u8]) -> Result<Answer, AnswerError
     let (BundleRequest { mut request, units }, sender) = bundle::open(bytes, &server.keys)?;
     let device = server.store.device_by_signing_key(&sender).await?.ok_or(AnswerError::Stranger)?;
     let recipient = device.keys.clone().ok_or(AnswerError::Stranger)?;
-    let units = take_units(server, &device, &units).await?;
+    // What a revoked device has written is taken like over the network; it learns nothing any more.
+    let is_revoked = device.access == Access::Revoked;
+    let units = if device.access == Access::Write { take_units(server, &device, &units).await? } else { 0 };
     let asked = request.asks.iter().map(|ask| ask.identity.clone()).collect();
     let (mut replies, mut size) = (Vec::new(), 0);
     loop {
@@ -71,10 +73,10 @@ pub async fn answer(server: &Server, bytes: &[u8]) -> Result<Answer, AnswerError
     }
     let taken = replies.iter().map(|reply| reply.receipts.len()).sum();
     let refused = replies.iter().map(|reply| reply.refusals.len()).sum();
-    let may_see = device.books.iter().copied().any(Book::is_restricted);
+    let may_see = !is_revoked && device.books.iter().copied().any(Book::is_restricted);
     let reply = BundleReply {
         replies,
-        units: json(&known_to(server, &device).await?)?.into(),
+        units: json(&if is_revoked { Vec::new() } else { known_to(server, &device).await? })?.into(),
         county_key: may_see.then(|| server.county_key.clone().into()),
         asked,
     };

@@ -12,11 +12,14 @@ use axum::{
 use super::ApiError;
 use crate::{
     Server,
-    store::{DeviceRecord, token_hash},
+    store::{Access, DeviceRecord, token_hash},
 };
 
 /// The device that sent a request.
 pub(super) struct Sender(pub(super) DeviceRecord);
+
+/// The same, of a device that may write.
+pub(super) struct Writer(pub(super) DeviceRecord);
 
 /// The device that opens a socket.
 pub(super) struct SocketSender(pub(super) DeviceRecord);
@@ -26,6 +29,15 @@ impl FromRequestParts<Arc<Server>> for Sender {
 
     async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, ApiError> {
         known(server, bearer(parts)).await.map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<Server>> for Writer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, ApiError> {
+        let device = known(server, bearer(parts)).await?;
+        if device.access == Access::Write { Ok(Self(device)) } else { Err(ApiError::Forbidden) }
     }
 }
 

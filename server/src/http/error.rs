@@ -17,6 +17,9 @@ pub enum ApiError {
     /// 401: no token, or one that nobody has.
     #[error("设备令牌无效，请重新登记设备 | unknown device token: enrol the device again")]
     Unauthorized,
+    /// 403: a device that may only read, or was revoked.
+    #[error("本设备只能查看，或已停用 | this device may only read, or was revoked")]
+    Forbidden,
     /// 404: nothing there, or nothing of this device's.
     #[error("没有这项内容 | no such thing")]
     NotFound,
@@ -57,6 +60,7 @@ impl IntoResponse for ApiError {
         let (status, title) = match self {
             ApiError::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad request"),
             ApiError::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            ApiError::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
             ApiError::NotFound => (StatusCode::NOT_FOUND, "not found"),
             ApiError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             ApiError::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal error"),

@@ -12,7 +12,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{ApiError, device::Sender};
+use super::{ApiError, device::Writer};
 use crate::{
     Server,
     import::{ImportError, ImportReport, Preview},
@@ -44,7 +44,7 @@ struct Named {
 
 async fn upload(
     State(server): State<Arc<Server>>,
-    Sender(device): Sender,
+    Writer(device): Writer,
     Query(Named { file }): Query<Named>,
     body: Bytes,
 ) -> Result<impl IntoResponse, ApiError> {
@@ -57,14 +57,14 @@ async fn upload(
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/api/imports/{}", status.id))], Json(status)))
 }
 
-async fn list(State(server): State<Arc<Server>>, Sender(device): Sender) -> Result<Json<Vec<Status>>, ApiError> {
+async fn list(State(server): State<Arc<Server>>, Writer(device): Writer) -> Result<Json<Vec<Status>>, ApiError> {
     Ok(Json(server.uploads.all(device.id)))
 }
 
 async fn status(
     State(server): State<Arc<Server>>,
     Path(id): Path<String>,
-    Sender(device): Sender,
+    Writer(device): Writer,
 ) -> Result<Json<Status>, ApiError> {
     Ok(Json(server.uploads.status(&id, device.id)?))
 }
@@ -72,7 +72,7 @@ async fn status(
 async fn plan(
     State(server): State<Arc<Server>>,
     Path(id): Path<String>,
-    Sender(device): Sender,
+    Writer(device): Writer,
 ) -> Result<Json<Arc<Preview>>, ApiError> {
     Ok(Json(server.uploads.plan(&id, device.id)?))
 }
@@ -80,7 +80,7 @@ async fn plan(
 async fn apply(
     State(server): State<Arc<Server>>,
     Path(id): Path<String>,
-    Sender(device): Sender,
+    Writer(device): Writer,
 ) -> Result<impl IntoResponse, ApiError> {
     Ok((StatusCode::ACCEPTED, Json(uploads::apply(&server, &id, device.id)?)))
 }
@@ -88,7 +88,7 @@ async fn apply(
 async fn report(
     State(server): State<Arc<Server>>,
     Path(id): Path<String>,
-    Sender(device): Sender,
+    Writer(device): Writer,
 ) -> Result<Json<Arc<ImportReport>>, ApiError> {
     Ok(Json(server.uploads.report(&id, device.id)?))
 }
@@ -96,7 +96,7 @@ async fn report(
 async fn findings(
     State(server): State<Arc<Server>>,
     Path(id): Path<String>,
-    Sender(device): Sender,
+    Writer(device): Writer,
 ) -> Result<impl IntoResponse, ApiError> {
     let bytes = server.uploads.findings(&server, &id, device.id).await?;
     Ok(([(header::CONTENT_TYPE, XLSX), (header::CACHE_CONTROL, "no-store")], bytes))

@@ -292,10 +292,12 @@ impl DeviceStore {
                     .await?;
                 continue;
             }
-            // What was refused stays, for whoever wrote it to see.
+            // What was refused stays, for whoever wrote it to see; unless nobody is to see anything any more.
             about("DELETE FROM documents WHERE unit = $1 AND book = $2 AND period = $3", of).execute(&mut *tx).await?;
-            about("DELETE FROM changes WHERE unit = $1 AND book = $2 AND period = $3 AND state = $4", of)
+            let gone = if step.erase { HELD } else { THERE };
+            about("DELETE FROM changes WHERE unit = $1 AND book = $2 AND period = $3 AND state IN ($4, $5)", of)
                 .bind(THERE)
+                .bind(gone)
                 .execute(&mut *tx)
                 .await?;
         }

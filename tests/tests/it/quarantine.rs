@@ -65,6 +65,8 @@ async fn a_revoked_phone_hands_over_its_work_and_keeps_nothing() -> Result<()> {
     write(2, "秘密出纳").await?;
     assert!(server::console::device::revoke(&server, "phone").await?);
     assert!(server::console::device::revoke(&server, "phone").await.is_err(), "it is not in use any more");
+    let import = reqwest::Client::new().post(format!("{url}/api/imports?file=a.csv")).bearer_auth("phone").body("a");
+    assert_eq!(import.send().await?.status(), reqwest::StatusCode::FORBIDDEN);
     let last = device.exchange(clock::now_ms()).await?;
     assert_eq!(last.refusals.iter().map(|refusal| refusal.quarantined).collect::<Vec<_>>(), [true]);
     assert_eq!(server.store.quarantined().await?.len(), 1, "the work was real");
