@@ -164,8 +164,13 @@ pub struct RefusedChange {
 impl RefusedChange {
     /// Whether it only came too early: sent again with what it builds upon, it may be taken.
     pub fn is_unmet(&self) -> bool {
-        self.code == RefusalCode::MissingDependencies && !self.quarantined
+        is_unmet(self.code, self.quarantined)
     }
+}
+
+/// Whether what a change builds upon is all that is wrong with it.
+pub(crate) fn is_unmet(code: RefusalCode, quarantined: bool) -> bool {
+    code == RefusalCode::MissingDependencies && !quarantined
 }
 
 /// A document, or what is new in it.

@@ -3,9 +3,10 @@
 
 use sync_protocol::{
     Document, DocumentId, Identity,
-    document::{RefusalCode, SyncMessage, SyncState, hash_of, identity_of},
+    document::{SyncMessage, SyncState, hash_of, identity_of},
     message::{DocumentPush, PushedChange},
     repo::{RepoTurn, Turned},
+    session::Scope,
 };
 
 use super::{Sync, scope};
@@ -26,12 +27,13 @@ impl Sync {
                 None => return Ok(Turned::Unavailable),
             },
         };
+        let scope = scope(&device, self.store.moves().await?);
         let brings = !changes.is_empty() && device.access != Access::Read;
         let mut outcome = Taken::default();
         if brings {
-            outcome = self.take(&device, &identity, changes, now_ms).await?;
+            outcome = self.take(&device, &scope, &identity, changes, now_ms).await?;
         }
-        let may = self.is_in_scope(&scope(&device, self.store.moves().await?), &identity).await?;
+        let may = self.is_in_scope(&scope, &identity).await?;
         if !may || device.access == Access::Revoked {
             return Ok(Turned::Unavailable);
         }
@@ -80,6 +82,7 @@ impl Sync {
     async fn take(
         &self,
         device: &DeviceRecord,
+        scope: &Scope,
         identity: &Identity,
         changes: Vec<Vec<u8>>,
         now_ms: i64,
@@ -93,13 +96,10 @@ impl Sync {
         }
         let mut taken = Taken::default();
         let push = DocumentPush { identity: identity.clone(), changes: pushed };
-        let scope = scope(device, self.store.moves().await?);
-        for (hash, outcome) in self.push(device, &scope, push, now_ms).await? {
+        for (hash, outcome) in self.push(device, scope, push, now_ms).await? {
             match outcome {
                 Ok(()) => taken.is_news = true,
-                Err(refused) if refused.refusal.code == RefusalCode::MissingDependencies && !refused.quarantined => {
-                    taken.is_unmet = true;
-                }
+                Err(refused) if refused.is_unmet() => taken.is_unmet = true,
                 Err(refused) => {
                     let code = refused.refusal.code.as_str();
                     tracing::warn!(%hash, code, quarantined = refused.quarantined, "a peer's change was refused");

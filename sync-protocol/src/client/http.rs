@@ -1,14 +1,15 @@
 //! The exchange over HTTP.
 
-use std::{io::Read, time::Duration};
+use std::time::Duration;
 
 use super::{Delivery, DeviceError, Transport};
-use crate::message::MEDIA_TYPE;
+use crate::{
+    live::{PACK_BYTES_MIN, pack, unpack},
+    message::MEDIA_TYPE,
+};
 
 /// Replies larger than this are not read: the server pages below it.
 const REPLY_BYTES_MAX: usize = 64 << 20;
-/// Requests below this size are sent as they are.
-const COMPRESS_BYTES_MIN: usize = 512;
 
 /// A server's address and the token it knows the device by.
 pub struct Http {
@@ -46,8 +47,8 @@ impl Transport for Http {
             .bearer_auth(&self.token)
             .header("content-type", MEDIA_TYPE)
             .header("accept-encoding", "zstd");
-        if request.len() >= COMPRESS_BYTES_MIN {
-            request = zstd::bulk::compress(&request, 3).map_err(unusable)?;
+        if request.len() >= PACK_BYTES_MIN {
+            request = pack(request).map_err(unusable)?;
             post = post.header("content-encoding", "zstd");
         }
         let bytes_sent = request.len();
@@ -63,10 +64,7 @@ impl Transport for Http {
         }
         let bytes_received = reply.len();
         if zstd {
-            let reader = zstd::Decoder::new(reply.as_slice()).map_err(unusable)?;
-            let mut plain = Vec::new();
-            reader.take(REPLY_BYTES_MAX as u64).read_to_end(&mut plain).map_err(unusable)?;
-            reply = plain;
+            reply = unpack(&reply, REPLY_BYTES_MAX).map_err(unusable)?.into_owned();
         }
         if !status.is_success() {
             let text = String::from_utf8_lossy(&reply).chars().take(500).collect();

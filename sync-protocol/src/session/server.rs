@@ -6,7 +6,7 @@ use minicbor::{Decode, Encode, bytes::ByteVec};
 use crate::{
     document::{Refusal, RefusalCode},
     ids::{Book, ChangeHash, DocumentId, Identity, UnitId},
-    message::{Ask, DocumentPull, DocumentPush, ExchangeReply, ExchangeRequest, PROTOCOL, RefusedChange},
+    message::{Ask, DocumentPull, DocumentPush, ExchangeReply, ExchangeRequest, PROTOCOL, RefusedChange, is_unmet},
 };
 
 /// Which documents a device may see and write.
@@ -107,6 +107,13 @@ pub struct NotTaken {
     pub refusal: Refusal,
     /// Whether it is kept for a supervisor.
     pub quarantined: bool,
+}
+
+impl NotTaken {
+    /// Whether it only came too early: sent again with what it builds upon, it may be taken.
+    pub fn is_unmet(&self) -> bool {
+        is_unmet(self.refusal.code, self.quarantined)
+    }
 }
 
 /// What became of one pushed change.
