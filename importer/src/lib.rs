@@ -13,6 +13,7 @@ pub mod findings_book;
 pub mod header;
 pub mod isolate;
 mod mapping;
+pub mod mask;
 mod matching;
 pub mod memory;
 pub mod number;

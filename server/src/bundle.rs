@@ -10,7 +10,7 @@ use sync_protocol::{
 
 use crate::{
     Server, clock,
-    store::{Access, DeviceRecord, StoreError},
+    store::{DeviceRecord, StoreError},
     sync::ExchangeError,
 };
 
@@ -55,8 +55,8 @@ pub async fn answer(server: &Server, bytes: &[u8]) -> Result<Answer, AnswerError
     let device = server.store.device_by_signing_key(&sender).await?.ok_or(AnswerError::Stranger)?;
     let recipient = device.keys.clone().ok_or(AnswerError::Stranger)?;
     // What a revoked device has written is taken like over the network; it learns nothing any more.
-    let is_revoked = device.access == Access::Revoked;
-    let units = if device.access == Access::Write { take_units(server, &device, &units).await? } else { 0 };
+    let is_revoked = device.is_revoked;
+    let units = if !is_revoked && !device.writes.is_empty() { take_units(server, &device, &units).await? } else { 0 };
     let asked = request.asks.iter().map(|ask| ask.identity.clone()).collect();
     let (mut replies, mut size) = (Vec::new(), 0);
     loop {

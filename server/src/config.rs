@@ -13,6 +13,8 @@ use sync_protocol::{
     document::GateLimits,
 };
 
+use crate::tls::Tls;
+
 /// The keys of `taizhang.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -33,6 +35,8 @@ pub struct File {
     pub read_memory_mib: u64,
     /// Seconds that it may take.
     pub read_seconds: u64,
+    /// How the server is reached.
+    pub tls: Tls,
     /// Limits on what devices and other peers send.
     pub gate: GateLimits,
     /// Documents of one delivery that are worked on at once.
@@ -50,6 +54,7 @@ impl Default for File {
             catalogue_dir: None,
             read_memory_mib: 1024,
             read_seconds: 120,
+            tls: Tls::default(),
             gate: GateLimits::default(),
             pushes_at_once: 16,
         }
@@ -75,6 +80,8 @@ pub struct Config {
     pub read_memory_mib: u64,
     /// Seconds that it may take.
     pub read_seconds: u64,
+    /// How the server is reached.
+    pub tls: Tls,
     /// Limits on what devices and other peers send.
     pub gate: GateLimits,
     /// Documents of one delivery that are worked on at once.
@@ -123,6 +130,7 @@ impl Config {
             catalogue,
             read_memory_mib: file.read_memory_mib,
             read_seconds: file.read_seconds,
+            tls: file.tls,
             gate: file.gate,
             pushes_at_once: file.pushes_at_once.max(1),
         })

@@ -1,22 +1,28 @@
 //! The Taizhang server: store, sync, projection, imports, returns. `main.rs` is only its command line.
 
+pub mod audit;
+pub mod auth;
 pub mod bundle;
 pub mod clock;
 pub mod config;
 pub mod console;
 pub mod demo;
+pub mod devices;
 pub mod doctor;
 pub mod doubts;
+pub mod history;
 pub mod http;
 pub mod import;
 pub mod indicators;
 pub mod office;
+pub mod people;
 pub mod projection;
 pub mod quality;
 pub mod returns;
 pub mod store;
 pub mod sync;
 pub mod tallies;
+pub mod tls;
 pub mod undo;
 pub mod uploads;
 
@@ -53,6 +59,12 @@ pub struct Server {
     pub uploads: Arc<uploads::Uploads>,
     /// The sockets that are open.
     pub sockets: Arc<http::Sockets>,
+    /// The certificate that it shows.
+    pub tls: Option<tls::Shown>,
+    /// Whether people reach it by https.
+    pub is_secure: bool,
+    /// Whether a proxy says whom it asks for.
+    pub is_behind_proxy: bool,
 }
 
 impl Server {
@@ -96,6 +108,9 @@ impl Server {
             sync,
             uploads: Arc::new(uploads::Uploads::new(config.data_dir.join("uploads"))),
             sockets: Arc::default(),
+            tls: None,
+            is_secure: config.tls.is_secure(),
+            is_behind_proxy: config.tls == tls::Tls::Proxy,
         })
     }
 

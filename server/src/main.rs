@@ -2,22 +2,23 @@
 
 mod catalogue;
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{io::Write, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use importer::{ReadLimits, isolate};
 use server::{
-    Server, clock,
+    Server, auth,
+    config::Config,
     console::{
         self, EXIT_CODES,
         import::{self, Afterwards},
+        look::{self, ReturnArguments},
+        people::{Audit, Person},
         quarantine::Quarantine,
     },
-    demo, doctor, http, indicators, quality,
-    returns::{self, ReturnRequest, conflicts},
+    demo, http, people, returns,
 };
-use sync_protocol::catalogue::{Catalogue, StepFault, Weight};
 
 /// 台账通：Excel 台账 → 离线填写与同步 → 标准报表
 ///
@@ -118,9 +119,6 @@ enum Command {
         /// 党组织或填报单位的编码 · Code of its unit
         #[arg(long)]
         unit: String,
-        /// 是否可见限制级信息 · Whether it holds restricted columns
-        #[arg(long)]
-        restricted: bool,
         /// 办公室：可见并可导入本级全部台账 · An office: holds every book of its level, and may send workbooks in
         #[arg(long)]
         office: bool,
@@ -142,6 +140,16 @@ enum Command {
     },
     /// 打印本县公钥，供手机和办公室制作数据包 · This installation's public keys, which bundles are made for
     Keys,
+    /// 人员：添加、列出、修改、停用、重设密码 · People: add, list, change, disable, reset a password
+    #[command(subcommand)]
+    Person(Person),
+    /// 审计日志：列出、核对 · The audit log: list it, verify it
+    #[command(subcommand)]
+    Audit(Audit),
+    /// 打印权限表 · Print what each role may do
+    Permissions,
+    /// 打印接口说明 · Print the OpenAPI document
+    Openapi,
     /// 检查数据是否完好 · Check that everything stored is sound
     Doctor {
         /// 以 JSON 输出 · Print JSON
@@ -165,27 +173,6 @@ enum Command {
     },
 }
 
-#[derive(Args)]
-struct ReturnArguments {
-    /// 报表编号或台账名 · Number of a return (R03) or id of a ledger (members)
-    name: String,
-    /// 选项，如 round=final · Choices, e.g. round=final
-    #[arg(long = "set", value_parser = choice)]
-    variables: Vec<(String, String)>,
-    /// 统计截止日期 · Statistics date, e.g. 2012-04-30; today if absent
-    #[arg(long)]
-    date: Option<jiff::civil::Date>,
-    /// 输出目录 · Folder to write into
-    #[arg(long, default_value = "returns")]
-    out: PathBuf,
-    /// 限制级信息不脱敏 · Write restricted columns in clear
-    #[arg(long)]
-    unmasked: bool,
-    /// 以 JSON 输出 · Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 #[derive(Subcommand)]
 enum CatalogueCommand {
     /// 检查本县目录文件 · Check a county's own TOML files, laid over the built-in ones
@@ -200,11 +187,6 @@ enum CatalogueCommand {
         /// 台账名，默认列出全部 · Id of the ledger; a list of all if absent
         ledger: Option<String>,
     },
-}
-
-fn choice(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("应为 名称=值 must be name=value")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 fn main() -> ExitCode {
@@ -239,9 +221,14 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         catalogue::requirements(&config.catalogue);
         return Ok(true);
     }
+    match &arguments.command {
+        Command::Permissions => return Ok(print_document(&auth::table())),
+        Command::Openapi => return Ok(print_document(&http::document())),
+        _ => {}
+    }
     let server = console::open(&config).await?;
     let result = match arguments.command {
-        Command::Serve { listen } => return serve(server, listen.unwrap_or(config.listen)).await,
+        Command::Serve { listen } => return serve(server, &config, listen.unwrap_or(config.listen)).await,
         Command::Import { files, preview: true, json, findings, .. } => {
             import::preview(&server, &files, findings.as_deref(), json).await
         }
@@ -249,17 +236,17 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             import::import(&server, &files, &who, findings.as_deref(), json).await
         }
         Command::Afterwards(command) => import::afterwards(&server, command).await,
-        Command::Return(arguments) => draw(&server, arguments).await,
+        Command::Return(arguments) => look::draw(&server, arguments).await,
         Command::Indicators { names, unit, date, json } => {
-            print_indicators(&server, &names, unit.as_deref(), date.unwrap_or_else(returns::today), json).await
+            look::print_indicators(&server, &names, unit.as_deref(), date.unwrap_or_else(returns::today), json).await
         }
-        Command::Quality { unit, json } => print_quality(&server, unit.as_deref(), json).await,
-        Command::Steps => print_steps(&server).await,
+        Command::Quality { unit, json } => look::print_quality(&server, unit.as_deref(), json).await,
+        Command::Steps => look::print_steps(&server).await,
         Command::Quarantine(command) => console::quarantine::quarantine(&server, command).await,
-        Command::Conflicts { json } => print_conflicts(&server, json).await,
-        Command::Device { name, owner, unit, restricted, office, read_only } => {
-            let kind = console::device::Kind { restricted, office, read_only };
-            let unit = unit_with_code(&server, &unit).await?;
+        Command::Conflicts { json } => look::print_conflicts(&server, json).await,
+        Command::Device { name, owner, unit, office, read_only } => {
+            let kind = console::device::Kind { office, read_only };
+            let unit = look::unit_with_code(&server, &unit).await?;
             console::device::enrol(&server, &name, &owner, &unit, kind).await
         }
         Command::Revoke { name } => console::device::revoke(&server, &name).await,
@@ -268,18 +255,46 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             console::bundle::keys(&server);
             Ok(true)
         }
-        Command::Doctor { json } => diagnose(&server, json).await,
-        Command::Catalogue(_) | Command::Demo { .. } | Command::ReadWorkbook { .. } => unreachable!("handled above"),
+        Command::Person(command) => console::people::person(&server, command).await,
+        Command::Audit(command) => console::people::audit(&server, command).await,
+        Command::Doctor { json } => look::diagnose(&server, json).await,
+        Command::Catalogue(_)
+        | Command::Demo { .. }
+        | Command::Openapi
+        | Command::Permissions
+        | Command::ReadWorkbook { .. } => unreachable!("handled above"),
     };
     server.store.close().await;
     result
 }
 
-async fn serve(server: Server, listen: std::net::SocketAddr) -> anyhow::Result<bool> {
+fn print_document(text: &str) -> bool {
+    print!("{text}");
+    true
+}
+
+async fn serve(mut server: Server, config: &Config, listen: std::net::SocketAddr) -> anyhow::Result<bool> {
+    let ready = config.tls.ready(&config.data_dir)?;
+    server.tls = ready.as_ref().map(|ready| ready.shown.clone());
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .with_context(|| format!("端口被占用或无权监听 cannot listen on {listen}; choose another with --listen"))?;
-    println!("台账通已启动 serving on http://{}/ (Ctrl+C 结束 to stop)", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    let scheme = if server.tls.is_some() { "https" } else { "http" };
+    let mut said = vec![format!("台账通已启动 serving on {scheme}://{address}/ (Ctrl+C 结束 to stop)")];
+    if let Some(ready) = &ready {
+        said.push(format!("证书指纹 certificate SHA-256: {}", ready.fingerprint));
+    }
+    if !server.is_secure && !address.ip().is_loopback() {
+        eprintln!(
+            "注意：连接未加密，请在配置中设置 [tls] · connections are not encrypted: set [tls] in the configuration"
+        );
+    }
+    if people::is_first_run(&server).await? {
+        said.push(format!("尚无系统管理员，请另开窗口运行 no administrator yet, run: {}", console::people::FIRST));
+    }
+    // Whoever starts the server may have read enough after the first line.
+    let _ = writeln!(std::io::stdout(), "{}", said.join("\n"));
     http::serve(Arc::new(server), listener, stop_signal()).await?;
     Ok(true)
 }
@@ -297,156 +312,4 @@ async fn stop_signal() {
     }
     #[cfg(not(unix))]
     let _ = interrupted.await;
-}
-
-async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result<bool> {
-    let request = ReturnRequest {
-        name: arguments.name,
-        variables: arguments.variables,
-        folder: arguments.out,
-        date: arguments.date.unwrap_or_else(returns::today),
-        unmasked: arguments.unmasked,
-    };
-    let drawn = returns::draw(server, &request).await?;
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&drawn)?);
-    } else {
-        println!("{} ({} 行 rows)", drawn.path.display(), drawn.rows);
-        for check in &drawn.failed_checks {
-            println!("  审核关系 check relation: {check}");
-        }
-    }
-    Ok(drawn.failed_checks.is_empty())
-}
-
-async fn print_indicators(
-    server: &Server,
-    names: &[String],
-    unit: Option<&str>,
-    date: jiff::civil::Date,
-    json: bool,
-) -> anyhow::Result<bool> {
-    let top = match unit {
-        Some(code) => unit_with_code(server, code).await?.id,
-        None => server.county,
-    };
-    let lines = indicators::indicators(server, top, date, names).await?;
-    anyhow::ensure!(!lines.is_empty(), "没有这些指标 no such indicators: {}", names.join(", "));
-    if json {
-        println!("{}", serde_json::to_string_pretty(&lines)?);
-        return Ok(true);
-    }
-    for line in &lines {
-        let of =
-            line.figure.denominator.map_or_else(String::new, |under| format!(" {}/{under}", line.figure.numerator));
-        let target = match (line.target_percent, line.reached) {
-            (Some(target), Some(reached)) => format!("  目标 {target}% {}", if reached { "已达标" } else { "未达标" }),
-            _ => String::new(),
-        };
-        println!("{:<6} {}：{}{of}{target}", line.id, line.title, line.printed);
-    }
-    Ok(true)
-}
-
-async fn print_quality(server: &Server, unit: Option<&str>, json: bool) -> anyhow::Result<bool> {
-    let mut units = server.store.units().await?;
-    if let Some(code) = unit {
-        let top = unit_with_code(server, code).await?.id;
-        // Parents come before what is below them.
-        let mut below = BTreeSet::from([top]);
-        units.retain(|unit| {
-            if unit.parent.is_some_and(|parent| below.contains(&parent)) {
-                below.insert(unit.id);
-            }
-            below.contains(&unit.id)
-        });
-    }
-    let lines = quality::quality(server, &units, returns::today()).await?;
-    if json {
-        println!("{}", serde_json::to_string_pretty(&lines)?);
-    } else {
-        for line in &lines {
-            println!(
-                "{:?} {} · {} · {}：{} [{}]",
-                line.weight, line.ledger, line.unit, line.record, line.text, line.rule
-            );
-        }
-        let errors = lines.iter().filter(|line| line.weight == Weight::E).count();
-        println!("{} 条 lines，其中错误 errors {errors} 条", lines.len());
-    }
-    Ok(lines.iter().all(|line| line.weight < Weight::E))
-}
-
-async fn print_steps(server: &Server) -> anyhow::Result<bool> {
-    let steps = server.store.wrong_steps().await?;
-    for stored in &steps {
-        let unit = server.store.unit(stored.unit).await?.map_or_else(String::new, |unit| unit.name);
-        let step = &stored.step;
-        let column = server.catalogue.ledger(&step.row.ledger).and_then(|l| l.column(&step.column));
-        let list = column.and_then(|c| c.column_type.list()).unwrap_or(Catalogue::RECORD_STATES);
-        let list = server.catalogue.list(list);
-        let label = |code: &str| list.map_or_else(|| code.to_owned(), |list| list.label(code).to_owned());
-        let before = step.before.as_deref().map_or_else(|| "（空）".to_owned(), label);
-        let fault = StepFault::ALL.into_iter().find(|fault| fault.code() == step.fault);
-        println!(
-            "{unit} · {} {}：{before} → {}，{}（{} {}）",
-            step.row.ledger,
-            step.row.row,
-            label(&step.after),
-            fault.map_or(step.fault.clone(), |fault| fault.chinese().to_owned()),
-            stored.who,
-            clock::local(stored.received_at_ms).strftime("%Y-%m-%d %H:%M"),
-        );
-    }
-    println!("{} 处 steps", steps.len());
-    Ok(steps.is_empty())
-}
-
-async fn unit_with_code(server: &Server, code: &str) -> anyhow::Result<sync_protocol::unit::Unit> {
-    let units = server.store.units().await?;
-    units.into_iter().find(|known| known.code.as_deref() == Some(code)).with_context(|| {
-        format!("没有编码为 {code} 的单位，请先导入名录和党组织台账 no unit with this code: import the registers first")
-    })
-}
-
-async fn print_conflicts(server: &Server, json: bool) -> anyhow::Result<bool> {
-    let units = server.store.units().await?;
-    let lines = conflicts::lines(server, &server.store.conflicts().await?, &units, false);
-    if json {
-        println!("{}", serde_json::to_string_pretty(&lines)?);
-        return Ok(lines.is_empty());
-    }
-    for line in &lines {
-        let sides: Vec<String> =
-            line.values.iter().map(|side| format!("「{}」({} {})", side.value, side.who, side.when)).collect();
-        println!("{} · {} · {} · {}: {}", line.ledger, line.unit, line.record, line.column, sides.join(" / "));
-    }
-    println!("{} 处冲突 conflicts", lines.len());
-    Ok(lines.is_empty())
-}
-
-async fn diagnose(server: &Server, json: bool) -> anyhow::Result<bool> {
-    let bar = indicatif::ProgressBar::new(0);
-    let diagnosis = doctor::diagnose(server, &|done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-    })
-    .await?;
-    bar.finish_and_clear();
-    if json {
-        println!("{}", serde_json::to_string_pretty(&diagnosis)?);
-        return Ok(diagnosis.wrong.is_empty());
-    }
-    let totals = diagnosis.totals;
-    println!(
-        "单位 units {}，文档 documents {}，修改 changes {}，记录 rows {}，有冲突的记录 rows in conflict {}",
-        totals.units, totals.documents, totals.changes, totals.rows, totals.conflicts
-    );
-    for wrong in &diagnosis.wrong {
-        println!("✗ {wrong}");
-    }
-    if diagnosis.wrong.is_empty() {
-        println!("✓ 数据完好 everything is sound ({} 份文档已核对 documents checked)", diagnosis.documents_checked);
-    }
-    Ok(diagnosis.wrong.is_empty())
 }

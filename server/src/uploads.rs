@@ -12,26 +12,29 @@ use std::{
 };
 
 use serde::Serialize;
-use sync_protocol::DeviceId;
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Server, clock,
+    Server,
+    audit::{self, Event},
+    auth::Caller,
+    clock,
     import::{self, ImportError, ImportReport, Preview, Source, findings_workbook},
-    store::{Batch, DeviceRecord},
-    sync::scope,
+    store::Batch,
 };
 
-/// Uploads of one device that are remembered; the oldest gives way.
+/// Uploads of one sender that are remembered; the oldest gives way.
 const UPLOADS_MAX: usize = 8;
-/// Uploads of all devices that are remembered.
+/// Uploads of everybody that are remembered.
 const UPLOADS_OF_ALL_MAX: usize = 64;
 /// Files that are read or written at once: each may need the memory that reading is allowed.
 const JOBS_AT_ONCE: usize = 1;
 
 /// Where an upload stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ImportState)]
 pub enum State {
     /// Being read and compared.
     Planning,
@@ -46,7 +49,8 @@ pub enum State {
 }
 
 /// What an office sees of its upload.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = ImportStatus)]
 pub struct Status {
     /// Its id.
     pub id: String,
@@ -65,7 +69,7 @@ pub struct Status {
 #[derive(Debug)]
 struct Upload {
     file: String,
-    device: DeviceRecord,
+    sender: Caller,
     path: PathBuf,
     received: u64,
     units_done: AtomicUsize,
@@ -92,7 +96,7 @@ pub struct Uploads {
 /// What an upload cannot do now.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
-    /// There is none of this id and device.
+    /// There is none of this id and sender.
     #[error("没有这次上传 no such upload")]
     Unknown,
     /// It is in another state.
@@ -142,10 +146,10 @@ impl Upload {
         }
     }
 
-    async fn source(&self) -> Result<Source, ImportError> {
+    /// The file, as far as this caller's rights go now.
+    async fn source(&self, caller: &Caller) -> Result<Source, ImportError> {
         let bytes = tokio::fs::read(&self.path).await?.into();
-        // An import has no cursor: how often units have moved plays no part.
-        Ok(Source { name: self.file.clone(), bytes, scope: Some(scope(&self.device, 0)) })
+        Ok(Source { name: self.file.clone(), bytes, scope: Some(caller.write_scope()) })
     }
 
     fn fail(&self, error: &ImportError) {
@@ -167,61 +171,61 @@ impl Uploads {
         Self { folder, known: Mutex::default(), turns: Semaphore::new(JOBS_AT_ONCE) }
     }
 
-    /// Where a device's upload stands.
-    pub fn status(&self, id: &str, device: DeviceId) -> Result<Status, UploadError> {
-        self.of(id, device).map(|upload| upload.status(id))
+    /// Where a caller's upload stands.
+    pub fn status(&self, id: &str, caller: &Caller) -> Result<Status, UploadError> {
+        self.of(id, caller).map(|upload| upload.status(id))
     }
 
-    /// Where all uploads of a device stand, the newest first.
-    pub fn all(&self, device: DeviceId) -> Vec<Status> {
+    /// Where all uploads of a caller stand, the newest first.
+    pub fn all(&self, caller: &Caller) -> Vec<Status> {
         let known = lock(&self.known);
-        let mut own: Vec<_> = known.iter().filter(|(_, upload)| upload.device.id == device).collect();
+        let mut own: Vec<_> = known.iter().filter(|(_, upload)| upload.sender.is_same(caller)).collect();
         own.sort_by_key(|(_, upload)| std::cmp::Reverse(upload.received));
         own.into_iter().map(|(id, upload)| upload.status(id)).collect()
     }
 
     /// What an upload would change.
-    pub fn plan(&self, id: &str, device: DeviceId) -> Result<Arc<Preview>, UploadError> {
-        let upload = self.of(id, device)?;
+    pub fn plan(&self, id: &str, caller: &Caller) -> Result<Arc<Preview>, UploadError> {
+        let upload = self.of(id, caller)?;
         let outcome = lock(&upload.outcome);
         outcome.plan.clone().ok_or(UploadError::NotNow(outcome.state))
     }
 
     /// What an upload has changed.
-    pub fn report(&self, id: &str, device: DeviceId) -> Result<Arc<ImportReport>, UploadError> {
-        let upload = self.of(id, device)?;
+    pub fn report(&self, id: &str, caller: &Caller) -> Result<Arc<ImportReport>, UploadError> {
+        let upload = self.of(id, caller)?;
         let outcome = lock(&upload.outcome);
         outcome.report.clone().ok_or(UploadError::NotNow(outcome.state))
     }
 
     /// The file with its bad cells marked, and sheets to decide on.
-    pub async fn findings(&self, server: &Server, id: &str, device: DeviceId) -> Result<Vec<u8>, UploadError> {
-        let upload = self.of(id, device)?;
-        let (findings, doubts) = match (self.report(id, device), self.plan(id, device)) {
+    pub async fn findings(&self, server: &Server, id: &str, caller: &Caller) -> Result<Vec<u8>, UploadError> {
+        let upload = self.of(id, caller)?;
+        let (findings, doubts) = match (self.report(id, caller), self.plan(id, caller)) {
             (Ok(report), _) => (report.findings.clone(), report.doubts.clone()),
             (_, Ok(plan)) => (plan.findings.clone(), plan.doubts.clone()),
             (_, Err(error)) => return Err(error),
         };
         let _turn = self.turns.acquire().await;
-        Ok(findings_workbook(server, upload.source().await?, findings, doubts).await?)
+        Ok(findings_workbook(server, upload.source(caller).await?, findings, doubts).await?)
     }
 
-    fn of(&self, id: &str, device: DeviceId) -> Result<Arc<Upload>, UploadError> {
+    fn of(&self, id: &str, caller: &Caller) -> Result<Arc<Upload>, UploadError> {
         let upload = lock(&self.known).get(id).cloned();
-        upload.filter(|upload| upload.device.id == device).ok_or(UploadError::Unknown)
+        upload.filter(|upload| upload.sender.is_same(caller)).ok_or(UploadError::Unknown)
     }
 
     /// Makes room by forgetting the oldest that nothing is done with.
-    fn make_room(&self, device: DeviceId) -> Result<(), UploadError> {
+    fn make_room(&self, caller: &Caller) -> Result<(), UploadError> {
         let mut known = lock(&self.known);
-        let oldest = |known: &BTreeMap<String, Arc<Upload>>, of: Option<DeviceId>| {
-            let idle = known.iter().filter(|(_, u)| u.is_idle() && of.is_none_or(|device| u.device.id == device));
+        let oldest = |known: &BTreeMap<String, Arc<Upload>>, of: Option<&Caller>| {
+            let idle = known.iter().filter(|(_, u)| u.is_idle() && of.is_none_or(|caller| u.sender.is_same(caller)));
             idle.min_by_key(|(_, upload)| upload.received).map(|(id, _)| id.clone())
         };
         loop {
-            let own = known.values().filter(|upload| upload.device.id == device).count();
+            let own = known.values().filter(|upload| upload.sender.is_same(caller)).count();
             let of = match (own >= UPLOADS_MAX, known.len() >= UPLOADS_OF_ALL_MAX) {
-                (true, _) => Some(device),
+                (true, _) => Some(caller),
                 (false, true) => None,
                 (false, false) => return Ok(()),
             };
@@ -235,16 +239,16 @@ impl Uploads {
 }
 
 /// Takes a file and begins to plan it.
-pub async fn receive(server: &Server, device: DeviceRecord, file: String, bytes: &[u8]) -> Result<Status, UploadError> {
+pub async fn receive(server: &Server, sender: Caller, file: String, bytes: &[u8]) -> Result<Status, UploadError> {
     let uploads = &server.uploads;
-    uploads.make_room(device.id)?;
+    uploads.make_room(&sender)?;
     let id = Batch::new_id(clock::random());
     let path = uploads.folder.join(&id);
     tokio::fs::create_dir_all(&uploads.folder).await?;
     tokio::fs::write(&path, bytes).await?;
     let upload = Arc::new(Upload {
         file,
-        device,
+        sender,
         path,
         received: u64::try_from(clock::now_ms()).unwrap_or_default(),
         units_done: AtomicUsize::new(0),
@@ -256,7 +260,8 @@ pub async fn receive(server: &Server, device: DeviceRecord, file: String, bytes:
     let server = server.clone();
     tokio::spawn(async move {
         let _turn = server.uploads.turns.acquire().await;
-        let planned = async { import::preview(&server, upload.source().await?, Arc::new(upload.progress())).await };
+        let planned =
+            async { import::preview(&server, upload.source(&upload.sender).await?, Arc::new(upload.progress())).await };
         match planned.await {
             Ok(plan) => {
                 let mut outcome = lock(&upload.outcome);
@@ -269,8 +274,8 @@ pub async fn receive(server: &Server, device: DeviceRecord, file: String, bytes:
 }
 
 /// Begins to write what was planned; what was written meanwhile by others is compared anew.
-pub fn apply(server: &Server, id: &str, device: DeviceId) -> Result<Status, UploadError> {
-    let upload = server.uploads.of(id, device)?;
+pub fn apply(server: &Server, id: &str, caller: Caller) -> Result<Status, UploadError> {
+    let upload = server.uploads.of(id, &caller)?;
     {
         let mut outcome = lock(&upload.outcome);
         if outcome.state != State::Planned {
@@ -283,7 +288,12 @@ pub fn apply(server: &Server, id: &str, device: DeviceId) -> Result<Status, Uplo
     tokio::spawn(async move {
         let _turn = server.uploads.turns.acquire().await;
         let progress = upload.progress();
-        let applied = async { import::import(&server, upload.source().await?, &upload.device.owner, &progress).await };
+        let applied = async {
+            let report = import::import(&server, upload.source(&caller).await?, &caller.name, &progress).await?;
+            let detail = json!({ "file": report.file, "documents": report.documents, "counts": report.counts });
+            audit::note(&server, &caller, Event::Imported, Some(caller.grant.unit), detail).await?;
+            Ok(report)
+        };
         match applied.await {
             Ok(report) => {
                 let mut outcome = lock(&upload.outcome);

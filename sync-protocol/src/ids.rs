@@ -129,6 +129,13 @@ impl FromStr for UnitId {
     }
 }
 
+impl FromStr for DeviceId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Uuid::parse_str(text).map(Self).map_err(|_| IdError { text: text.into(), expected: "device id" })
+    }
+}
+
 impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -3,6 +3,7 @@
 pub mod county;
 pub mod node;
 pub mod office;
+pub mod people;
 pub mod process;
 pub mod repo;
 pub mod roster;

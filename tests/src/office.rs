@@ -7,15 +7,11 @@ use std::{
 
 use anyhow::Context;
 
-/// The program, or `None` with a word about it. With `CI` set its absence is an error.
+use crate::process::program;
+
+/// LibreOffice, if it is installed.
 pub fn soffice() -> anyhow::Result<Option<PathBuf>> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join("soffice")).find(|program| program.is_file());
-    if found.is_none() {
-        anyhow::ensure!(std::env::var_os("CI").is_none(), "LibreOffice must be installed in CI");
-        eprintln!("LibreOffice is not installed: its tests are left out");
-    }
-    Ok(found)
+    program("soffice")
 }
 
 /// Converts a file; the filter is LibreOffice's, for example `pdf` or `csv`.

@@ -3,6 +3,8 @@
 pub mod bundle;
 pub mod device;
 pub mod import;
+pub mod look;
+pub mod people;
 pub mod quarantine;
 pub mod watch;
 

@@ -15,11 +15,15 @@ use data_encoding::HEXLOWER;
 use indicatif::{ProgressBar, ProgressStyle};
 use sync_protocol::{
     ActorId, Book, DeviceId, Identity, UnitId, Value,
+    catalogue::Sensitivity,
     client::{Device, DeviceConfig},
+    unit::UnitLevel,
 };
 
 use crate::{
-    Server, clock,
+    Server,
+    auth::Role,
+    clock,
     config::{Config, File},
     http,
     import::{ImportReport, import_file},
@@ -227,13 +231,9 @@ async fn device(
 ) -> anyhow::Result<(Device, bool)> {
     let token = HEXLOWER.encode(&clock::random::<32>());
     let id = DeviceId::from_bytes(stable_id(name));
-    let record = DeviceRecord::new(
-        id,
-        (&format!("手机{name}"), who),
-        &token,
-        unit,
-        &[Book::Unit, Book::UnitRestricted, Book::Township],
-    );
+    let books = Role::FieldCadre.books(UnitLevel::Organisation, false);
+    let record = DeviceRecord::new(id, (&format!("手机{name}"), who), &token, unit, &books.reads);
+    let record = DeviceRecord { writes: books.writes, ..record };
     server.store.put_device(&record, clock::now_ms()).await?;
     let path = folder.join("devices").join(format!("手机{name}.sqlite"));
     let is_new = !path.exists();
@@ -251,12 +251,14 @@ fn stable_id(name: &str) -> [u8; 16] {
 }
 
 async fn draw(server: &Server, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let top = returns::county(server).await?;
     let request = |name: &str, round: Option<&str>, date| ReturnRequest {
         name: name.to_owned(),
         variables: round.map(|round| ("round".to_owned(), round.to_owned())).into_iter().collect(),
         folder: folder.to_owned(),
         date,
-        unmasked: false,
+        clearance: Sensitivity::S2,
+        top: top.clone(),
     };
     let mut paths = Vec::new();
     for request in [
@@ -277,7 +279,7 @@ async fn draw(server: &Server, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 async fn print_conflicts(server: &Server) -> anyhow::Result<()> {
     let units = server.store.units().await?;
-    let lines = conflicts::lines(server, &server.store.conflicts().await?, &units, false);
+    let lines = conflicts::lines(server, &server.store.conflicts().await?, &units, Sensitivity::S2);
     for line in &lines {
         println!("    {} · {} · {}：", line.unit, line.record, line.column);
         for (index, side) in line.values.iter().enumerate() {

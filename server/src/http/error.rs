@@ -1,12 +1,17 @@
 //! One error type for all routes: RFC 9457 problem details.
 
 use axum::{
+    extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
-use crate::{store::StoreError, sync::ExchangeError};
+use crate::{
+    auth::{Denied, LOCK_MS, SignInError},
+    store::StoreError,
+    sync::ExchangeError,
+};
 
 /// What a route can answer instead of its result.
 #[derive(Debug, thiserror::Error)]
@@ -15,27 +20,44 @@ pub enum ApiError {
     #[error("{0}")]
     BadRequest(String),
     /// 401: no token, or one that nobody has.
-    #[error("设备令牌无效，请重新登记设备 | unknown device token: enrol the device again")]
+    #[error("未登录，或设备令牌无效 | not signed in, or an unknown device token")]
     Unauthorized,
-    /// 403: a device that may only read, or was revoked.
-    #[error("本设备只能查看，或已停用 | this device may only read, or was revoked")]
-    Forbidden,
+    /// 401: the wrong password, or nobody of that name.
+    #[error("{0}")]
+    SignIn(String),
+    /// 403: not with this role.
+    #[error("{0}")]
+    Forbidden(String),
     /// 404: nothing there, or nothing of this device's.
     #[error("没有这项内容 | no such thing")]
     NotFound,
     /// 409: not now.
     #[error("{0}")]
     Conflict(String),
+    /// 413: more than is read.
+    #[error("内容过大 | the request is too large")]
+    TooLarge,
+    /// 415: another media type.
+    #[error("{0}")]
+    MediaType(String),
+    /// 429: too often.
+    #[error("请求过于频繁，请 {0} 秒后再试 | too many requests: try again in {0} seconds")]
+    TooMany(u64),
     /// 500: our fault; the cause is logged, not sent.
     #[error("服务器内部错误，数据未丢失，请稍后重试 | internal error: nothing is lost, try again later")]
     Internal,
 }
 
-#[derive(Serialize)]
-struct Problem {
+/// RFC 9457 problem details.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Problem {
+    /// Always `about:blank`: the status says what kind it is.
     r#type: &'static str,
+    /// The status in words.
     title: &'static str,
+    /// The HTTP status.
     status: u16,
+    /// What happened and what to do: Chinese, then English.
     detail: String,
 }
 
@@ -55,18 +77,80 @@ impl From<ExchangeError> for ApiError {
     }
 }
 
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Outside => ApiError::NotFound,
+            Denied::Store(error) => error.into(),
+            Denied::Role(..) | Denied::MustChange | Denied::Revoked => ApiError::Forbidden(denied.to_string()),
+        }
+    }
+}
+
+impl From<SignInError> for ApiError {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Wrong => ApiError::SignIn(error.to_string()),
+            SignInError::Locked => ApiError::TooMany(LOCK_MS.unsigned_abs() / 1000),
+            SignInError::Weak(weak) => ApiError::BadRequest(weak.to_string()),
+            SignInError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => ApiError::MediaType(rejection.body_text()),
+            _ => ApiError::BadRequest(rejection.body_text()),
+        }
+    }
+}
+
+impl From<BytesRejection> for ApiError {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
+            _ => ApiError::BadRequest(rejection.body_text()),
+        }
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        ApiError::BadRequest(rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(_: PathRejection) -> Self {
+        // A path that cannot be read names nothing.
+        ApiError::NotFound
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let wait_s = if let ApiError::TooMany(wait_s) = self { Some(wait_s) } else { None };
         let (status, title) = match self {
             ApiError::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad request"),
             ApiError::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
-            ApiError::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+            ApiError::SignIn(_) => (StatusCode::UNAUTHORIZED, "not signed in"),
+            ApiError::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             ApiError::NotFound => (StatusCode::NOT_FOUND, "not found"),
             ApiError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            ApiError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too large"),
+            ApiError::MediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported media type"),
+            ApiError::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too many requests"),
             ApiError::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
         };
         let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail: self.to_string() };
         let body = serde_json::to_string(&problem).expect("a problem has only texts and a number");
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some(wait_s) = wait_s {
+            response.headers_mut().insert(header::RETRY_AFTER, wait_s.into());
+        }
+        response
     }
 }

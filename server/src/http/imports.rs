@@ -3,18 +3,24 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, State},
+    Json,
+    extract::{DefaultBodyLimit, State},
     http::{StatusCode, header},
     response::IntoResponse,
-    routing::{get, post},
 };
 use serde::Deserialize;
+use serde_json::json;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{ApiError, device::Writer};
+use super::{
+    ApiError, XLSX,
+    caller::{Asker, Path, Query, Raw},
+};
 use crate::{
     Server,
+    audit::{self, Event},
+    auth::Permission,
     import::{ImportError, ImportReport, Preview},
     uploads::{self, Status, UploadError},
 };
@@ -23,82 +29,113 @@ use crate::{
 const WORKBOOK_BYTES_MAX: usize = 64 << 20;
 /// Characters of a file's name.
 const NAME_CHARS_MAX: usize = 200;
-const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
-pub(super) fn routes() -> Router<Arc<Server>> {
-    Router::new()
-        .route("/api/imports", post(upload).get(list))
-        .route("/api/imports/{id}", get(status))
-        .route("/api/imports/{id}/plan", get(plan))
-        .route("/api/imports/{id}/apply", post(apply))
-        .route("/api/imports/{id}/report", get(report))
-        .route("/api/imports/{id}/findings", get(findings))
+pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::new()
+        .routes(routes!(upload, list))
+        .routes(routes!(status))
+        .routes(routes!(plan))
+        .routes(routes!(apply))
+        .routes(routes!(report))
+        .routes(routes!(findings))
         .layer(DefaultBodyLimit::max(WORKBOOK_BYTES_MAX))
 }
 
-#[derive(Deserialize)]
+/// The file's name.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Named {
     /// The file's name: what imports are listed by.
     file: String,
 }
 
+/// Send a workbook in: it is planned at once.
+#[utoipa::path(post, path = "/api/imports", tag = "imports", params(Named),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 202, body = Status)))]
 async fn upload(
     State(server): State<Arc<Server>>,
-    Writer(device): Writer,
+    Asker(caller): Asker,
     Query(Named { file }): Query<Named>,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> Result<impl IntoResponse, ApiError> {
+    caller.may(Permission::Import)?;
     // Only its last part: what a browser calls a path is nobody's business.
     let name = file.rsplit(['/', '\\']).next().unwrap_or_default().trim();
     if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
         return Err(ApiError::BadRequest("请在 ?file= 中给出文件名 | give the file's name in ?file=".into()));
     }
-    let status = uploads::receive(&server, device, name.to_owned(), &body).await?;
+    let status = uploads::receive(&server, caller, name.to_owned(), &body).await?;
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/api/imports/{}", status.id))], Json(status)))
 }
 
-async fn list(State(server): State<Arc<Server>>, Writer(device): Writer) -> Result<Json<Vec<Status>>, ApiError> {
-    Ok(Json(server.uploads.all(device.id)))
+/// One's own workbooks, the newest first.
+#[utoipa::path(get, path = "/api/imports", tag = "imports", responses((status = 200, body = Vec<Status>)))]
+async fn list(State(server): State<Arc<Server>>, Asker(caller): Asker) -> Result<Json<Vec<Status>>, ApiError> {
+    caller.may(Permission::Import)?;
+    Ok(Json(server.uploads.all(&caller)))
 }
 
+/// Where a workbook stands.
+#[utoipa::path(get, path = "/api/imports/{id}", tag = "imports", params(("id" = String, Path)),
+    responses((status = 200, body = Status)))]
 async fn status(
     State(server): State<Arc<Server>>,
+    Asker(caller): Asker,
     Path(id): Path<String>,
-    Writer(device): Writer,
 ) -> Result<Json<Status>, ApiError> {
-    Ok(Json(server.uploads.status(&id, device.id)?))
+    caller.may(Permission::Import)?;
+    Ok(Json(server.uploads.status(&id, &caller)?))
 }
 
+/// What a workbook would change, cell by cell.
+#[utoipa::path(get, path = "/api/imports/{id}/plan", tag = "imports", params(("id" = String, Path)),
+    responses((status = 200, body = Object, description = "as `taizhang import --preview --json` prints it")))]
 async fn plan(
     State(server): State<Arc<Server>>,
+    Asker(caller): Asker,
     Path(id): Path<String>,
-    Writer(device): Writer,
 ) -> Result<Json<Arc<Preview>>, ApiError> {
-    Ok(Json(server.uploads.plan(&id, device.id)?))
+    caller.may(Permission::Import)?;
+    Ok(Json(server.uploads.plan(&id, &caller)?))
 }
 
+/// Write what was planned.
+#[utoipa::path(post, path = "/api/imports/{id}/apply", tag = "imports", params(("id" = String, Path)),
+    responses((status = 202, body = Status)))]
 async fn apply(
     State(server): State<Arc<Server>>,
+    Asker(caller): Asker,
     Path(id): Path<String>,
-    Writer(device): Writer,
 ) -> Result<impl IntoResponse, ApiError> {
-    Ok((StatusCode::ACCEPTED, Json(uploads::apply(&server, &id, device.id)?)))
+    caller.may(Permission::Import)?;
+    Ok((StatusCode::ACCEPTED, Json(uploads::apply(&server, &id, caller)?)))
 }
 
+/// What was written, and what was noticed.
+#[utoipa::path(get, path = "/api/imports/{id}/report", tag = "imports", params(("id" = String, Path)),
+    responses((status = 200, body = Object, description = "as `taizhang import --json` prints it")))]
 async fn report(
     State(server): State<Arc<Server>>,
+    Asker(caller): Asker,
     Path(id): Path<String>,
-    Writer(device): Writer,
 ) -> Result<Json<Arc<ImportReport>>, ApiError> {
-    Ok(Json(server.uploads.report(&id, device.id)?))
+    caller.may(Permission::Import)?;
+    Ok(Json(server.uploads.report(&id, &caller)?))
 }
 
+/// The workbook with its bad cells marked, and sheets to decide on what is doubtful.
+#[utoipa::path(get, path = "/api/imports/{id}/findings", tag = "imports", params(("id" = String, Path)),
+    responses((status = 200, content_type = XLSX, body = Vec<u8>)))]
 async fn findings(
     State(server): State<Arc<Server>>,
+    Asker(caller): Asker,
     Path(id): Path<String>,
-    Writer(device): Writer,
 ) -> Result<impl IntoResponse, ApiError> {
-    let bytes = server.uploads.findings(&server, &id, device.id).await?;
+    caller.may(Permission::Import)?;
+    let bytes = server.uploads.findings(&server, &id, &caller).await?;
+    let file = server.uploads.status(&id, &caller)?.file;
+    audit::note(&server, &caller, Event::FindingsDrawn, Some(caller.grant.unit), json!({ "file": file })).await?;
     Ok(([(header::CONTENT_TYPE, XLSX), (header::CACHE_CONTROL, "no-store")], bytes))
 }
 

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use axum::{
-    extract::{State, WebSocketUpgrade},
+    extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     response::Response,
 };
 use sync_protocol::{
@@ -11,27 +11,35 @@ use sync_protocol::{
     message::{self, ExchangeRequest},
 };
 use tokio::sync::broadcast::error::RecvError;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    BODY_BYTES_MAX,
-    device::SocketSender,
+    ApiError, BODY_BYTES_MAX,
+    caller::SocketSender,
     sockets::{Heard, Socket},
 };
 use crate::{
     Server, clock,
-    store::{Access, DeviceRecord, Moved},
+    store::{DeviceRecord, Moved},
     sync::ExchangeError,
 };
 
-pub(super) async fn connect(
+pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::new().routes(routes!(connect))
+}
+
+/// A socket for exchange frames, and a poke when something new is waiting.
+#[utoipa::path(get, path = "/sync/live", tag = "sync",
+    params(("access_token" = Option<String>, Query, description = "the device's token, where a header cannot be sent")),
+    responses((status = 101, description = "the socket is open")))]
+async fn connect(
     State(server): State<Arc<Server>>,
     SocketSender(device): SocketSender,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    upgrade
-        .max_message_size(BODY_BYTES_MAX)
-        .max_frame_size(BODY_BYTES_MAX)
-        .on_upgrade(move |socket| async move { run(&server, device, Socket::new(socket)).await })
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let upgrade = upgrade.map_err(|rejection| ApiError::BadRequest(rejection.body_text()))?;
+    let upgrade = upgrade.max_message_size(BODY_BYTES_MAX).max_frame_size(BODY_BYTES_MAX);
+    Ok(upgrade.on_upgrade(move |socket| async move { run(&server, device, Socket::new(socket)).await }))
 }
 
 async fn run(server: &Server, mut device: DeviceRecord, mut socket: Socket) {
@@ -113,7 +121,6 @@ async fn answer(
 
 /// Whether somebody else has written to what a device holds.
 fn concerns(moved: &Moved, device: &DeviceRecord) -> bool {
-    let is_its = |book, units: &[_]| device.books.contains(&book) && units.contains(&device.unit);
-    device.access != Access::Revoked
-        && moved.documents.iter().any(|moved| moved.device != Some(device.id) && is_its(moved.book, &moved.units))
+    let is_its = |book, units: &[_]| device.may_read(book) && units.contains(&device.unit);
+    moved.documents.iter().any(|moved| moved.device != Some(device.id) && is_its(moved.book, &moved.units))
 }

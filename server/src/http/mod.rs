@@ -1,79 +1,152 @@
-//! HTTP: one file per resource.
+//! HTTP: one file per resource. Every route is in the OpenAPI document, and the test of all routes by all roles reads it.
 
-mod device;
+mod audit;
+mod bundles;
+mod caller;
+mod devices;
 mod error;
 mod exchange;
 mod imports;
+mod listen;
 mod live;
+mod openapi;
+mod people;
+mod quarantine;
+mod records;
 mod repo;
+mod returns;
+mod session;
 mod sockets;
 mod status;
+mod units;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    routing::{get, post},
-    serve::ListenerExt,
+    http::{StatusCode, header},
+};
+use tower_governor::{
+    GovernorError, GovernorLayer,
+    governor::GovernorConfigBuilder,
+    key_extractor::{PeerIpKeyExtractor, SmartIpKeyExtractor},
 };
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, decompression::RequestDecompressionLayer,
-    set_header::SetResponseHeaderLayer,
+    set_header::SetResponseHeaderLayer, timeout::TimeoutLayer,
 };
+use utoipa_axum::router::OpenApiRouter;
 
 pub use error::ApiError;
+pub use listen::serve;
+pub use openapi::document;
 pub use sockets::Sockets;
 
 use crate::Server;
 
 /// Bytes of one request after decompression.
 const BODY_BYTES_MAX: usize = 8 << 20;
+/// How long a request may take; sockets are no requests.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(5);
+/// Attempts to sign in or enrol from one address: so many at once …
+const ATTEMPTS_AT_ONCE: u32 = 30;
+/// … and then one in this time.
+const ATTEMPT_INTERVAL: Duration = Duration::from_secs(1);
+const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+
+/// All routes, and what is written down about them.
+struct Routes {
+    /// Those of which anybody may ask what they may.
+    requests: OpenApiRouter<Arc<Server>>,
+    /// Those by which somebody gets in: how often they are asked is limited.
+    attempts: OpenApiRouter<Arc<Server>>,
+    /// Those that last.
+    sockets: OpenApiRouter<Arc<Server>>,
+}
+
+fn routes() -> Routes {
+    let requests = OpenApiRouter::new()
+        .merge(status::routes())
+        .merge(session::routes())
+        .merge(people::routes())
+        .merge(devices::routes())
+        .merge(units::routes())
+        .merge(records::routes())
+        .merge(quarantine::routes())
+        .merge(returns::routes())
+        .merge(audit::routes())
+        .merge(exchange::routes())
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .merge(imports::routes())
+        .merge(bundles::routes().layer(DefaultBodyLimit::max(bundles::BUNDLE_BYTES_MAX)));
+    let attempts = OpenApiRouter::new().merge(session::open_routes()).merge(devices::open_routes());
+    let sockets = OpenApiRouter::new().merge(live::routes()).merge(repo::routes());
+    Routes { requests, attempts: attempts.layer(DefaultBodyLimit::max(64 << 10)), sockets }
+}
 
 /// All routes.
 pub fn router(server: Arc<Server>) -> Router {
-    let header = |name: &'static str, value: &'static str| {
-        SetResponseHeaderLayer::if_not_present(
-            axum::http::HeaderName::from_static(name),
-            axum::http::HeaderValue::from_static(value),
-        )
+    let header = |name: header::HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, header::HeaderValue::from_static(value))
     };
-    Router::new()
-        .route("/", get(status::page))
-        .route("/api/status", get(status::json))
-        .route("/sync/exchange", post(exchange::exchange))
-        .route("/sync/live", get(live::connect))
-        .route("/sync/repo", get(repo::connect))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .merge(imports::routes())
+    let Routes { requests, attempts, sockets } = routes();
+    let (requests, attempts, sockets) = (Router::from(requests), Router::from(attempts), Router::from(sockets));
+    let (is_secure, is_behind_proxy) = (server.is_secure, server.is_behind_proxy);
+    let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT);
+    let router = requests
+        .merge(limited(attempts, is_behind_proxy))
+        .layer(timeout)
+        .merge(sockets)
+        .fallback(async || ApiError::NotFound)
         .layer(RequestDecompressionLayer::new())
         .layer(CompressionLayer::new())
-        .layer(CatchPanicLayer::new())
-        .layer(header("x-content-type-options", "nosniff"))
-        .layer(header("referrer-policy", "no-referrer"))
-        .layer(header("content-security-policy", "default-src 'none'; style-src 'self' 'unsafe-inline'"))
-        .with_state(server)
+        .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(ApiError::Internal)))
+        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(header(header::X_FRAME_OPTIONS, "DENY"))
+        .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        .layer(header(header::CACHE_CONTROL, "no-store"))
+        .layer(header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'self' 'unsafe-inline'"));
+    let router =
+        if is_secure { router.layer(header(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")) } else { router };
+    router.with_state(server)
 }
 
-/// Serves until the signal, then lets requests that are under way finish.
-pub async fn serve(
-    server: Arc<Server>,
-    listener: tokio::net::TcpListener,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let (store, sockets) = (server.store.clone(), server.sockets.clone());
-    let stop = async move {
-        stop.await;
-        sockets.close();
+/// Keeps anybody from guessing passwords and codes, and from making the server hash all day.
+fn limited(router: Router<Arc<Server>>, is_behind_proxy: bool) -> Router<Arc<Server>> {
+    let refuse = |error: GovernorError| {
+        let error = match error {
+            GovernorError::TooManyRequests { wait_time, .. } => ApiError::TooMany(wait_time.max(1)),
+            GovernorError::UnableToExtractKey | GovernorError::Other { .. } => {
+                tracing::error!("whose attempt it is cannot be told: the peer's address is missing");
+                ApiError::Internal
+            }
+        };
+        axum::response::IntoResponse::into_response(error)
     };
-    // Small frames go out at once: a sync message waits for the one before it.
-    let listener = listener.tap_io(|tcp| {
-        if let Err(error) = tcp.set_nodelay(true) {
-            tracing::debug!(%error, "a connection without TCP_NODELAY");
-        }
-    });
-    axum::serve(listener, router(server)).with_graceful_shutdown(stop).await?;
-    // Nothing is lost if this takes too long: what has a receipt is on the disk.
-    let _ = tokio::time::timeout(Duration::from_secs(10), store.close()).await;
-    Ok(())
+    let mut builder = GovernorConfigBuilder::default();
+    builder.period(ATTEMPT_INTERVAL).burst_size(ATTEMPTS_AT_ONCE);
+    if is_behind_proxy {
+        let mut builder = builder.key_extractor(SmartIpKeyExtractor);
+        let config = builder.finish().expect("neither number is zero");
+        router.layer(GovernorLayer::new(config).error_handler(refuse))
+    } else {
+        let mut builder = builder.key_extractor(PeerIpKeyExtractor);
+        let config = builder.finish().expect("neither number is zero");
+        router.layer(GovernorLayer::new(config).error_handler(refuse))
+    }
+}
+
+/// A text as a QR code: an SVG image.
+fn qr(text: &str) -> Result<String, ApiError> {
+    let code = qrcode::QrCode::new(text).map_err(|error| {
+        tracing::error!(%error, "a QR code was not drawn");
+        ApiError::Internal
+    })?;
+    Ok(code.render::<qrcode::render::svg::Color<'_>>().min_dimensions(240, 240).build())
+}
+
+/// A text for a header that takes ASCII only.
+fn percent_encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

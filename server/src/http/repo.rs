@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    extract::{State, WebSocketUpgrade, ws::WebSocket},
+    extract::{
+        State, WebSocketUpgrade,
+        ws::{WebSocket, rejection::WebSocketUpgradeRejection},
+    },
     response::Response,
 };
 use sync_protocol::{
@@ -14,9 +17,11 @@ use tokio::{
     sync::broadcast::error::RecvError,
     task::{JoinError, JoinSet},
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    device::SocketSender,
+    ApiError,
+    caller::SocketSender,
     sockets::{Heard, Seat, Socket},
 };
 use crate::{Server, clock, store::DeviceRecord};
@@ -26,16 +31,23 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// What a frame has beside its sync message.
 const FRAME_BYTES_MAX: usize = 4096;
 
-pub(super) async fn connect(
+pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::new().routes(routes!(connect))
+}
+
+/// A socket for automerge-repo's protocol.
+#[utoipa::path(get, path = "/sync/repo", tag = "sync",
+    params(("access_token" = Option<String>, Query, description = "the device's token, where a header cannot be sent")),
+    responses((status = 101, description = "the socket is open")))]
+async fn connect(
     State(server): State<Arc<Server>>,
     SocketSender(device): SocketSender,
-    upgrade: WebSocketUpgrade,
-) -> Response {
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let upgrade = upgrade.map_err(|rejection| ApiError::BadRequest(rejection.body_text()))?;
     let bytes_max = server.sync.limits().sync_bytes_max + FRAME_BYTES_MAX;
-    upgrade
-        .max_message_size(bytes_max)
-        .max_frame_size(bytes_max)
-        .on_upgrade(move |socket| async move { run(server, device, socket).await })
+    let upgrade = upgrade.max_message_size(bytes_max).max_frame_size(bytes_max);
+    Ok(upgrade.on_upgrade(move |socket| async move { run(server, device, socket).await }))
 }
 
 async fn run(server: Arc<Server>, device: DeviceRecord, socket: WebSocket) {

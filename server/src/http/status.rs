@@ -4,23 +4,34 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, response::Html};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::ApiError;
 use crate::{Server, store::Totals};
 
-#[derive(Serialize)]
-pub(super) struct Status {
+pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::new().routes(routes!(page)).routes(routes!(json))
+}
+
+/// That the server runs, and how much it holds.
+#[derive(Serialize, ToSchema)]
+struct Status {
     version: &'static str,
     county: String,
     campaign_year: i16,
     totals: Totals,
 }
 
-pub(super) async fn json(State(server): State<Arc<Server>>) -> Result<Json<Status>, ApiError> {
+/// That the server runs, and how much it holds. No personal data; open to everybody.
+#[utoipa::path(get, path = "/api/status", tag = "status", responses((status = 200, body = Status)))]
+async fn json(State(server): State<Arc<Server>>) -> Result<Json<Status>, ApiError> {
     Ok(Json(status(&server).await?))
 }
 
-pub(super) async fn page(State(server): State<Arc<Server>>) -> Result<Html<String>, ApiError> {
+/// The same as a page.
+#[utoipa::path(get, path = "/", tag = "status", responses((status = 200, content_type = "text/html", body = String)))]
+async fn page(State(server): State<Arc<Server>>) -> Result<Html<String>, ApiError> {
     let status = status(&server).await?;
     let totals = status.totals;
     let rows = [

@@ -2,9 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use importer::workbook::write::{Book, Out, Print, Style, WriteError};
+use importer::{
+    mask::shown,
+    workbook::write::{Book, Out, Print, Style, WriteError},
+};
 use serde::Deserialize;
-use sync_protocol::{Row, UnitId, Value, catalogue::Sensitivity, conflict::Provenance, unit::Unit};
+use sync_protocol::{
+    Row, UnitId, Value,
+    catalogue::{ColumnType, Sensitivity},
+    conflict::Provenance,
+    unit::Unit,
+};
 
 use super::print::printed;
 use crate::{Server, clock, projection, store::StoredConflict};
@@ -50,7 +58,7 @@ pub struct ConflictSide {
 }
 
 /// The conflicts in words.
-pub fn lines(server: &Server, stored: &[StoredConflict], units: &[Unit], unmasked: bool) -> Vec<ConflictLine> {
+pub fn lines(server: &Server, stored: &[StoredConflict], units: &[Unit], clearance: Sensitivity) -> Vec<ConflictLine> {
     let names: BTreeMap<UnitId, &str> = units.iter().map(|unit| (unit.id, unit.name.as_str())).collect();
     let mut lines = Vec::new();
     for row in stored {
@@ -63,8 +71,9 @@ pub fn lines(server: &Server, stored: &[StoredConflict], units: &[Unit], unmaske
             let print = |value: &Value| {
                 let text = column.map_or_else(|| value.to_string(), |c| printed(&server.catalogue, c, value));
                 let text = if value.is_null() { "（已清空）".to_owned() } else { text };
-                let class = column.map_or(Sensitivity::S3, |c| c.sensitivity);
-                if unmasked { text } else { importer::values::masked(&text, class) }
+                let (kind, class) =
+                    column.map_or((&ColumnType::Text, Sensitivity::S3), |c| (&c.column_type, c.sensitivity));
+                shown(&text, kind, class, clearance)
             };
             let values = conflict.values.iter().map(|side| ConflictSide {
                 value: print(&side.value),
@@ -98,11 +107,11 @@ pub(super) fn sheet(
     stored: &[StoredConflict],
     units: &[Unit],
     ledger: Option<&str>,
-    unmasked: bool,
+    clearance: Sensitivity,
 ) -> Result<(), WriteError> {
     let stored: Vec<StoredConflict> =
         stored.iter().filter(|row| ledger.is_none_or(|ledger| row.ledger == ledger)).cloned().collect();
-    let lines = lines(server, &stored, units, unmasked);
+    let lines = lines(server, &stored, units, clearance);
     let mut page = book.sheet("冲突清单")?;
     let headers =
         ["序号", "台账", "党组织", "记录", "列", "采用值", "填写人", "填写时间", "另一值", "填写人", "填写时间"];

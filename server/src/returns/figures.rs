@@ -8,7 +8,7 @@ use sync_protocol::{
     unit::{Unit, UnitLevel},
 };
 
-use super::ReturnError;
+use super::{ReturnError, at_and_below};
 use crate::{
     Server, projection,
     store::{StoredRow, SumOf},
@@ -27,13 +27,18 @@ pub struct Figures {
 }
 
 /// Sums every measure that the form prints.
-pub async fn figures(server: &Server, form: &ReturnForm, variables: &Variables) -> Result<Figures, ReturnError> {
+pub async fn figures(
+    server: &Server,
+    top: UnitId,
+    form: &ReturnForm,
+    variables: &Variables,
+) -> Result<Figures, ReturnError> {
     // Stored key → measure id, for the chosen variables.
     let keys: BTreeMap<String, &str> =
         used(form).into_iter().filter_map(|id| Some((server.catalogue.measure(id)?.key(variables), id))).collect();
     let measures: Vec<String> = keys.keys().cloned().collect();
     let period = server.period();
-    let sums = server.store.sums_by_unit(server.county, UnitLevel::ReportingUnit, &period, &measures).await?;
+    let sums = server.store.sums_by_unit(top, UnitLevel::ReportingUnit, &period, &measures).await?;
     let mut by_unit: BTreeMap<UnitId, Counts> = BTreeMap::new();
     for sum in sums {
         if let (SumOf::Unit(unit), Some(id)) = (sum.of, keys.get(&sum.measure)) {
@@ -43,7 +48,7 @@ pub async fn figures(server: &Server, form: &ReturnForm, variables: &Variables) 
     let groups: Vec<String> = (0..form.groups.len()).map(|index| Group::measure_id(&form.id, index)).collect();
     let mut by_group = vec![Counts::new(); groups.len()];
     if !groups.is_empty() {
-        for sum in server.store.sums_by_group(server.county, &groups, &period, &measures).await? {
+        for sum in server.store.sums_by_group(top, &groups, &period, &measures).await? {
             if let (SumOf::Group(group), Some(id)) = (sum.of, keys.get(&sum.measure))
                 && let Some(index) = groups.iter().position(|known| *known == group)
             {
@@ -51,7 +56,7 @@ pub async fn figures(server: &Server, form: &ReturnForm, variables: &Variables) 
             }
         }
     }
-    let units = server.store.units().await?;
+    let units = at_and_below(server.store.units().await?, top);
     let reporting = units.into_iter().filter(|unit| unit.level == UnitLevel::ReportingUnit);
     let by_unit = reporting.map(|unit| {
         let counts = by_unit.remove(&unit.id).unwrap_or_default();

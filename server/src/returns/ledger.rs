@@ -1,16 +1,18 @@
-//! Merged ledgers 台账合并表: every row of a ledger in the county, in official order, with its conflicts.
+//! Merged ledgers 台账合并表: every row of a ledger at and below a unit, in official order, with its conflicts.
 
 use std::collections::BTreeSet;
 
 use importer::workbook::write::{Book, Out, Page, Print, Style};
 use sync_protocol::{
     Row, UnitId,
-    catalogue::{Column, Ledger},
+    catalogue::{Column, Ledger, Sensitivity},
     row::EXTRA,
     unit::{Unit, UnitLevel},
 };
 
-use super::{Drawn, ReturnError, ReturnRequest, chinese_date, conflicts, created, figures::read, file_name, print};
+use super::{
+    Drawn, ReturnError, ReturnRequest, at_and_below, chinese_date, conflicts, created, figures::read, file_name, print,
+};
 use crate::Server;
 
 /// Units whose rows are in memory at once.
@@ -19,16 +21,17 @@ const UNITS_PER_CHUNK: usize = 50;
 const FIRST_ROW: u32 = 4;
 
 pub(super) async fn draw(server: &Server, ledger: &Ledger, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
-    let register = server.store.units().await?;
+    let register = at_and_below(server.store.units().await?, request.top.id);
     let units = in_order(&register);
-    let extras = if request.unmasked { extras(server, ledger, &units).await? } else { BTreeSet::new() };
+    let extras =
+        if request.clearance == Sensitivity::S3 { extras(server, ledger, &units).await? } else { BTreeSet::new() };
     let path = request.folder.join(file_name(&[&ledger.title, "合并"], request.date));
     let mut book = Book::new(&ledger.title, created(request.date))?;
     let mut rows = 0;
     {
         let mut page = book.long_sheet(&ledger.title.chars().take(31).collect::<String>())?;
-        let table = Table { server, ledger, extras: &extras, unmasked: request.unmasked };
-        table.frame(&mut page, request.date)?;
+        let table = Table { server, ledger, extras: &extras, request };
+        table.frame(&mut page)?;
         for chunk in units.chunks(UNITS_PER_CHUNK) {
             let ids: Vec<UnitId> = chunk.iter().map(|(unit, _)| unit.id).collect();
             let mut read = read(server, &ledger.id, &ids).await?;
@@ -43,15 +46,21 @@ pub(super) async fn draw(server: &Server, ledger: &Ledger, request: &ReturnReque
             }
         }
     }
-    let stored = server.store.conflicts().await?;
-    conflicts::sheet(server, &mut book, &stored, &register, Some(&ledger.id), request.unmasked)?;
+    let ids: BTreeSet<UnitId> = register.iter().map(|unit| unit.id).collect();
+    let mut stored = server.store.conflicts().await?;
+    stored.retain(|row| ids.contains(&row.unit));
+    conflicts::sheet(server, &mut book, &stored, &register, Some(&ledger.id), request.clearance)?;
     book.save(&path)?;
     Ok(Drawn { path, rows, failed_checks: Vec::new() })
 }
 
-/// Units in official order, each reporting unit followed by its organisations.
+/// Units in official order, each reporting unit followed by its organisations; an organisation alone where its reporting
+/// unit is not among them.
 fn in_order(units: &[Unit]) -> Vec<(Unit, Option<Unit>)> {
     let top = |level| units.iter().filter(move |unit| unit.level == level);
+    if top(UnitLevel::ReportingUnit).next().is_none() {
+        return units.iter().map(|unit| (unit.clone(), None)).collect();
+    }
     let mut ordered = Vec::new();
     ordered.extend(top(UnitLevel::County).map(|unit| (unit.clone(), None)));
     for reporting in top(UnitLevel::ReportingUnit) {
@@ -87,11 +96,11 @@ struct Table<'a> {
     server: &'a Server,
     ledger: &'a Ledger,
     extras: &'a BTreeSet<String>,
-    unmasked: bool,
+    request: &'a ReturnRequest,
 }
 
 impl Table<'_> {
-    fn frame(&self, page: &mut Page<'_>, date: jiff::civil::Date) -> Result<(), ReturnError> {
+    fn frame(&self, page: &mut Page<'_>) -> Result<(), ReturnError> {
         let columns = &self.ledger.columns;
         let last = u16::try_from(columns.len() + 1 + self.extras.len()).unwrap_or(u16::MAX);
         page.hide_column(0)?;
@@ -99,11 +108,15 @@ impl Table<'_> {
         for (at, column) in (2u16..).zip(columns) {
             page.width(at, width(column))?;
         }
-        let title = format!("{}{}", self.server.county_name, self.ledger.title);
+        let title = format!("{}{}", self.request.top.name, self.ledger.title);
         // Over the first printed page, where it is read.
         page.merge((0, 1), (0, last.min(10)), &title, Style::Title)?;
-        let masked = if self.unmasked { "" } else { "（限制级信息已脱敏）" };
-        let meta = format!("统计截止日期：{}{masked}", chinese_date(date));
+        let masked = match self.request.clearance {
+            Sensitivity::S3 => "",
+            Sensitivity::S2 => "（限制级信息已脱敏）",
+            Sensitivity::S0 | Sensitivity::S1 => "（个人信息已脱敏）",
+        };
+        let meta = format!("统计截止日期：{}{masked}", chinese_date(self.request.date));
         page.merge((1, 1), (1, last), &meta, Style::MetaLeft)?;
         page.put(2, 0, &Out::Text("系统编号".into()), Style::Header)?;
         page.put(2, 1, &Out::Text("序号".into()), Style::Header)?;
@@ -142,7 +155,7 @@ impl Table<'_> {
         for (place, column) in (2u16..).zip(&self.ledger.columns) {
             let (value, style) = match self.ledger.unit.named(&column.key, unit, parent) {
                 Some(text) => (Out::Text(text), Style::Text),
-                None => print::cell(&self.server.catalogue, column, row, self.unmasked),
+                None => print::cell(&self.server.catalogue, column, row, self.request.clearance),
             };
             page.put(at, place, &value, style)?;
         }

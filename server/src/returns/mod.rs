@@ -6,9 +6,13 @@ mod ledger;
 mod print;
 mod summary;
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
-use sync_protocol::{Value, catalogue::Variables};
+use sync_protocol::{
+    UnitId, Value,
+    catalogue::{Sensitivity, Variables},
+    unit::Unit,
+};
 
 use crate::{Server, clock, store::StoreError};
 
@@ -30,6 +34,9 @@ pub enum ReturnError {
         /// Its codes.
         allowed: String,
     },
+    /// A return lists reporting units: there are none below this one.
+    #[error("该单位之下没有填报单位，不能生成汇总表 no reporting unit below this one: {0}")]
+    NoReportingUnit(String),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -55,8 +62,10 @@ pub struct ReturnRequest {
     pub folder: PathBuf,
     /// 统计截止日期.
     pub date: jiff::civil::Date,
-    /// Whether restricted columns are written in clear.
-    pub unmasked: bool,
+    /// The highest class of data that is written in clear.
+    pub clearance: Sensitivity,
+    /// The unit at the top of what is drawn.
+    pub top: Unit,
 }
 
 /// A drawn return.
@@ -68,6 +77,27 @@ pub struct Drawn {
     pub rows: usize,
     /// Check relations that do not hold: row label and relation.
     pub failed_checks: Vec<String>,
+}
+
+/// The unit that everything stands below.
+pub async fn county(server: &Server) -> Result<Unit, ReturnError> {
+    let unit = server.store.unit(server.county).await?;
+    unit.ok_or_else(|| StoreError::Damaged("the county is no unit".into()).into())
+}
+
+/// The units at and below this one, parents first, as the register has them.
+pub fn at_and_below(units: Vec<Unit>, top: UnitId) -> Vec<Unit> {
+    let mut below = BTreeSet::from([top]);
+    units
+        .into_iter()
+        .filter(|unit| {
+            let is_in = below.contains(&unit.id) || unit.parent.is_some_and(|parent| below.contains(&parent));
+            is_in && {
+                below.insert(unit.id);
+                true
+            }
+        })
+        .collect()
 }
 
 /// Draws a return or a merged ledger.

@@ -1,13 +1,16 @@
 //! Values as they are printed, and masked where the receiver does not need them.
 
-use importer::workbook::write::{Out, Style};
+use importer::{
+    mask::shown,
+    workbook::write::{Out, Style},
+};
 use sync_protocol::{
     Row, Value,
     catalogue::{Catalogue, Column, ColumnType, Sensitivity},
 };
 
 /// What a column of a row prints.
-pub(super) fn cell(catalogue: &Catalogue, column: &Column, row: &Row, unmasked: bool) -> (Out, Style) {
+pub(super) fn cell(catalogue: &Catalogue, column: &Column, row: &Row, clearance: Sensitivity) -> (Out, Style) {
     let text = if let ColumnType::Multi(list) = &column.column_type {
         let list = catalogue.list(list);
         let labels = row.members(&column.key).map(|code| list.map_or(code, |list| list.label(code)));
@@ -15,8 +18,8 @@ pub(super) fn cell(catalogue: &Catalogue, column: &Column, row: &Row, unmasked: 
     } else {
         row.get(&column.key).map(|value| printed(catalogue, column, value)).unwrap_or_default()
     };
-    if column.sensitivity == Sensitivity::S3 && !unmasked {
-        return (Out::Text(importer::values::masked(&text, Sensitivity::S3)), Style::Text);
+    if column.sensitivity > clearance {
+        return (Out::Text(shown(&text, &column.column_type, column.sensitivity, clearance)), Style::Text);
     }
     if column.column_type.prints_as_text() {
         return (Out::Text(text), Style::Text);

@@ -7,6 +7,7 @@ use importer::workbook::{
 use sync_protocol::{
     Row, RowId,
     catalogue::{Content, Format, ReturnColumn, ReturnForm, Variables},
+    unit::UnitLevel,
 };
 
 use super::{
@@ -32,7 +33,10 @@ struct Line<'a> {
 
 pub(super) async fn draw(server: &Server, form: &ReturnForm, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
     let variables = variables(server, form, &request.variables)?;
-    let figures = figures(server, form, &variables).await?;
+    let figures = figures(server, request.top.id, form, &variables).await?;
+    if request.top.level == UnitLevel::Organisation {
+        return Err(ReturnError::NoReportingUnit(request.top.name.clone()));
+    }
     let by_unit: Vec<Line<'_>> =
         figures.by_unit.iter().map(|(unit, counts)| Line { label: unit.label(), counts, of_which: false }).collect();
     let by_group: Vec<Line<'_>> = form
@@ -50,8 +54,7 @@ pub(super) async fn draw(server: &Server, form: &ReturnForm, request: &ReturnReq
         if lines.is_empty() && name == "按领域" {
             continue;
         }
-        let sheet =
-            Sheet { server, form, variables: &variables, period: &period, lines, group_header, date: request.date };
+        let sheet = Sheet { form, variables: &variables, period: &period, lines, group_header, request };
         let mut page = book.sheet(name)?;
         sheet.write(&mut page)?;
         failed_checks.extend(sheet.failed_checks(name));
@@ -70,13 +73,12 @@ fn period(server: &Server, form: &ReturnForm, variables: &Variables) -> String {
 }
 
 struct Sheet<'a> {
-    server: &'a Server,
     form: &'a ReturnForm,
     variables: &'a Variables,
     period: &'a str,
     lines: &'a [Line<'a>],
     group_header: &'a str,
-    date: jiff::civil::Date,
+    request: &'a ReturnRequest,
 }
 
 impl Sheet<'_> {
@@ -110,12 +112,12 @@ impl Sheet<'_> {
     fn frame(&self, page: &mut Page<'_>, last: u16) -> Result<(), WriteError> {
         let third = (last + 1) / 3;
         page.merge((0, last - third + 1), (0, last), &self.form.form_number, Style::FormNumber)?;
-        let title = format!("{}{}（{}）", self.server.county_name, self.form.title, self.period);
+        let title = format!("{}{}（{}）", self.request.top.name, self.form.title, self.period);
         page.merge((1, 0), (1, last), &title, Style::Title)?;
         page.height(1, 32.0)?;
-        let unit = format!("填报单位（盖章）：{}", self.server.county_name);
+        let unit = format!("填报单位（盖章）：{}", self.request.top.name);
         page.merge((2, 0), (2, third - 1), &unit, Style::MetaLeft)?;
-        let date = format!("统计截止日期：{}", chinese_date(self.date));
+        let date = format!("统计截止日期：{}", chinese_date(self.request.date));
         page.merge((2, third), (2, last - third), &date, Style::MetaCentre)?;
         page.merge((2, last - third + 1), (2, last), &format!("单位：{}", self.form.units), Style::MetaRight)
     }
@@ -256,7 +258,7 @@ impl Sheet<'_> {
             page.merge((row, 0), (row, last), &text, Style::Note)?;
             row += 1;
         }
-        let date = chinese_date(self.date);
+        let date = chinese_date(self.request.date);
         let line = format!(
             "单位负责人（签字）：　　　　　　　　审核人：　　　　　　　　填表人：　　　　　　　　联系电话：　　　　　　　　填报日期：{date}"
         );

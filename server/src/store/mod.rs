@@ -2,6 +2,7 @@
 //! another database can stand behind it without a caller noticing.
 
 mod blob;
+mod people;
 mod records;
 pub mod sqlite;
 
@@ -20,9 +21,10 @@ use sync_protocol::{
     unit::{Unit, UnitLevel},
 };
 
+pub use people::{AuditEntry, AuditLine, Chain, Credentials, Invitation, PeopleStore, Person, PersonId};
 pub use records::{
-    Access, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, StoredBatch, StoredConflict,
-    StoredDoubt, StoredRow, TallyRow, Totals, token_hash,
+    Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, SeenDevice, StoredBatch,
+    StoredConflict, StoredDoubt, StoredRow, TallyRow, Totals, Visit, token_hash,
 };
 
 /// What can go wrong below.
@@ -200,6 +202,9 @@ pub enum SumOf {
 /// The store.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
+    /// The part that knows people.
+    fn people(&self) -> &dyn PeopleStore;
+
     /// Adds units or brings them up to date; parents come before their children or are known.
     async fn put_units(&self, units: &[Unit]) -> Result<(), StoreError>;
 
@@ -226,6 +231,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Which of these changes are stored.
     async fn known_changes(&self, hashes: &[ChangeHash]) -> Result<BTreeSet<ChangeHash>, StoreError>;
+
+    /// How these changes came in, of those that are stored.
+    async fn arrivals(&self, hashes: &[ChangeHash]) -> Result<BTreeMap<ChangeHash, Arrival>, StoreError>;
 
     /// Writes documents, each whole or not at all; returns when all of them are durable.
     async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError>;
@@ -293,8 +301,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Enrols a device, or replaces what is known of it.
     async fn put_device(&self, device: &DeviceRecord, now_ms: i64) -> Result<(), StoreError>;
 
-    /// All devices, by name.
-    async fn devices(&self) -> Result<Vec<DeviceRecord>, StoreError>;
+    /// All devices, by name, and when they were here.
+    async fn devices(&self) -> Result<Vec<SeenDevice>, StoreError>;
 
     /// The device with this id.
     async fn device(&self, device: DeviceId) -> Result<Option<DeviceRecord>, StoreError>;
@@ -305,8 +313,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The device that signs bundles with this key.
     async fn device_by_signing_key(&self, key: &[u8; 32]) -> Result<Option<DeviceRecord>, StoreError>;
 
-    /// Notes that a device was here and how far off its clock is; may reach the disk a little later.
-    async fn device_seen(&self, device: DeviceId, now_ms: i64, clock_ahead_ms: i64) -> Result<(), StoreError>;
+    /// Notes that a device was here; may reach the disk a little later.
+    async fn visited(&self, visit: Visit) -> Result<(), StoreError>;
 
     /// A secret of this installation: the stored one, or `fresh` from now on.
     async fn secret(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError>;

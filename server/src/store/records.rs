@@ -7,6 +7,9 @@ use sha2::{Digest, Sha256};
 use sync_protocol::bundle::{Keys, PublicKeys};
 use sync_protocol::{ActorId, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId, document::RefusalCode};
 
+use super::people::PersonId;
+use crate::auth::{Grant, Role};
+
 /// A row that a return reads: open and restricted book still apart.
 #[derive(Debug, Clone)]
 pub struct StoredRow {
@@ -59,33 +62,58 @@ pub struct DeviceRecord {
     pub id: DeviceId,
     /// Its name in lists.
     pub name: String,
-    /// The person who carries it.
+    /// The name of whoever carries it.
     pub owner: String,
+    /// The person who carries it: what it may do follows theirs. None for one that was enrolled on the server itself.
+    pub person: Option<PersonId>,
     /// SHA-256 of its token: the token itself is nowhere.
     pub token_hash: [u8; 32],
+    /// What its carrier is.
+    pub role: Role,
     /// The top of its subtree.
     pub unit: UnitId,
     /// The books it holds.
     pub books: Vec<Book>,
-    /// What it may do.
-    pub access: Access,
-    /// The public keys that follow from its token, for bundles.
+    /// Those of them that it may write to.
+    pub writes: Vec<Book>,
+    /// It may do nothing any more: what it still sends is kept for a supervisor.
+    pub is_revoked: bool,
+    /// Its public keys, for bundles.
     pub keys: Option<PublicKeys>,
 }
 
 impl DeviceRecord {
     /// A device that writes to these books of a unit and of those below it.
     pub fn new(id: DeviceId, (name, owner): (&str, &str), token: &str, unit: UnitId, books: &[Book]) -> Self {
+        let is_office = books.iter().any(|book| book.is_restricted());
         Self {
             id,
             name: name.to_owned(),
             owner: owner.to_owned(),
+            person: None,
             token_hash: token_hash(token),
+            role: if is_office { Role::OfficeClerk } else { Role::FieldCadre },
             unit,
             books: books.to_vec(),
-            access: Access::Write,
+            writes: books.to_vec(),
+            is_revoked: false,
             keys: Some(Keys::of(token.as_bytes()).public()),
         }
+    }
+
+    /// What it may do beside its books.
+    pub fn grant(&self) -> Grant {
+        Grant { role: self.role, unit: self.unit, is_handler: self.writes.iter().any(|book| book.is_restricted()) }
+    }
+
+    /// Whether it may write to this book, of a unit in its subtree.
+    pub fn may_write(&self, book: Book) -> bool {
+        !self.is_revoked && self.writes.contains(&book)
+    }
+
+    /// Whether it may see this book, of a unit in its subtree.
+    pub fn may_read(&self, book: Book) -> bool {
+        !self.is_revoked && self.books.contains(&book)
     }
 }
 
@@ -94,31 +122,39 @@ pub fn token_hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// What a device may do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Access {
-    /// Read and write what is in its scope.
-    #[default]
-    Write,
-    /// Only read it.
-    Read,
-    /// Nothing any more: what it still sends is kept for a supervisor.
-    Revoked,
+/// A device, and what is known of its visits.
+#[derive(Debug, Clone)]
+pub struct SeenDevice {
+    /// The device.
+    pub device: DeviceRecord,
+    /// When it was last here, if it ever was.
+    pub last_seen_ms: Option<i64>,
+    /// How far its clock was ahead of the server's.
+    pub clock_ahead_ms: Option<i64>,
+    /// How old its oldest unsent change was then.
+    pub oldest_unsent_ms: Option<i64>,
 }
 
-impl Access {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Write, Self::Read, Self::Revoked];
+/// What a device's visit tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Visit {
+    /// Whose it was.
+    pub device: DeviceId,
+    /// When.
+    pub at_ms: i64,
+    /// How far its clock was ahead of the server's.
+    pub clock_ahead_ms: i64,
+    /// How old its oldest unsent change was by its own clock.
+    pub oldest_unsent_ms: Option<i64>,
+}
 
-    /// The name in SQL and JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Write => "write",
-            Self::Read => "read",
-            Self::Revoked => "revoked",
-        }
-    }
+/// How a change came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// The device that brought it; none for imports and the server's own writes.
+    pub device: Option<DeviceId>,
+    /// When.
+    pub received_at_ms: i64,
 }
 
 /// What is known of a document without its bytes.
@@ -155,7 +191,7 @@ pub struct MovedDocument {
 }
 
 /// Sizes, for people.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Totals {
     /// Units in the register.
     pub units: i64,

@@ -28,7 +28,8 @@ use sync_protocol::{
 
 use tokio::sync::broadcast;
 
-use crate::store::{Access, DeviceRecord, Moved, Store, StoreError};
+use self::push::Pushed;
+use crate::store::{DeviceRecord, Moved, Store, StoreError, Visit};
 
 /// Counters that tests and operators look at.
 #[derive(Debug, Default)]
@@ -144,18 +145,22 @@ impl Sync {
     ) -> Result<ExchangeReply, ExchangeError> {
         self.counters.exchanges.fetch_add(1, Ordering::Relaxed);
         let scope = scope(device, self.store.moves().await?);
-        let clock_ahead_ms = request.device_time_ms.saturating_sub(now_ms);
-        let may_read = (device.access != Access::Revoked).then_some(&scope);
+        let device_time_ms = request.device_time_ms;
+        let clock_ahead_ms = device_time_ms.saturating_sub(now_ms);
+        let may_read = (!device.is_revoked).then_some(&scope);
         let (mut session, mut effect) = ServerSession::start(request, may_read)?;
         loop {
             effect = match effect {
                 Effect::Store(pushes) => {
                     // Documents do not know of each other: what is under way at once is committed in one group.
                     let pushes = by_document(pushes).map(|push| self.push(device, &scope, push, now_ms));
-                    let outcomes: Vec<_> = stream::iter(pushes).buffered(self.pushes_at_once).try_collect().await?;
-                    let outcomes = outcomes.concat();
+                    let done: Vec<Pushed> = stream::iter(pushes).buffered(self.pushes_at_once).try_collect().await?;
+                    let oldest_s = done.iter().filter_map(|done| done.oldest_s).min();
+                    let outcomes = done.into_iter().flat_map(|done| done.outcomes).collect();
+                    let oldest_unsent_ms = oldest_s.map(|s| device_time_ms.saturating_sub(s.saturating_mul(1000)));
                     // Only noted when something was sent: a device that merely asks costs no write.
-                    self.store.device_seen(device.id, now_ms, clock_ahead_ms).await?;
+                    let visit = Visit { device: device.id, at_ms: now_ms, clock_ahead_ms, oldest_unsent_ms };
+                    self.store.visited(visit).await?;
                     session.stored(outcomes)
                 }
                 Effect::Judge(asks, held) => {
@@ -165,9 +170,9 @@ impl Sync {
                     }
                     let mut judged = Judged { unknown: self.unknown(held).await?, ..Judged::default() };
                     for Ask { identity, heads, held } in asks {
-                        let holds = device.access != Access::Revoked && self.is_in_scope(&scope, &identity).await?;
+                        let holds = !device.is_revoked && self.is_in_scope(&scope, &identity).await?;
                         // What another device could only leave in quarantine, this one may bring into its document.
-                        let lacks = if holds && device.access == Access::Write {
+                        let lacks = if holds && device.may_write(identity.book) {
                             self.store.known_changes(&heads).await?.len() < heads.len()
                         } else {
                             !self.unknown(heads).await?.is_empty()

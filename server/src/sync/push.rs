@@ -17,7 +17,7 @@ use super::{Sync, cache::Cached, steps};
 use crate::{
     projection,
     store::{
-        Access, Committed, DeviceRecord, DocumentWrite, Head, NewChange, QuarantineState, Quarantined, StoreError,
+        Committed, DeviceRecord, DocumentWrite, Head, NewChange, QuarantineState, Quarantined, StoreError,
         StoredDocument, wants_snapshot,
     },
 };
@@ -25,16 +25,25 @@ use crate::{
 /// A change that was not taken: its hash, why, and its chunk.
 pub(super) type Refused = (ChangeHash, Refusal, Vec<u8>);
 
+/// What became of what a device sent for one document.
+#[derive(Debug)]
+pub(super) struct Pushed {
+    /// An outcome for each change.
+    pub(super) outcomes: Vec<StoreOutcome>,
+    /// When the oldest new one of them was written, by its writer's clock, in seconds since 1970.
+    pub(super) oldest_s: Option<i64>,
+}
+
 /// Bytes of one device that wait in quarantine: more than anybody types, less than would fill a disk.
 const QUARANTINE_BYTES_MAX: i64 = 16 << 20;
 
-fn forbidden(access: Access) -> Refusal {
-    let sentence = match access {
-        Access::Write => {
+fn forbidden(device: &DeviceRecord) -> Refusal {
+    let sentence = match (device.is_revoked, device.writes.is_empty()) {
+        (true, _) => "本设备已停用，已交上级处理 | this device was revoked; kept for a supervisor",
+        (_, true) => "本设备只能查看，已交上级处理 | this device may only read; kept for a supervisor",
+        _ => {
             "本设备无权填写该单位的这本台账，已交上级处理 | this device may not write to that unit's book; kept for a supervisor"
         }
-        Access::Read => "本设备只能查看，已交上级处理 | this device may only read; kept for a supervisor",
-        Access::Revoked => "本设备已停用，已交上级处理 | this device was revoked; kept for a supervisor",
     };
     Refusal::new(RefusalCode::Forbidden, sentence)
 }
@@ -43,14 +52,14 @@ fn forbidden(access: Access) -> Refusal {
 const ATTEMPTS_MAX: usize = 16;
 
 impl Sync {
-    /// Takes one document's changes: an outcome for each of them.
+    /// Takes one document's changes.
     pub(super) async fn push(
         &self,
         device: &DeviceRecord,
         scope: &Scope,
         push: DocumentPush,
         now_ms: i64,
-    ) -> Result<Vec<StoreOutcome>, StoreError> {
+    ) -> Result<Pushed, StoreError> {
         let DocumentPush { identity, changes } = push;
         // A device repeats itself until it has the receipt: what is known is acknowledged without loading anything.
         let hashes: Vec<ChangeHash> = changes.iter().map(|change| change.hash).collect();
@@ -58,20 +67,21 @@ impl Sync {
         let (known, new): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| known.contains(&change.hash));
         let mut outcomes: Vec<StoreOutcome> = known.into_iter().map(|change| (change.hash, Ok(()))).collect();
         if new.is_empty() {
-            return Ok(outcomes);
+            return Ok(Pushed { outcomes, oldest_s: None });
         }
-        let may = device.access == Access::Write && self.is_in_scope(scope, &identity).await?;
+        let may = device.may_write(identity.book) && self.is_in_scope(scope, &identity).await?;
         let mut admitted = Vec::new();
         let mut refused: Vec<Refused> = Vec::new();
         for change in new {
             match self.admit(&change, &identity) {
                 Ok(admitted) if !may => {
-                    refused.push((admitted.hash(), forbidden(device.access), admitted.bytes().to_vec()));
+                    refused.push((admitted.hash(), forbidden(device), admitted.bytes().to_vec()));
                 }
                 Ok(change) => admitted.push(change),
                 Err(refusal) => refused.push((change.hash, refusal, Vec::from(change.bytes))),
             }
         }
+        let oldest_s = admitted.iter().map(AdmittedChange::time_s).min();
         if !admitted.is_empty() {
             let sender = (device.id, self.actor(device).await?);
             let (taken, not_taken) = self.store_changes(sender, &identity, admitted, now_ms).await?;
@@ -79,7 +89,7 @@ impl Sync {
             refused.extend(not_taken);
         }
         outcomes.extend(self.hold(device, &identity, refused, now_ms).await?);
-        Ok(outcomes)
+        Ok(Pushed { outcomes, oldest_s })
     }
 
     /// Keeps what was refused and may hold a person's work, for a supervisor to look at.

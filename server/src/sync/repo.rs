@@ -10,7 +10,7 @@ use sync_protocol::{
 };
 
 use super::{Sync, scope};
-use crate::store::{Access, DeviceRecord, StoreError};
+use crate::store::{DeviceRecord, StoreError};
 
 impl Sync {
     /// Takes a peer's turn.
@@ -28,19 +28,18 @@ impl Sync {
             },
         };
         let scope = scope(&device, self.store.moves().await?);
-        let brings = !changes.is_empty() && device.access != Access::Read;
+        let brings = !changes.is_empty() && (device.is_revoked || device.may_write(identity.book));
         let mut outcome = Taken::default();
         if brings {
             outcome = self.take(&device, &scope, &identity, changes, now_ms).await?;
         }
         let may = self.is_in_scope(&scope, &identity).await?;
-        if !may || device.access == Access::Revoked {
+        if !may || device.is_revoked {
             return Ok(Turned::Unavailable);
         }
-        let mut state = state.unwrap_or_else(|| match device.access {
-            Access::Read => SyncState::read_only(),
-            Access::Write | Access::Revoked => SyncState::new(),
-        });
+        let may_write = device.may_write(identity.book);
+        let fresh = || if may_write { SyncState::new() } else { SyncState::read_only() };
+        let mut state = state.unwrap_or_else(fresh);
         if outcome.is_unmet {
             // A Bloom filter has hidden something that it builds upon.
             let data = Document::ask_for_all(&mut state);
@@ -96,7 +95,7 @@ impl Sync {
         }
         let mut taken = Taken::default();
         let push = DocumentPush { identity: identity.clone(), changes: pushed };
-        for (hash, outcome) in self.push(device, scope, push, now_ms).await? {
+        for (hash, outcome) in self.push(device, scope, push, now_ms).await?.outcomes {
             match outcome {
                 Ok(()) => taken.is_news = true,
                 Err(refused) if refused.is_unmet() => taken.is_unmet = true,
@@ -112,7 +111,8 @@ impl Sync {
 
 /// What to say about a document that is not here.
 fn ask_for(device: &DeviceRecord, message: Option<SyncMessage>) -> Turned {
-    let may_bring = device.access == Access::Write && message.is_some_and(|message| message.has_heads());
+    let may_bring =
+        !device.is_revoked && !device.writes.is_empty() && message.is_some_and(|message| message.has_heads());
     match Document::ask_for_all(&mut SyncState::new()) {
         Some(data) if may_bring => Turned::Wanted { data },
         _ => Turned::Unavailable,

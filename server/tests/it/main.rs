@@ -3,3 +3,5 @@
 mod cli;
 mod contract;
 mod kill;
+mod logs;
+mod tls;

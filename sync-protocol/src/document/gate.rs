@@ -145,6 +145,11 @@ impl AdmittedChange {
         self.change.raw_bytes()
     }
 
+    /// When it was written by its writer's clock, in seconds since 1970.
+    pub fn time_s(&self) -> i64 {
+        self.change.timestamp()
+    }
+
     /// Its actor's bytes.
     pub fn actor(&self) -> Vec<u8> {
         self.change.actor_id().to_bytes().to_vec()

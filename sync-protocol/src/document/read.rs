@@ -65,6 +65,34 @@ impl Document {
         self.written_by(&id).provenance
     }
 
+    /// Everything that was ever written to a cell, oldest first. It looks through the whole document.
+    pub fn history(&self, address: &Address) -> Vec<ConflictValue> {
+        use automerge::{legacy, legacy::OpType};
+        let key = address.key();
+        let mut history = Vec::new();
+        for change in self.doc.get_changes(&[]) {
+            for op in change.decode().operations {
+                let legacy::Key::Map(written) = &op.key else { continue };
+                if op.obj != legacy::ObjectId::Root || written.as_str() != key {
+                    continue;
+                }
+                let value = match op.action {
+                    OpType::Put(scalar) => from_scalar(&scalar),
+                    // Text that several people write together: as it reads now.
+                    OpType::Make(_) => self.get(address).unwrap_or(Value::Null),
+                    _ => continue,
+                };
+                history.push(ConflictValue {
+                    value,
+                    change: ChangeHash(change.hash().0),
+                    provenance: change.message().and_then(|message| serde_json::from_str(message).ok()),
+                    written_at_s: change.timestamp(),
+                });
+            }
+        }
+        history
+    }
+
     fn collect(&self, prefix: &str, states: &mut BTreeMap<RowKey, RowState>) {
         let mut disputed = Vec::new();
         self.each(prefix, |address, value, conflict| {

@@ -11,8 +11,9 @@ use importer::{
     memory::{Decision, Doubt, Mapping},
 };
 use server::store::{
-    Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, ProjectedRow, QuarantineState, Quarantined, Store,
-    StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, TallySum, Totals,
+    Arrival, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow, QuarantineState,
+    Quarantined, SeenDevice, Store, StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow,
+    StoredWrongStep, TallySum, Totals, Visit,
 };
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
@@ -130,6 +131,9 @@ macro_rules! delegate {
     ($(fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $(=> $own:ident)?;)*) => {
         #[async_trait]
         impl Store for Faulty {
+            fn people(&self) -> &dyn PeopleStore {
+                self.inner.people()
+            }
             $(async fn $name(&self, $($argument: $type),*) -> Result<$result, StoreError> {
                 delegate!(@call self, $name($($argument),*) $($own)?)
             })*
@@ -152,6 +156,7 @@ delegate! {
     fn identities(units: &[UnitId]) -> Vec<(Identity, Vec<ChangeHash>)>;
     fn all_identities() -> Vec<(Identity, Vec<ChangeHash>)>;
     fn known_changes(hashes: &[ChangeHash]) -> BTreeSet<ChangeHash> => known;
+    fn arrivals(hashes: &[ChangeHash]) -> BTreeMap<ChangeHash, Arrival>;
     fn commit(writes: Vec<DocumentWrite>) -> Vec<Committed> => write;
     fn feed(scope: &Scope, query: &FeedQuery) -> FeedPage => page;
     fn newest() -> i64;
@@ -168,10 +173,10 @@ delegate! {
     fn decide_quarantined(hashes: &[ChangeHash], state: QuarantineState, who: &str, now_ms: i64) -> ();
     fn wrong_steps() -> Vec<StoredWrongStep>;
     fn put_device(device: &DeviceRecord, now_ms: i64) -> ();
-    fn devices() -> Vec<DeviceRecord>;
+    fn devices() -> Vec<SeenDevice>;
     fn device(device: DeviceId) -> Option<DeviceRecord>;
     fn device_by_token(token_hash: &[u8; 32]) -> Option<DeviceRecord>;
-    fn device_seen(device: DeviceId, now_ms: i64, clock_ahead_ms: i64) -> ();
+    fn visited(visit: Visit) -> ();
     fn secret(name: &str, fresh: &[u8]) -> Vec<u8>;
     fn device_by_signing_key(key: &[u8; 32]) -> Option<DeviceRecord>;
     fn put_secret(name: &str, value: &[u8]) -> ();

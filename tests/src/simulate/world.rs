@@ -12,7 +12,7 @@ use server::{
     Server,
     config::Config,
     import::{Source, import},
-    store::{Access, DeviceRecord, QuarantineState, sqlite::SqliteStore},
+    store::{DeviceRecord, QuarantineState, sqlite::SqliteStore},
     tallies::Tallies,
 };
 use sync_protocol::{
@@ -239,7 +239,7 @@ impl World {
             Step::Revoke { device } => {
                 let phone = &mut self.phones[*device];
                 phone.is_revoked = true;
-                lock(&phone.line.record).access = Access::Revoked;
+                lock(&phone.line.record).is_revoked = true;
             }
             Step::ServerDies(death) => {
                 if let Some(store) = &self.store {

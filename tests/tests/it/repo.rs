@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use server::{
-    Server, clock,
-    store::{Access, DeviceRecord},
-};
+use server::{Server, clock, store::DeviceRecord};
 use sync_protocol::{Book, DocumentId, client::Device};
 use tests::{
     county,
@@ -109,7 +106,7 @@ async fn a_client_sees_and_writes_what_its_device_may() -> Result<()> {
     let all = county::device(&server, folder.path(), &url, "all", server.county, &[Book::Unit]).await?;
     county::device(&server, folder.path(), &url, "one", documents[0].identity.unit, &[Book::Unit]).await?;
     county::device(&server, folder.path(), &url, "reader", server.county, &[Book::Unit]).await?;
-    let reader = DeviceRecord { access: Access::Read, ..record(&server, "reader").await? };
+    let reader = DeviceRecord { writes: Vec::new(), ..record(&server, "reader").await? };
     server.store.put_device(&reader, 0).await?;
 
     let mut writer = Peer::of_device(&url, "all")?;

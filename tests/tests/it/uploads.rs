@@ -118,6 +118,9 @@ async fn what_cannot_be_imported_is_answered_in_words() -> Result<()> {
     let stranger = Office { token: "stranger", ..office(&server, &url, "known", unit, &TOWNSHIP).await? };
     assert_eq!(stranger.get("").await?.0, StatusCode::UNAUTHORIZED);
     assert_eq!(stranger.send(Method::POST, "?file=a.xlsx", vec![1]).await?.status(), StatusCode::UNAUTHORIZED);
+    // A ledger file holds restricted data: a phone does not send any in.
+    assert_eq!(phone.send(Method::POST, "?file=a.xlsx", vec![1]).await?.status(), StatusCode::FORBIDDEN);
+    let phone = office(&server, &url, "office", unit, &TOWNSHIP).await?;
     for query in ["", "?file=", "?file=a/"] {
         assert_eq!(phone.send(Method::POST, query, vec![1]).await?.status(), StatusCode::BAD_REQUEST, "{query}");
     }
@@ -129,11 +132,12 @@ async fn what_cannot_be_imported_is_answered_in_words() -> Result<()> {
     assert!(status["problem"].as_str().is_some_and(|text| text.contains("另存为 .xlsx")), "{status}");
     assert_eq!(phone.apply(&id).await?, StatusCode::CONFLICT);
 
-    // A phone without the restricted book could only write half of a row: it writes none.
+    // An office that may only write half of a row writes none.
+    let half = office(&server, &url, "half", unit, &[Book::UnitRestricted, Book::Township]).await?;
     let text = format!("党组织编码|姓名|出生日期|党员类别\n{}|张三|1980-01-01|正式", roster::branch_code(0));
-    let id = phone.upload("members.xlsx", sheet::workbook(&[("党员", &text)])?).await?;
-    phone.settled(&id).await?;
-    let (_, plan) = phone.get(&format!("/{id}/plan")).await?;
+    let id = half.upload("members.xlsx", sheet::workbook(&[("党员", &text)])?).await?;
+    half.settled(&id).await?;
+    let (_, plan) = half.get(&format!("/{id}/plan")).await?;
     assert_eq!((plan["counts"]["added"].as_u64(), plan["counts"]["refused"].as_u64()), (Some(0), Some(1)), "{plan}");
 
     // The oldest give way: nobody fills the disk.
@@ -142,6 +146,6 @@ async fn what_cannot_be_imported_is_answered_in_words() -> Result<()> {
         phone.settled(&id).await?;
     }
     assert_eq!(phone.get("").await?.1.as_array().map(Vec::len), Some(8));
-    assert_eq!(std::fs::read_dir(folder.path().join("data/uploads"))?.count(), 8);
+    assert_eq!(std::fs::read_dir(folder.path().join("data/uploads"))?.count(), 9);
     Ok(())
 }

@@ -274,7 +274,7 @@ async fn r03(server: &Server) -> Result<()> {
     ];
     let figures = async |round: &str| -> Result<returns::Figures> {
         let variables = returns::variables(server, form, &[("round".into(), round.into())])?;
-        Ok(returns::figures(server, form, &variables).await?)
+        Ok(returns::figures(server, server.county, form, &variables).await?)
     };
     let numbers = |counts: &BTreeMap<String, i64>| measures.map(|m| counts.get(m).copied().unwrap_or(0));
     for (unit, counts) in &figures("initial").await?.by_unit {
@@ -442,7 +442,8 @@ basis = "none"
             variables: vec![],
             folder: folder.path().to_owned(),
             date: jiff::civil::date(2012, 12, 31),
-            unmasked: false,
+            clearance: sync_protocol::catalogue::Sensitivity::S2,
+            top: returns::county(&server).await?,
         },
     )
     .await?;

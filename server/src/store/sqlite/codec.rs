@@ -3,7 +3,10 @@
 use sqlx::{Row, sqlite::SqliteRow};
 use sync_protocol::{Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId};
 
-use crate::store::StoreError;
+use crate::{
+    auth::Role,
+    store::{PersonId, StoreError},
+};
 
 fn damaged(what: &str) -> StoreError {
     StoreError::Damaged(what.to_owned())
@@ -20,6 +23,16 @@ pub(super) fn unit_id(row: &SqliteRow, column: &str) -> Result<UnitId, StoreErro
 
 pub(super) fn device_id(row: &SqliteRow, column: &str) -> Result<DeviceId, StoreError> {
     bytes(row, column).map(DeviceId::from_bytes)
+}
+
+pub(super) fn person_id(row: &SqliteRow, column: &str) -> Result<Option<PersonId>, StoreError> {
+    let bytes: Option<Vec<u8>> = row.try_get(column)?;
+    let id = bytes.map(|bytes| bytes.try_into().map(PersonId::from_bytes));
+    id.transpose().map_err(|_| damaged(column))
+}
+
+pub(super) fn role(row: &SqliteRow) -> Result<Role, StoreError> {
+    row.try_get::<&str, _>("role")?.parse().map_err(|_| damaged("role"))
 }
 
 pub(super) fn document_id(row: &SqliteRow, column: &str) -> Result<DocumentId, StoreError> {

@@ -3,6 +3,7 @@
 mod batches;
 mod codec;
 mod memory;
+mod people;
 mod quarantine;
 mod read;
 mod registry;
@@ -32,9 +33,9 @@ use sync_protocol::{
 };
 
 use super::{
-    Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, ProjectedRow, QuarantineState, Quarantined, Store,
-    StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Tally, TallySum,
-    Totals,
+    Arrival, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow, QuarantineState,
+    Quarantined, SeenDevice, Store, StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow,
+    StoredWrongStep, Tally, TallySum, Totals, Visit,
 };
 
 /// Connections that read at once.
@@ -75,6 +76,10 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
+    fn people(&self) -> &dyn PeopleStore {
+        self
+    }
+
     async fn put_units(&self, units: &[Unit]) -> Result<(), StoreError> {
         registry::put_units(&self.writer, units).await
     }
@@ -109,6 +114,10 @@ impl Store for SqliteStore {
 
     async fn known_changes(&self, hashes: &[ChangeHash]) -> Result<BTreeSet<ChangeHash>, StoreError> {
         read::known_changes(&self.readers, hashes).await
+    }
+
+    async fn arrivals(&self, hashes: &[ChangeHash]) -> Result<BTreeMap<ChangeHash, Arrival>, StoreError> {
+        read::arrivals(&self.readers, hashes).await
     }
 
     async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
@@ -193,7 +202,7 @@ impl Store for SqliteStore {
         registry::put_device(&self.writer, device, now_ms).await
     }
 
-    async fn devices(&self) -> Result<Vec<DeviceRecord>, StoreError> {
+    async fn devices(&self) -> Result<Vec<SeenDevice>, StoreError> {
         registry::devices(&self.readers).await
     }
 
@@ -209,8 +218,8 @@ impl Store for SqliteStore {
         registry::device(&self.readers, "signing_key", key).await
     }
 
-    async fn device_seen(&self, device: DeviceId, now_ms: i64, clock_ahead_ms: i64) -> Result<(), StoreError> {
-        self.commits.seen(device, now_ms, clock_ahead_ms);
+    async fn visited(&self, visit: Visit) -> Result<(), StoreError> {
+        self.commits.seen(visit);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Documents, the feed, the projection.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{
@@ -15,8 +15,8 @@ use super::{
     registry,
 };
 use crate::store::{
-    Head, Moved, MovedDocument, ProjectedRow, StoreError, StoredConflict, StoredDocument, StoredRow, StoredWrongStep,
-    Totals, WrongStep, blob, whole,
+    Arrival, Head, Moved, MovedDocument, ProjectedRow, StoreError, StoredConflict, StoredDocument, StoredRow,
+    StoredWrongStep, Totals, WrongStep, blob, whole,
 };
 
 /// Changes or documents in one page, whatever their size.
@@ -119,6 +119,28 @@ pub(super) async fn known_changes(
         }
     }
     Ok(known)
+}
+
+pub(super) async fn arrivals(
+    pool: &SqlitePool,
+    hashes: &[ChangeHash],
+) -> Result<BTreeMap<ChangeHash, Arrival>, StoreError> {
+    let mut arrivals = BTreeMap::new();
+    for hashes in hashes.chunks(LIST_MAX) {
+        let marks = placeholders(1, hashes.len());
+        let sql = format!("SELECT hash, device, received_at_ms FROM changes WHERE hash IN ({marks})");
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for hash in hashes {
+            query = query.bind(hash.0.as_slice());
+        }
+        for row in query.fetch_all(pool).await? {
+            let is_own = row.try_get::<Option<&[u8]>, _>("device")?.is_none();
+            let device = if is_own { None } else { Some(codec::device_id(&row, "device")?) };
+            let arrival = Arrival { device, received_at_ms: row.try_get("received_at_ms")? };
+            arrivals.insert(ChangeHash(codec::hash32(&row, "hash")?), arrival);
+        }
+    }
+    Ok(arrivals)
 }
 
 pub(super) async fn feed(pool: &SqlitePool, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {

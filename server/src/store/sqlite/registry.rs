@@ -2,12 +2,12 @@
 
 use sqlx::{AssertSqlSafe, Row, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{
-    Book, DeviceId, UnitId,
+    Book, UnitId,
     unit::{Unit, UnitLevel},
 };
 
 use super::codec;
-use crate::store::{Access, DeviceRecord, StoreError};
+use crate::store::{DeviceRecord, SeenDevice, StoreError, Visit};
 
 /// Where a unit stands in the tree: the ids from the county down to it, each with a slash behind it.
 pub(super) async fn path(executor: impl SqliteExecutor<'_>, unit: UnitId) -> Result<Option<String>, StoreError> {
@@ -114,25 +114,43 @@ pub(super) async fn is_below(pool: &SqlitePool, unit: UnitId, top: UnitId) -> Re
     Ok(below.unwrap_or(false))
 }
 
-pub(super) async fn put_device(pool: &SqlitePool, device: &DeviceRecord, now_ms: i64) -> Result<(), StoreError> {
-    let books: Vec<&str> = device.books.iter().map(|book| book.as_str()).collect();
+pub(super) fn join_books(books: &[Book]) -> String {
+    let names: Vec<&str> = books.iter().map(|book| book.as_str()).collect();
+    names.join(",")
+}
+
+fn split_books(row: &SqliteRow, column: &str) -> Result<Vec<Book>, StoreError> {
+    let books: &str = row.try_get(column)?;
+    let books = books.split(',').filter(|book| !book.is_empty()).map(str::parse::<Book>);
+    books.collect::<Result<_, _>>().map_err(|e| StoreError::Damaged(e.to_string()))
+}
+
+pub(super) async fn put_device(
+    executor: impl SqliteExecutor<'_>,
+    device: &DeviceRecord,
+    now_ms: i64,
+) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO devices (id, name, owner, token_hash, unit, books, created_at_ms, signing_key, keys, access)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-         ON CONFLICT (id) DO UPDATE SET name = $2, owner = $3, token_hash = $4, unit = $5, books = $6,
-                                        signing_key = $8, keys = $9, access = $10",
+        "INSERT INTO devices (id, name, owner, token_hash, unit, books, created_at_ms, signing_key, keys, person, role,
+                              writes, is_revoked)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+         ON CONFLICT (id) DO UPDATE SET name = $2, owner = $3, token_hash = $4, unit = $5, books = $6, signing_key = $8,
+                                        keys = $9, person = $10, role = $11, writes = $12, is_revoked = $13",
     )
     .bind(device.id.as_bytes().as_slice())
     .bind(&device.name)
     .bind(&device.owner)
     .bind(device.token_hash.as_slice())
     .bind(device.unit.as_bytes().as_slice())
-    .bind(books.join(","))
+    .bind(join_books(&device.books))
     .bind(now_ms)
     .bind(device.keys.as_ref().map(|keys| keys.signing.to_vec()))
     .bind(device.keys.as_ref().map(ToString::to_string))
-    .bind(device.access.as_str())
-    .execute(pool)
+    .bind(device.person.map(|person| person.as_bytes().to_vec()))
+    .bind(device.role.as_str())
+    .bind(join_books(&device.writes))
+    .bind(device.is_revoked)
+    .execute(executor)
     .await?;
     Ok(())
 }
@@ -148,26 +166,35 @@ pub(super) async fn device(
     row.as_ref().map(read_device).transpose()
 }
 
-pub(super) async fn devices(pool: &SqlitePool) -> Result<Vec<DeviceRecord>, StoreError> {
+pub(super) async fn devices(pool: &SqlitePool) -> Result<Vec<SeenDevice>, StoreError> {
     let sql = format!("{DEVICES} ORDER BY name, id");
-    sqlx::query(AssertSqlSafe(sql)).fetch_all(pool).await?.iter().map(read_device).collect()
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(pool).await?;
+    let read = |row: &SqliteRow| {
+        Ok(SeenDevice {
+            device: read_device(row)?,
+            last_seen_ms: row.try_get("last_seen_ms")?,
+            clock_ahead_ms: row.try_get("clock_ahead_ms")?,
+            oldest_unsent_ms: row.try_get("oldest_unsent_ms")?,
+        })
+    };
+    rows.iter().map(read).collect()
 }
 
-const DEVICES: &str = "SELECT id, name, owner, token_hash, unit, books, keys, access FROM devices";
+const DEVICES: &str = "SELECT id, name, owner, token_hash, unit, books, keys, person, role, writes, is_revoked,
+                              last_seen_ms, clock_ahead_ms, oldest_unsent_ms FROM devices";
 
 fn read_device(row: &SqliteRow) -> Result<DeviceRecord, StoreError> {
-    let books: &str = row.try_get("books")?;
-    let books = books.split(',').filter(|book| !book.is_empty()).map(str::parse::<Book>);
-    let access: &str = row.try_get("access")?;
-    let access = Access::ALL.into_iter().find(|known| known.as_str() == access);
     Ok(DeviceRecord {
         id: codec::device_id(row, "id")?,
         name: row.try_get("name")?,
         owner: row.try_get("owner")?,
+        person: codec::person_id(row, "person")?,
         token_hash: codec::hash32(row, "token_hash")?,
+        role: codec::role(row)?,
         unit: codec::unit_id(row, "unit")?,
-        access: access.ok_or_else(|| StoreError::Damaged("access".into()))?,
-        books: books.collect::<Result<_, _>>().map_err(|e| StoreError::Damaged(e.to_string()))?,
+        books: split_books(row, "books")?,
+        writes: split_books(row, "writes")?,
+        is_revoked: row.try_get("is_revoked")?,
         keys: row
             .try_get::<Option<&str>, _>("keys")?
             .map(str::parse)
@@ -176,16 +203,12 @@ fn read_device(row: &SqliteRow) -> Result<DeviceRecord, StoreError> {
     })
 }
 
-pub(super) async fn device_seen(
-    executor: impl SqliteExecutor<'_>,
-    device: DeviceId,
-    now_ms: i64,
-    clock_ahead_ms: i64,
-) -> Result<(), StoreError> {
-    sqlx::query("UPDATE devices SET last_seen_ms = $1, clock_ahead_ms = $2 WHERE id = $3")
-        .bind(now_ms)
-        .bind(clock_ahead_ms)
-        .bind(device.as_bytes().as_slice())
+pub(super) async fn visited(executor: impl SqliteExecutor<'_>, visit: &Visit) -> Result<(), StoreError> {
+    sqlx::query("UPDATE devices SET last_seen_ms = $1, clock_ahead_ms = $2, oldest_unsent_ms = $3 WHERE id = $4")
+        .bind(visit.at_ms)
+        .bind(visit.clock_ahead_ms)
+        .bind(visit.oldest_unsent_ms)
+        .bind(visit.device.as_bytes().as_slice())
         .execute(executor)
         .await?;
     Ok(())

@@ -18,7 +18,7 @@ use super::{
     codec::{join_heads, split_heads},
     registry, tallies,
 };
-use crate::store::{Committed, DocumentWrite, ProjectedRow, StoreError, Tally, TallyRow, blob};
+use crate::store::{Committed, DocumentWrite, ProjectedRow, StoreError, Tally, TallyRow, Visit, blob};
 
 /// Writes that wait for the writer before callers have to wait for room.
 const QUEUE_MAX: usize = 256;
@@ -30,8 +30,8 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 const ROWS_PER_INSERT: usize = 100;
 
 type Command = (Vec<DocumentWrite>, Reply);
-/// Devices that were here: when, and how far ahead their clocks were.
-type Seen = BTreeMap<DeviceId, (i64, i64)>;
+/// Devices that were here, each with its last visit.
+type Seen = BTreeMap<DeviceId, Visit>;
 type Reply = oneshot::Sender<Result<Vec<Committed>, StoreError>>;
 
 /// The queue in front of the writer.
@@ -51,8 +51,8 @@ impl Commits {
     }
 
     /// Notes that a device was here, without waiting for the disk: nobody was promised that.
-    pub(super) fn seen(&self, device: DeviceId, now_ms: i64, clock_ahead_ms: i64) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(device, (now_ms, clock_ahead_ms));
+    pub(super) fn seen(&self, visit: Visit) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(visit.device, visit);
     }
 
     pub(super) async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
@@ -149,8 +149,8 @@ async fn commit_group(
         }
         outcomes.push(outcome);
     }
-    for (device, (now_ms, clock_ahead_ms)) in seen {
-        registry::device_seen(&mut *tx, *device, *now_ms, *clock_ahead_ms).await?;
+    for visit in seen.values() {
+        registry::visited(&mut *tx, visit).await?;
     }
     project(&mut tx, &rows).await?;
     for ((unit, period), touched) in touched {

@@ -1,0 +1,187 @@
+//! The audit log: who did what. It is only appended to, and each line's hash covers the line before it.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use sync_protocol::UnitId;
+
+use crate::{
+    Server,
+    auth::Caller,
+    clock,
+    store::{AuditEntry, Store, StoreError},
+};
+
+/// Lines that are read at once.
+const PAGE: i64 = 1000;
+
+/// What is noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Somebody signed in.
+    SignedIn,
+    /// Too many wrong attempts.
+    LockedOut,
+    /// A person's own new password.
+    PasswordChanged,
+    /// One-time codes are asked for from now on.
+    TotpConfirmed,
+    /// One-time codes are asked for no longer.
+    TotpRemoved,
+    /// A person was added.
+    PersonAdded,
+    /// What a person may do was changed.
+    PersonChanged,
+    /// A person got a new password from an administrator.
+    PasswordReset,
+    /// A one-time code for a device was given.
+    DeviceInvited,
+    /// A device was enrolled.
+    DeviceEnrolled,
+    /// A device got a new token.
+    TokenRotated,
+    /// A device was revoked.
+    DeviceRevoked,
+    /// A workbook was imported.
+    Imported,
+    /// An import was taken back.
+    ImportUndone,
+    /// A return or merged ledger was drawn and handed out.
+    ReturnDrawn,
+    /// A file with findings, which quotes the workbook, was handed out.
+    FindingsDrawn,
+    /// The history of a cell was looked at.
+    HistoryRead,
+    /// A change that was held back was looked at.
+    QuarantineRead,
+    /// A change that was held back was taken.
+    QuarantineAdmitted,
+    /// A change that was held back was not taken.
+    QuarantineRejected,
+    /// A bundle was taken and answered.
+    BundleAnswered,
+}
+
+impl Event {
+    /// The name in SQL and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignedIn => "signed-in",
+            Self::LockedOut => "locked-out",
+            Self::PasswordChanged => "password-changed",
+            Self::TotpConfirmed => "totp-confirmed",
+            Self::TotpRemoved => "totp-removed",
+            Self::PersonAdded => "person-added",
+            Self::PersonChanged => "person-changed",
+            Self::PasswordReset => "password-reset",
+            Self::DeviceInvited => "device-invited",
+            Self::DeviceEnrolled => "device-enrolled",
+            Self::TokenRotated => "token-rotated",
+            Self::DeviceRevoked => "device-revoked",
+            Self::Imported => "imported",
+            Self::ImportUndone => "import-undone",
+            Self::ReturnDrawn => "return-drawn",
+            Self::FindingsDrawn => "findings-drawn",
+            Self::HistoryRead => "history-read",
+            Self::QuarantineRead => "quarantine-read",
+            Self::QuarantineAdmitted => "quarantine-admitted",
+            Self::QuarantineRejected => "quarantine-rejected",
+            Self::BundleAnswered => "bundle-answered",
+        }
+    }
+}
+
+/// Notes what somebody did. What cannot be noted must not be done: callers pass the error on.
+pub async fn note(
+    server: &Server,
+    caller: &Caller,
+    event: Event,
+    unit: Option<UnitId>,
+    detail: Value,
+) -> Result<(), StoreError> {
+    let device = caller.device.as_ref().map(|device| device.id);
+    append(server, &caller.name, (caller.person_id(), device), event, unit, detail).await
+}
+
+/// Notes what was done on the server's own command line.
+pub async fn note_console(
+    server: &Server,
+    who: &str,
+    event: Event,
+    unit: Option<UnitId>,
+    detail: Value,
+) -> Result<(), StoreError> {
+    append(server, &format!("{who}（命令行 console）"), (None, None), event, unit, detail).await
+}
+
+async fn append(
+    server: &Server,
+    who: &str,
+    (person, device): (Option<crate::store::PersonId>, Option<sync_protocol::DeviceId>),
+    event: Event,
+    unit: Option<UnitId>,
+    detail: Value,
+) -> Result<(), StoreError> {
+    let entry = AuditEntry {
+        at_ms: clock::now_ms(),
+        who: who.to_owned(),
+        person,
+        device,
+        event: event.as_str().to_owned(),
+        unit,
+        detail: detail.to_string(),
+    };
+    server.store.people().append_audit(&entry, chain).await
+}
+
+/// The hash of a line: SHA-256 over the hash before it, its number, and each of its fields with its length in front.
+fn chain(before: &[u8; 32], number: i64, entry: &AuditEntry) -> [u8; 32] {
+    let mut hash = Sha256::new_with_prefix(before);
+    hash.update(number.to_be_bytes());
+    hash.update(entry.at_ms.to_be_bytes());
+    let fields: [&[u8]; 6] = [
+        entry.who.as_bytes(),
+        entry.person.as_ref().map_or(&[], |id| id.as_bytes()),
+        entry.device.as_ref().map_or(&[], |id| id.as_bytes()),
+        entry.event.as_bytes(),
+        entry.unit.as_ref().map_or(&[], |id| id.as_bytes()),
+        entry.detail.as_bytes(),
+    ];
+    for field in fields {
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field);
+    }
+    hash.finalize().into()
+}
+
+/// What verification found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    /// Lines of the log.
+    pub lines: i64,
+    /// The hash of the last one: noted elsewhere, it proves that nothing was cut off since.
+    pub head: [u8; 32],
+    /// The first line that is not what was written.
+    pub broken: Option<i64>,
+    /// Whether the hash that was asked for is one of the log's.
+    pub knows: bool,
+}
+
+/// Computes the whole log's hashes anew; `expected` is a hash that was noted earlier.
+pub async fn verify(store: &dyn Store, expected: Option<&[u8; 32]>) -> Result<Verified, StoreError> {
+    let mut verified = Verified { lines: 0, head: [0; 32], broken: None, knows: expected.is_none() };
+    loop {
+        let page = store.people().audit(verified.lines, PAGE).await?;
+        if page.is_empty() {
+            return Ok(verified);
+        }
+        for line in page {
+            let number = verified.lines + 1;
+            if line.number != number || chain(&verified.head, number, &line.entry) != line.hash {
+                verified.broken = Some(number);
+                return Ok(verified);
+            }
+            (verified.lines, verified.head) = (number, line.hash);
+            verified.knows |= expected == Some(&line.hash);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What the command line shows of a county: returns, indicators, rows that break a rule, steps, conflicts, the store's health.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+use sync_protocol::{
+    UnitId,
+    catalogue::{Catalogue, Sensitivity, StepFault, Weight},
+    unit::Unit,
+};
+
+use crate::{
+    Server,
+    audit::{self, Event},
+    clock, doctor, indicators, quality,
+    returns::{self, ReturnRequest, conflicts},
+};
+
+/// What to draw.
+#[derive(Debug, Args)]
+pub struct ReturnArguments {
+    /// 报表编号或台账名 · Number of a return (R03) or id of a ledger (members)
+    name: String,
+    /// 选项，如 round=final · Choices, e.g. round=final
+    #[arg(long = "set", value_parser = choice)]
+    variables: Vec<(String, String)>,
+    /// 单位编码，默认全县 · Code of the unit at the top; the county if absent
+    #[arg(long)]
+    unit: Option<String>,
+    /// 统计截止日期 · Statistics date, e.g. 2012-04-30; today if absent
+    #[arg(long)]
+    date: Option<jiff::civil::Date>,
+    /// 输出目录 · Folder to write into
+    #[arg(long, default_value = "returns")]
+    out: PathBuf,
+    /// 限制级信息不脱敏 · Write restricted columns in clear
+    #[arg(long)]
+    unmasked: bool,
+    /// 以 JSON 输出 · Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn choice(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("应为 名称=值 must be name=value")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Draws a return or a merged ledger.
+pub async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result<bool> {
+    let top = match &arguments.unit {
+        Some(code) => unit_with_code(server, code).await?,
+        None => returns::county(server).await?,
+    };
+    let clearance = if arguments.unmasked { Sensitivity::S3 } else { Sensitivity::S2 };
+    let (unit, name) = (top.id, arguments.name.clone());
+    let request = ReturnRequest {
+        name: arguments.name,
+        variables: arguments.variables,
+        folder: arguments.out,
+        date: arguments.date.unwrap_or_else(returns::today),
+        clearance,
+        top,
+    };
+    let drawn = returns::draw(server, &request).await?;
+    let detail = json!({ "return": name, "rows": drawn.rows, "class": format!("{clearance:?}") });
+    audit::note_console(server, "taizhang", Event::ReturnDrawn, Some(unit), detail).await?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&drawn)?);
+    } else {
+        println!("{} ({} 行 rows)", drawn.path.display(), drawn.rows);
+        for check in &drawn.failed_checks {
+            println!("  审核关系 check relation: {check}");
+        }
+    }
+    Ok(drawn.failed_checks.is_empty())
+}
+
+/// Prints indicators.
+pub async fn print_indicators(
+    server: &Server,
+    names: &[String],
+    unit: Option<&str>,
+    date: jiff::civil::Date,
+    json: bool,
+) -> anyhow::Result<bool> {
+    let top = top(server, unit).await?;
+    let lines = indicators::indicators(server, top, date, names).await?;
+    anyhow::ensure!(!lines.is_empty(), "没有这些指标 no such indicators: {}", names.join(", "));
+    if json {
+        println!("{}", serde_json::to_string_pretty(&lines)?);
+        return Ok(true);
+    }
+    for line in &lines {
+        let of =
+            line.figure.denominator.map_or_else(String::new, |under| format!(" {}/{under}", line.figure.numerator));
+        let target = match (line.target_percent, line.reached) {
+            (Some(target), Some(reached)) => format!("  目标 {target}% {}", if reached { "已达标" } else { "未达标" }),
+            _ => String::new(),
+        };
+        println!("{:<6} {}：{}{of}{target}", line.id, line.title, line.printed);
+    }
+    Ok(true)
+}
+
+/// Prints rows that break a rule.
+pub async fn print_quality(server: &Server, unit: Option<&str>, json: bool) -> anyhow::Result<bool> {
+    let units = returns::at_and_below(server.store.units().await?, top(server, unit).await?);
+    let lines = quality::quality(server, &units, returns::today()).await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&lines)?);
+    } else {
+        for line in &lines {
+            println!(
+                "{:?} {} · {} · {}：{} [{}]",
+                line.weight, line.ledger, line.unit, line.record, line.text, line.rule
+            );
+        }
+        let errors = lines.iter().filter(|line| line.weight == Weight::E).count();
+        println!("{} 条 lines，其中错误 errors {errors} 条", lines.len());
+    }
+    Ok(lines.iter().all(|line| line.weight < Weight::E))
+}
+
+/// Prints steps of workflows that were not allowed.
+pub async fn print_steps(server: &Server) -> anyhow::Result<bool> {
+    let steps = server.store.wrong_steps().await?;
+    for stored in &steps {
+        let unit = server.store.unit(stored.unit).await?.map_or_else(String::new, |unit| unit.name);
+        let step = &stored.step;
+        let column = server.catalogue.ledger(&step.row.ledger).and_then(|l| l.column(&step.column));
+        let list = column.and_then(|c| c.column_type.list()).unwrap_or(Catalogue::RECORD_STATES);
+        let list = server.catalogue.list(list);
+        let label = |code: &str| list.map_or_else(|| code.to_owned(), |list| list.label(code).to_owned());
+        let before = step.before.as_deref().map_or_else(|| "（空）".to_owned(), label);
+        let fault = StepFault::ALL.into_iter().find(|fault| fault.code() == step.fault);
+        println!(
+            "{unit} · {} {}：{before} → {}，{}（{} {}）",
+            step.row.ledger,
+            step.row.row,
+            label(&step.after),
+            fault.map_or(step.fault.clone(), |fault| fault.chinese().to_owned()),
+            stored.who,
+            clock::local(stored.received_at_ms).strftime("%Y-%m-%d %H:%M"),
+        );
+    }
+    println!("{} 处 steps", steps.len());
+    Ok(steps.is_empty())
+}
+
+/// Prints conflicts.
+pub async fn print_conflicts(server: &Server, json: bool) -> anyhow::Result<bool> {
+    let units = server.store.units().await?;
+    let lines = conflicts::lines(server, &server.store.conflicts().await?, &units, Sensitivity::S2);
+    if json {
+        println!("{}", serde_json::to_string_pretty(&lines)?);
+        return Ok(lines.is_empty());
+    }
+    for line in &lines {
+        let sides: Vec<String> =
+            line.values.iter().map(|side| format!("「{}」({} {})", side.value, side.who, side.when)).collect();
+        println!("{} · {} · {} · {}: {}", line.ledger, line.unit, line.record, line.column, sides.join(" / "));
+    }
+    println!("{} 处冲突 conflicts", lines.len());
+    Ok(lines.is_empty())
+}
+
+/// Prints the store's check of itself.
+pub async fn diagnose(server: &Server, json: bool) -> anyhow::Result<bool> {
+    let bar = indicatif::ProgressBar::new(0);
+    let diagnosis = doctor::diagnose(server, &|done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    })
+    .await?;
+    bar.finish_and_clear();
+    if json {
+        println!("{}", serde_json::to_string_pretty(&diagnosis)?);
+        return Ok(diagnosis.wrong.is_empty());
+    }
+    let totals = diagnosis.totals;
+    println!(
+        "单位 units {}，文档 documents {}，修改 changes {}，记录 rows {}，有冲突的记录 rows in conflict {}",
+        totals.units, totals.documents, totals.changes, totals.rows, totals.conflicts
+    );
+    for wrong in &diagnosis.wrong {
+        println!("✗ {wrong}");
+    }
+    if diagnosis.wrong.is_empty() {
+        println!("✓ 数据完好 everything is sound ({} 份文档已核对 documents checked)", diagnosis.documents_checked);
+    }
+    Ok(diagnosis.wrong.is_empty())
+}
+
+/// The unit with this code, or the county.
+async fn top(server: &Server, code: Option<&str>) -> anyhow::Result<UnitId> {
+    Ok(match code {
+        Some(code) => unit_with_code(server, code).await?.id,
+        None => server.county,
+    })
+}
+
+/// The unit with this code.
+pub async fn unit_with_code(server: &Server, code: &str) -> anyhow::Result<Unit> {
+    let units = server.store.units().await?;
+    units.into_iter().find(|known| known.code.as_deref() == Some(code)).with_context(|| {
+        format!("没有编码为 {code} 的单位，请先导入名录和党组织台账 no unit with this code: import the registers first")
+    })
+}

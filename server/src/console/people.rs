@@ -1,0 +1,176 @@
+//! `taizhang person` and `taizhang audit`.
+
+use anyhow::Context;
+use clap::Subcommand;
+use data_encoding::HEXLOWER;
+use serde_json::json;
+
+use super::look::unit_with_code;
+use crate::{
+    Server,
+    audit::{self, Event},
+    auth::Role,
+    clock, devices,
+    people::{self, Profile},
+    returns,
+    store::Person as StoredPerson,
+};
+
+/// How the first administrator is added.
+pub const FIRST: &str = "taizhang person add admin --full-name 系统管理员 --role administrator";
+
+/// What can be done with people.
+#[derive(Debug, Subcommand)]
+pub enum Person {
+    /// 添加，打印初始密码 · Add somebody; prints a first password
+    Add {
+        /// 登录名 · What they sign in with
+        name: String,
+        /// 姓名，记入每处修改 · As changes name them
+        #[arg(long)]
+        full_name: String,
+        /// 角色：field-cadre、office-clerk、township-officer、county-supervisor、auditor、administrator · Role
+        #[arg(long)]
+        role: Role,
+        /// 单位编码，默认全县 · Code of the unit; the county if absent
+        #[arg(long)]
+        unit: Option<String>,
+        /// 专人：可见并可填写限制级信息 · A named handler of restricted data
+        #[arg(long)]
+        handler: bool,
+    },
+    /// 列出 · List everybody
+    List,
+    /// 停用，并停用其设备 · Disable somebody and their devices
+    Disable {
+        /// 登录名 · What they sign in with
+        name: String,
+    },
+    /// 重设密码 · Give somebody a new first password
+    Reset {
+        /// 登录名 · What they sign in with
+        name: String,
+    },
+    /// 邀请其手机，打印一次性登记码 · Invite their device; prints a one-time code
+    Invite {
+        /// 登录名 · What they sign in with
+        name: String,
+        /// 设备名称 · Name of the device
+        #[arg(long, default_value = "手机")]
+        device: String,
+    },
+}
+
+/// What can be done with the audit log.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// 列出 · List it
+    List {
+        /// 从此编号之后 · Lines behind this number
+        #[arg(long, default_value_t = 0)]
+        after: i64,
+    },
+    /// 核对：逐行重算 · Verify it, line by line
+    Verify {
+        /// 以前抄下的末行校验值：其后是否被截断 · A hash noted earlier: was anything cut off since?
+        #[arg(long)]
+        head: Option<String>,
+    },
+}
+
+async fn named(server: &Server, name: &str) -> anyhow::Result<StoredPerson> {
+    let known = server.store.people().person_by_name(name).await?;
+    known.map(|(person, _)| person).with_context(|| format!("没有此登录名 nobody signs in as `{name}`"))
+}
+
+/// Carries out one of them.
+pub async fn person(server: &Server, command: Person) -> anyhow::Result<bool> {
+    match command {
+        Person::Add { name, full_name, role, unit, handler } => {
+            let unit = match unit {
+                Some(code) => unit_with_code(server, &code).await?,
+                None => returns::county(server).await?,
+            };
+            let profile = Profile { full_name, role, unit, is_handler: handler };
+            let (person, password) = people::add(server, &name, &profile).await?;
+            let detail = profile.detail(&name);
+            audit::note_console(server, "taizhang", Event::PersonAdded, Some(person.unit), detail).await?;
+            println!("{password}");
+            let role = role.chinese();
+            eprintln!(
+                "{name}（{role}）的初始密码如上，首次登录须修改 the first password above must be changed at the first sign-in"
+            );
+        }
+        Person::List => {
+            for person in server.store.people().everybody().await? {
+                let unit = server.store.unit(person.unit).await?.map_or_else(String::new, |unit| unit.name);
+                let marks = [(person.is_handler, "专人"), (person.is_disabled, "已停用"), (person.has_totp, "验证码")];
+                let marks: Vec<&str> = marks.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark).collect();
+                println!("{} · {} · {} · {unit} {}", person.name, person.full_name, person.role, marks.join(" "));
+            }
+        }
+        Person::Disable { name } => {
+            let person = named(server, &name).await?;
+            let unit = server.store.unit(person.unit).await?.context("单位已不存在 the unit is gone")?;
+            let StoredPerson { role, is_handler, .. } = person;
+            let profile = Profile { full_name: person.full_name.clone(), role, unit, is_handler };
+            people::change(server, person, &profile, true).await?;
+            let mut detail = profile.detail(&name);
+            detail["disabled"] = json!(true);
+            audit::note_console(server, "taizhang", Event::PersonChanged, None, detail).await?;
+            println!("已停用 disabled: {name}");
+        }
+        Person::Reset { name } => {
+            let person = named(server, &name).await?;
+            let password = people::reset(server, &person).await?;
+            audit::note_console(server, "taizhang", Event::PasswordReset, None, json!({ "name": name })).await?;
+            println!("{password}");
+            eprintln!("{name} 的新密码如上，首次登录须修改 the password above must be changed at the next sign-in");
+        }
+        Person::Invite { name, device } => {
+            let person = named(server, &name).await?;
+            let invited = devices::invite(server, &person, &device).await?;
+            let detail = json!({ "device": device, "person": name });
+            audit::note_console(server, "taizhang", Event::DeviceInvited, Some(person.unit), detail).await?;
+            println!("{}", invited.code);
+            let until = clock::local(invited.expires_at_ms).strftime("%Y-%m-%d %H:%M");
+            eprintln!("登记码如上，只能用一次，有效至 {until} the code above can be used once, until then");
+        }
+    }
+    Ok(true)
+}
+
+/// Lists or verifies the audit log; `false` when it is not what was written.
+pub async fn audit(server: &Server, command: Audit) -> anyhow::Result<bool> {
+    match command {
+        Audit::List { mut after } => loop {
+            let lines = server.store.people().audit(after, 1000).await?;
+            let Some(last) = lines.last() else { return Ok(true) };
+            after = last.number;
+            for line in &lines {
+                let when = clock::local(line.entry.at_ms).strftime("%Y-%m-%d %H:%M:%S");
+                println!("{} {when} {} {} {}", line.number, line.entry.who, line.entry.event, line.entry.detail);
+            }
+        },
+        Audit::Verify { head } => {
+            let expected = head.as_deref().map(|head| {
+                let bytes = HEXLOWER.decode(head.to_lowercase().as_bytes()).ok();
+                bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+            });
+            anyhow::ensure!(expected != Some(None), "--head 应为64位十六进制 must be 64 hexadecimal digits");
+            let verified = audit::verify(server.store.as_ref(), expected.flatten().as_ref()).await?;
+            if let Some(number) = verified.broken {
+                println!("✗ 第 {number} 行被改动或缺失 line {number} was altered, or is missing");
+            } else if !verified.knows {
+                println!("✗ 日志中没有这一校验值：曾被截断 the log does not hold this hash: it was cut off");
+            } else {
+                println!("✓ {} 行完好 lines are sound", verified.lines);
+                println!(
+                    "末行校验值（请抄下存档）last hash, to be noted elsewhere: {}",
+                    HEXLOWER.encode(&verified.head)
+                );
+            }
+            Ok(verified.broken.is_none() && verified.knows)
+        }
+    }
+}

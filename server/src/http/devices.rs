@@ -1,0 +1,237 @@
+//! `/api/devices`: inviting, enrolling and revoking devices, and when each was last here.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sync_protocol::DeviceId;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    ApiError,
+    caller::{Asker, Body, Path, Sender},
+};
+use crate::{
+    Server,
+    audit::{self, Event},
+    auth::{Caller, Denied, Permission},
+    clock,
+    devices::{self, EnrolError},
+    store::{PersonId, SeenDevice},
+};
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(invite)).routes(routes!(revoke)).routes(routes!(rotate))
+}
+
+/// Apart from the others, since how often it may be asked is limited.
+pub(super) fn open_routes() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::new().routes(routes!(enrol))
+}
+
+/// A device, for whoever looks after it.
+#[derive(Serialize, ToSchema)]
+struct KnownDevice {
+    /// Its id.
+    id: String,
+    /// Its name.
+    name: String,
+    /// Who carries it.
+    owner: String,
+    /// Id of the unit at the top of what it holds.
+    unit: String,
+    /// Whether it was revoked.
+    is_revoked: bool,
+    /// When it last handed something over, in milliseconds since 1970.
+    last_seen_ms: Option<i64>,
+    /// How far its clock was ahead of the server's then, in milliseconds.
+    clock_ahead_ms: Option<i64>,
+    /// How old the oldest change was that it handed over then, in milliseconds by its own clock.
+    oldest_unsent_ms: Option<i64>,
+}
+
+impl From<SeenDevice> for KnownDevice {
+    fn from(seen: SeenDevice) -> Self {
+        let SeenDevice { device, last_seen_ms, clock_ahead_ms, oldest_unsent_ms } = seen;
+        Self {
+            id: device.id.to_string(),
+            name: device.name,
+            owner: device.owner,
+            unit: device.unit.to_string(),
+            is_revoked: device.is_revoked,
+            last_seen_ms,
+            clock_ahead_ms,
+            oldest_unsent_ms,
+        }
+    }
+}
+
+/// The devices of one's units.
+#[utoipa::path(get, path = "/api/devices", tag = "devices", responses((status = 200, body = Vec<KnownDevice>)))]
+async fn list(State(server): State<Arc<Server>>, Asker(caller): Asker) -> Result<Json<Vec<KnownDevice>>, ApiError> {
+    caller.may(Permission::ManageDevices)?;
+    let mut known = Vec::new();
+    for seen in server.store.devices().await? {
+        if server.store.is_below(seen.device.unit, caller.grant.unit).await? {
+            known.push(KnownDevice::from(seen));
+        }
+    }
+    Ok(Json(known))
+}
+
+#[derive(Deserialize, ToSchema)]
+struct NewDevice {
+    /// Id of the person who will carry it.
+    person: String,
+    /// Its name in lists.
+    name: String,
+}
+
+/// A one-time code, shown once.
+#[derive(Serialize, ToSchema)]
+struct Invited {
+    /// The code.
+    code: String,
+    /// A link with the server's address and the code.
+    link: String,
+    /// The same as a QR code, an SVG image.
+    qr: String,
+    /// From when it is worth nothing, in milliseconds since 1970.
+    expires_at_ms: i64,
+}
+
+/// Invite a person's device: a link and a QR code with a one-time code.
+#[utoipa::path(post, path = "/api/devices/invitations", tag = "devices", request_body = NewDevice,
+    responses((status = 201, body = Invited)))]
+async fn invite(
+    State(server): State<Arc<Server>>,
+    Asker(caller): Asker,
+    headers: HeaderMap,
+    Body(NewDevice { person, name }): Body<NewDevice>,
+) -> Result<(StatusCode, Json<Invited>), ApiError> {
+    caller.may(Permission::ManageDevices)?;
+    let id: PersonId = person.parse().map_err(|_| ApiError::NotFound)?;
+    let person = server.store.people().person(id).await?.ok_or(ApiError::NotFound)?;
+    caller.may_at(server.store.as_ref(), Permission::ManageDevices, person.unit).await?;
+    let invited = devices::invite(&server, &person, &name).await?;
+    let detail = json!({ "device": name, "person": person.name });
+    audit::note(&server, &caller, Event::DeviceInvited, Some(person.unit), detail).await?;
+    // What the caller has reached the server by, the phone will reach it by, too.
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let scheme = if server.is_secure { "https" } else { "http" };
+    let link = format!("{scheme}://{host}/#enrol={}", invited.code);
+    let qr = super::qr(&link)?;
+    let invited = Invited { code: invited.code, link, qr, expires_at_ms: invited.expires_at_ms };
+    Ok((StatusCode::CREATED, Json(invited)))
+}
+
+#[derive(Deserialize, ToSchema)]
+struct Enrol {
+    /// The one-time code.
+    code: String,
+    /// The device's public keys, as `taizhang keys` prints them: its Ed25519 key, and the age recipient for bundles.
+    keys: String,
+}
+
+/// What a device knows from now on.
+#[derive(Serialize, ToSchema)]
+struct Enrolled {
+    /// Its id.
+    device: String,
+    /// What it shows in `Authorization: Bearer` from now on; only its hash is kept here.
+    token: String,
+    /// The county's public keys: the first signs receipts and bundles.
+    server_keys: String,
+    /// Whom its changes name.
+    owner: String,
+    /// Id of the unit at the top of what it holds.
+    unit: String,
+    /// The books it holds.
+    books: Vec<String>,
+    /// Those it may write to.
+    writes: Vec<String>,
+    /// The campaign year: the period of its documents.
+    period: String,
+}
+
+/// Enrol a device with a one-time code and its public keys.
+#[utoipa::path(post, path = "/api/enrol", tag = "devices", request_body = Enrol,
+    responses((status = 201, body = Enrolled), (status = 404, description = "no such code, or it was used")))]
+async fn enrol(
+    State(server): State<Arc<Server>>,
+    Body(Enrol { code, keys }): Body<Enrol>,
+) -> Result<(StatusCode, Json<Enrolled>), ApiError> {
+    let keys = keys.parse().map_err(|_| ApiError::BadRequest("设备公钥有误 | these are no public keys".into()))?;
+    let (device, token) = devices::enrol(&server, &code, keys).await?;
+    let detail = json!({ "device": device.name });
+    let caller = Caller::device(device);
+    audit::note(&server, &caller, Event::DeviceEnrolled, Some(caller.grant.unit), detail).await?;
+    let names = |books: &[sync_protocol::Book]| books.iter().map(|book| book.as_str().to_owned()).collect();
+    let enrolled = Enrolled {
+        device: caller.device.as_ref().map(|device| device.id.to_string()).unwrap_or_default(),
+        token,
+        server_keys: server.keys.public().to_string(),
+        owner: caller.name.clone(),
+        unit: caller.grant.unit.to_string(),
+        books: names(&caller.books.reads),
+        writes: names(&caller.books.writes),
+        period: server.period(),
+    };
+    Ok((StatusCode::CREATED, Json(enrolled)))
+}
+
+/// Revoke a device: it is told to erase itself, and what it still sends waits for a supervisor.
+#[utoipa::path(post, path = "/api/devices/{id}/revoke", tag = "devices", params(("id" = String, Path)),
+    responses((status = 204)))]
+async fn revoke(
+    State(server): State<Arc<Server>>,
+    Asker(caller): Asker,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    caller.may(Permission::ManageDevices)?;
+    let id: DeviceId = id.parse().map_err(|_| ApiError::NotFound)?;
+    let device = server.store.device(id).await?.ok_or(ApiError::NotFound)?;
+    caller.may_at(server.store.as_ref(), Permission::ManageDevices, device.unit).await?;
+    let (unit, detail) = (device.unit, json!({ "device": device.name, "owner": device.owner }));
+    devices::revoke(&server, device).await?;
+    audit::note(&server, &caller, Event::DeviceRevoked, Some(unit), detail).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Serialize, ToSchema)]
+struct Rotated {
+    /// What the device shows from now on.
+    token: String,
+}
+
+/// A new token for the device that asks; the old one is worth nothing from now on.
+#[utoipa::path(post, path = "/api/device/token", tag = "devices", responses((status = 200, body = Rotated)))]
+async fn rotate(State(server): State<Arc<Server>>, Sender(device): Sender) -> Result<Json<Rotated>, ApiError> {
+    if device.is_revoked {
+        return Err(Denied::Revoked.into());
+    }
+    let caller = Caller::device(device.clone());
+    audit::note(&server, &caller, Event::TokenRotated, Some(device.unit), json!({ "device": device.name })).await?;
+    let token = devices::new_token();
+    let token_hash = crate::store::token_hash(&token);
+    let device = crate::store::DeviceRecord { token_hash, ..device };
+    server.store.put_device(&device, clock::now_ms()).await?;
+    Ok(Json(Rotated { token }))
+}
+
+impl From<EnrolError> for ApiError {
+    fn from(error: EnrolError) -> Self {
+        match error {
+            EnrolError::Unknown => ApiError::NotFound,
+            EnrolError::Name => ApiError::BadRequest(error.to_string()),
+            EnrolError::Disabled | EnrolError::Keys => ApiError::Conflict(error.to_string()),
+            EnrolError::Store(error) => error.into(),
+        }
+    }
+}

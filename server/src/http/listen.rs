@@ -1,0 +1,46 @@
+//! Listening: in the clear behind a proxy or on this machine, else by TLS.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsConfig};
+
+use super::router;
+use crate::Server;
+
+/// How long requests that are under way may go on once the server stops.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long a peer may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Serves until the signal, then lets requests that are under way finish.
+pub async fn serve(
+    server: Arc<Server>,
+    listener: tokio::net::TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let (store, sockets) = (server.store.clone(), server.sockets.clone());
+    let handle = Handle::new();
+    let stopping = handle.clone();
+    tokio::spawn(async move {
+        stop.await;
+        sockets.close();
+        stopping.graceful_shutdown(Some(GRACE));
+    });
+    let tls = server.tls.clone();
+    let service = router(server).into_make_service_with_connect_info::<SocketAddr>();
+    let mut listening = axum_server::from_tcp(listener.into_std()?)?.handle(handle);
+    let http = listening.http_builder();
+    http.http1().timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    // Small frames go out at once: a sync message waits for the one before it.
+    match tls {
+        None => listening.acceptor(NoDelayAcceptor::new()).serve(service).await?,
+        Some(tls) => {
+            let tls = RustlsConfig::from_config(tls);
+            let acceptor = axum_server::tls_rustls::RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
+            listening.acceptor(acceptor).serve(service).await?;
+        }
+    }
+    // Nothing is lost if this takes too long: what has a receipt is on the disk.
+    let _ = tokio::time::timeout(GRACE, store.close()).await;
+    Ok(())
+}

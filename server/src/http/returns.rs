@@ -1,0 +1,100 @@
+//! `POST /api/returns`: a return or merged ledger of one's units, as a workbook.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::json;
+use sync_protocol::UnitId;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    ApiError, XLSX,
+    caller::{Asker, Body},
+};
+use crate::{
+    Server,
+    audit::{self, Event},
+    auth::Permission,
+    returns::{self, ReturnError, ReturnRequest},
+};
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::new().routes(routes!(draw))
+}
+
+#[derive(Deserialize, ToSchema)]
+struct WantedReturn {
+    /// Number of a return (`R03`) or id of a ledger (`members`).
+    name: String,
+    /// Choices such as `{"round": "final"}`.
+    #[serde(default)]
+    choices: std::collections::BTreeMap<String, String>,
+    /// Id of the unit at the top; one's own where it is left out.
+    unit: Option<String>,
+    /// Statistics date, `2012-04-30`; today where it is left out.
+    date: Option<String>,
+}
+
+/// Draw a return or a merged ledger. Columns above the caller's class are masked.
+#[utoipa::path(post, path = "/api/returns", tag = "returns", request_body = WantedReturn,
+    responses((status = 200, content_type = XLSX, body = Vec<u8>)))]
+async fn draw(
+    State(server): State<Arc<Server>>,
+    Asker(caller): Asker,
+    Body(wanted): Body<WantedReturn>,
+) -> Result<Response, ApiError> {
+    caller.may(Permission::DrawReturns)?;
+    let top: UnitId = match &wanted.unit {
+        Some(id) => id.parse().map_err(|_| ApiError::NotFound)?,
+        None => caller.grant.unit,
+    };
+    caller.may_at(server.store.as_ref(), Permission::DrawReturns, top).await?;
+    let top = server.store.unit(top).await?.ok_or(ApiError::NotFound)?;
+    let date = match &wanted.date {
+        Some(text) => {
+            let sentence = "日期应为 2012-04-30 的形式 | a date is written as 2012-04-30";
+            text.parse().map_err(|_| ApiError::BadRequest(sentence.into()))?
+        }
+        None => returns::today(),
+    };
+    let folder = tempfile::tempdir().map_err(ReturnError::from)?;
+    let (unit, clearance) = (top.id, caller.clearance());
+    let variables = wanted.choices.into_iter().collect();
+    let request =
+        ReturnRequest { name: wanted.name, variables, folder: folder.path().to_owned(), date, clearance, top };
+    let drawn = returns::draw(&server, &request).await?;
+    let detail = json!({
+        "return": request.name, "rows": drawn.rows, "class": format!("{clearance:?}"), "date": date.to_string(),
+    });
+    audit::note(&server, &caller, Event::ReturnDrawn, Some(unit), detail).await?;
+    let bytes = tokio::fs::read(&drawn.path).await.map_err(ReturnError::from)?;
+    let name = drawn.path.file_name().unwrap_or_default().to_string_lossy();
+    let disposition = format!("attachment; filename*=UTF-8''{}", super::percent_encoded(&name));
+    let headers = [
+        (header::CONTENT_TYPE, XLSX.to_owned()),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (header::CONTENT_DISPOSITION, disposition),
+    ];
+    Ok((headers, bytes).into_response())
+}
+
+impl From<ReturnError> for ApiError {
+    fn from(error: ReturnError) -> Self {
+        match error {
+            ReturnError::Unknown(..) | ReturnError::Variable { .. } | ReturnError::NoReportingUnit(_) => {
+                ApiError::BadRequest(error.to_string())
+            }
+            ReturnError::Store(error) => error.into(),
+            ReturnError::Damaged(_) | ReturnError::Write(_) | ReturnError::Io(_) => {
+                tracing::error!(%error, "a return was not drawn");
+                ApiError::Internal
+            }
+        }
+    }
+}

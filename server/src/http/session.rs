@@ -1,0 +1,191 @@
+//! `/api/session`: signing in and out, and what a person changes about their own way in.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    ApiError,
+    caller::{Asker, Body, COOKIE, SignedInPerson, ready},
+};
+use crate::{
+    Server,
+    audit::{self, Event},
+    auth::{self, Caller, Permission, Role},
+};
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::new().routes(routes!(who, sign_out)).routes(routes!(change_password)).routes(routes!(
+        begin_totp,
+        confirm_totp,
+        remove_totp
+    ))
+}
+
+/// Apart from the others, since how often it may be asked is limited.
+pub(super) fn open_routes() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::new().routes(routes!(sign_in))
+}
+
+#[derive(Deserialize, ToSchema)]
+struct SignIn {
+    /// Sign-in name.
+    name: String,
+    /// Password.
+    password: String,
+    /// One-time code, where the person has one.
+    code: Option<String>,
+}
+
+/// Who has signed in.
+#[derive(Serialize, ToSchema)]
+struct Who {
+    /// As changes name them.
+    full_name: String,
+    /// What they are.
+    role: Role,
+    /// The unit at the top of what they see.
+    unit: String,
+    /// Whether they handle restricted data.
+    is_handler: bool,
+    /// Whether they have to change their password before anything else.
+    must_change: bool,
+    /// Whether a one-time code is asked for.
+    has_totp: bool,
+    /// What they may do.
+    may: Vec<String>,
+}
+
+impl Who {
+    fn of(caller: &Caller) -> Self {
+        let may = Permission::ALL.into_iter().filter(|permission| caller.may(*permission).is_ok());
+        Self {
+            full_name: caller.name.clone(),
+            role: caller.grant.role,
+            unit: caller.grant.unit.to_string(),
+            is_handler: caller.grant.is_handler,
+            must_change: caller.person.as_ref().is_some_and(|person| person.must_change),
+            has_totp: caller.person.as_ref().is_some_and(|person| person.has_totp),
+            may: may.map(|permission| format!("{permission:?}")).collect(),
+        }
+    }
+}
+
+/// Sign in; the session is a cookie.
+#[utoipa::path(post, path = "/api/session", tag = "session", request_body = SignIn,
+    responses((status = 200, body = Who), (status = 401, description = "wrong name, password or code")))]
+async fn sign_in(
+    State(server): State<Arc<Server>>,
+    jar: CookieJar,
+    Body(SignIn { name, password, code }): Body<SignIn>,
+) -> Result<(CookieJar, Json<Who>), ApiError> {
+    let signed_in = auth::sign_in(&server, &name, &password, code.as_deref()).await?;
+    let caller = Caller::person(server.store.as_ref(), signed_in.person).await?;
+    let cookie = Cookie::build((COOKIE, signed_in.token))
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .secure(server.is_secure);
+    Ok((jar.add(cookie), Json(Who::of(&caller))))
+}
+
+/// Who has signed in.
+#[utoipa::path(get, path = "/api/session", tag = "session", responses((status = 200, body = Who)))]
+async fn who(Asker(caller): Asker) -> Json<Who> {
+    Json(Who::of(&caller))
+}
+
+/// Sign out.
+#[utoipa::path(delete, path = "/api/session", tag = "session", responses((status = 204)))]
+async fn sign_out(
+    State(server): State<Arc<Server>>,
+    _: SignedInPerson,
+    jar: CookieJar,
+) -> Result<(CookieJar, StatusCode), ApiError> {
+    if let Some(cookie) = jar.get(COOKIE) {
+        auth::sign_out(&server, cookie.value()).await?;
+    }
+    Ok((jar.remove(Cookie::build(COOKIE).path("/")), StatusCode::NO_CONTENT))
+}
+
+#[derive(Deserialize, ToSchema)]
+struct NewPassword {
+    /// The password of now.
+    old: String,
+    /// The password from now on.
+    new: String,
+}
+
+/// Change one's own password; all one's sessions end.
+#[utoipa::path(put, path = "/api/session/password", tag = "session", request_body = NewPassword,
+    responses((status = 204)))]
+async fn change_password(
+    State(server): State<Arc<Server>>,
+    SignedInPerson(person): SignedInPerson,
+    Body(NewPassword { old, new }): Body<NewPassword>,
+) -> Result<StatusCode, ApiError> {
+    auth::change_password(&server, &person, &old, &new).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Serialize, ToSchema)]
+struct NewTotp {
+    /// `otpauth://` address for an authenticator app.
+    url: String,
+    /// The same as a QR code, an SVG image.
+    qr: String,
+}
+
+/// Begin with one-time codes: they are asked for once the first was confirmed.
+#[utoipa::path(post, path = "/api/session/totp", tag = "session", responses((status = 200, body = NewTotp)))]
+async fn begin_totp(
+    State(server): State<Arc<Server>>,
+    SignedInPerson(person): SignedInPerson,
+) -> Result<Json<NewTotp>, ApiError> {
+    ready(&person)?;
+    if person.has_totp {
+        return Err(ApiError::Conflict("已启用验证码，请先停用 | one-time codes are in use: remove them first".into()));
+    }
+    let url = auth::new_totp(&server, &person).await?;
+    let qr = super::qr(&url)?;
+    Ok(Json(NewTotp { url, qr }))
+}
+
+#[derive(Deserialize, ToSchema)]
+struct Code {
+    /// A one-time code.
+    code: String,
+}
+
+/// Confirm one-time codes with a first one.
+#[utoipa::path(put, path = "/api/session/totp", tag = "session", request_body = Code, responses((status = 204)))]
+async fn confirm_totp(
+    State(server): State<Arc<Server>>,
+    SignedInPerson(person): SignedInPerson,
+    Body(Code { code }): Body<Code>,
+) -> Result<StatusCode, ApiError> {
+    ready(&person)?;
+    auth::confirm_totp(&server, &person, &code).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Do without one-time codes from now on.
+#[utoipa::path(delete, path = "/api/session/totp", tag = "session", request_body = Code, responses((status = 204)))]
+async fn remove_totp(
+    State(server): State<Arc<Server>>,
+    SignedInPerson(person): SignedInPerson,
+    Body(Code { code }): Body<Code>,
+) -> Result<StatusCode, ApiError> {
+    ready(&person)?;
+    // Whoever finds a desk that somebody has left signed in has no code.
+    auth::confirm_totp(&server, &person, &code).await?;
+    server.store.people().set_totp(person.id, None).await?;
+    let caller = Caller::person(server.store.as_ref(), person).await?;
+    audit::note(&server, &caller, Event::TotpRemoved, None, json!({})).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

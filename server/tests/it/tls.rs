@@ -1,0 +1,48 @@
+//! The county's own certificate, as a client that knows it sees it.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+use tests::node;
+
+#[test]
+fn the_county_makes_a_certificate_of_its_own_and_keeps_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = "data_dir = \"data\"\n[tls]\nmode = \"own-certificate\"\nnames = [\"127.0.0.1\", \"localhost\"]\n";
+    std::fs::write(folder.path().join("taizhang.toml"), config)?;
+    let mut fingerprints = Vec::new();
+    for _ in 0..2 {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_taizhang"))
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut lines = BufReader::new(process.stdout.take().context("its output")?).lines();
+        let address = lines.next().context("a line")??;
+        let address = address.split_whitespace().find(|word| word.starts_with("https://")).context("https")?;
+        let said = lines.next().context("a line")??;
+        let fingerprint = said.split_whitespace().last().context("a fingerprint")?.to_owned();
+        let certificate = folder.path().join("data/tls.crt");
+        let seen = node::json("tls.mjs", &[Path::new(address), &certificate])?;
+        process.kill()?;
+        process.wait()?;
+        assert_eq!(seen["status"], 200, "{seen}");
+        assert_eq!(seen["fingerprint"], fingerprint.as_str(), "people compare it: it is the one that browsers show");
+        assert!(seen["hsts"].as_str().is_some_and(|value| value.starts_with("max-age=")), "{seen}");
+        assert!(seen["stranger"].as_str().is_some_and(|code| code.contains("SELF_SIGNED")), "{seen}");
+        fingerprints.push(fingerprint);
+    }
+    ensure!(fingerprints[0] == fingerprints[1], "the same certificate after a restart");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(folder.path().join("data/tls.key"))?.permissions().mode();
+        ensure!(mode.trailing_zeros() >= 6, "only its owner reads the key: {mode:o}");
+    }
+    Ok(())
+}
