@@ -38,7 +38,7 @@ pub struct CellVersion {
     pub value: String,
     /// The value before it, in the order of the list.
     pub previous: Option<String>,
-    /// Who wrote it: whoever carries the device that brought it, else whom the change itself names.
+    /// Who wrote it: whoever carries the device that wrote it, else whom the change itself names.
     pub who: String,
     /// The device that brought it.
     pub device: Option<String>,
@@ -89,12 +89,13 @@ pub async fn history(
     for value in written {
         let arrival = arrivals.get(&value.change);
         let device = arrival.and_then(|arrival| devices.get(&arrival.device?));
+        let writer = arrival.and_then(|arrival| devices.get(&arrival.writer?));
         let claimed = value.provenance.as_ref();
         let text = if value.value.is_null() { String::new() } else { value.value.to_string() };
         versions.push(CellVersion {
             value: shown(&text, &place.column.column_type, place.column.sensitivity, clearance),
             previous: versions.last().map(|before| before.value.clone()),
-            who: device.map(|d| d.owner.clone()).or(claimed.map(|c| c.who.clone())).unwrap_or_else(|| "未知".into()),
+            who: writer.map(|d| d.owner.clone()).or(claimed.map(|c| c.who.clone())).unwrap_or_else(|| "未知".into()),
             device: device.map(|device| device.name.clone()),
             file: claimed.and_then(|claimed| files.get(claimed.source.as_ref()?).cloned()),
             how: claimed.and_then(|claimed| Some(serde_json::to_value(claimed.how).ok()?.as_str()?.to_owned())),

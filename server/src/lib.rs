@@ -82,6 +82,7 @@ impl Server {
         let county = UnitId::derive(&tenant, None, &config.county_code);
         let county_key = store.secret("county_key", &clock::random::<32>()).await?;
         let keys = Arc::new(Keys::of(&store.secret("bundle_key", &clock::random::<32>()).await?));
+        let cursor_key = store.secret("cursor_key", &clock::random::<32>()).await?;
         let unit = sync_protocol::unit::Unit {
             id: county,
             parent: None,
@@ -93,8 +94,13 @@ impl Server {
         };
         store.put_units(&[unit]).await?;
         let (year, limits) = (config.campaign_year, (config.gate, config.pushes_at_once));
-        let sync =
-            Arc::new(sync::Sync::new(store.clone(), catalogue.clone(), (tenant.clone(), year), keys.clone(), limits));
+        let sync = Arc::new(sync::Sync::new(
+            store.clone(),
+            catalogue.clone(),
+            (tenant.clone(), year),
+            (keys.clone(), cursor_key),
+            limits,
+        ));
         Ok(Self {
             store,
             catalogue,

@@ -156,6 +156,7 @@ async fn take_document(server: &Server, pull: &DocumentPull) -> Result<bool, Off
             wrong_steps: Vec::new(),
             device: Some(THE_COUNTY),
             received_at_ms: clock::now_ms(),
+            binds: true,
         };
         if server.store.commit(vec![write]).await? == [Committed::Durable] {
             return Ok(true);

@@ -216,5 +216,6 @@ pub(crate) fn document_write(
         wrong_steps: Vec::new(),
         device: None,
         received_at_ms: author.time_s * 1000,
+        binds: true,
     }
 }

@@ -17,7 +17,7 @@ use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     document::RowKey,
     message::DocumentPull,
-    session::{FeedPage, FeedQuery, Scope},
+    session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
 };
 
@@ -124,6 +124,8 @@ pub struct DocumentWrite {
     pub device: Option<DeviceId>,
     /// When it came in.
     pub received_at_ms: i64,
+    /// Whether actors that nobody has used yet are the device's from now on, or the server's own.
+    pub binds: bool,
 }
 
 impl DocumentWrite {
@@ -234,6 +236,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// How these changes came in, of those that are stored.
     async fn arrivals(&self, hashes: &[ChangeHash]) -> Result<BTreeMap<ChangeHash, Arrival>, StoreError>;
+
+    /// Whose these actors are, of those that have written before: a device's, or the server's own (none).
+    async fn writers(&self, actors: &BTreeSet<Vec<u8>>) -> Result<BTreeMap<Vec<u8>, Option<DeviceId>>, StoreError>;
+
+    /// Whether a position is one of this feed. If it is not, the store was set back since it was given out.
+    async fn is_of_feed(&self, position: &Position) -> Result<bool, StoreError>;
 
     /// Writes documents, each whole or not at all; returns when all of them are durable.
     async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError>;

@@ -153,6 +153,8 @@ pub struct Visit {
 pub struct Arrival {
     /// The device that brought it; none for imports and the server's own writes.
     pub device: Option<DeviceId>,
+    /// The device whose actor wrote it: another one, where it was brought back to a server that had lost it.
+    pub writer: Option<DeviceId>,
     /// When.
     pub received_at_ms: i64,
 }

@@ -1,6 +1,7 @@
 //! The server's side of the exchange: runs the pure session against the store.
 
 mod cache;
+mod cursor;
 mod feed;
 mod push;
 mod quarantine;
@@ -23,12 +24,12 @@ use sync_protocol::{
     catalogue::{Catalogue, Variables},
     document::{GateLimits, Refusal, RefusalCode},
     message::{Ask, DocumentPush, ExchangeReply, ExchangeRequest, PushedChange, receipt_statement},
-    session::{Effect, FeedPage, Judged, Scope, ServerSession},
+    session::{Effect, FeedPage, Judged, Scope, ServerSession, position_of},
 };
 
 use tokio::sync::broadcast;
 
-use self::push::Pushed;
+use self::push::{Pushed, Sender};
 use crate::store::{DeviceRecord, Moved, Store, StoreError, Visit};
 
 /// Counters that tests and operators look at.
@@ -59,6 +60,8 @@ pub struct Sync {
     tenant: Tenant,
     /// Signs receipts.
     keys: Arc<Keys>,
+    /// Seals cursors.
+    cursor_key: Vec<u8>,
     limits: GateLimits,
     /// Documents of one request that are worked on at once.
     pushes_at_once: usize,
@@ -92,7 +95,7 @@ impl Sync {
         store: Arc<dyn Store>,
         catalogue: Arc<Catalogue>,
         (tenant, campaign_year): (Tenant, i16),
-        keys: Arc<Keys>,
+        (keys, cursor_key): (Arc<Keys>, Vec<u8>),
         (limits, pushes_at_once): (GateLimits, usize),
     ) -> Self {
         let variables = Arc::new(catalogue.variables(campaign_year, None));
@@ -100,7 +103,20 @@ impl Sync {
         let turns = (0..TURNS).map(|_| tokio::sync::Mutex::new(())).collect();
         let cache = cache::Cache::new(CACHE_BYTES_MAX);
         let feed = Arc::new(feed::Feed::new());
-        Self { store, catalogue, tenant, keys, limits, pushes_at_once, variables, turns, cache, feed, counters }
+        Self {
+            store,
+            catalogue,
+            tenant,
+            keys,
+            cursor_key,
+            limits,
+            pushes_at_once,
+            variables,
+            turns,
+            cache,
+            feed,
+            counters,
+        }
     }
 
     /// The limits on what comes from outside.
@@ -140,20 +156,22 @@ impl Sync {
     pub async fn exchange(
         &self,
         device: &DeviceRecord,
-        request: ExchangeRequest,
+        mut request: ExchangeRequest,
         now_ms: i64,
     ) -> Result<ExchangeReply, ExchangeError> {
         self.counters.exchanges.fetch_add(1, Ordering::Relaxed);
         let scope = scope(device, self.store.moves().await?);
         let device_time_ms = request.device_time_ms;
         let clock_ahead_ms = device_time_ms.saturating_sub(now_ms);
+        let healing_until_ms = self.open_cursor(device, &mut request, now_ms).await?;
+        let sender = Sender { device, scope: &scope, may_heal: healing_until_ms > now_ms };
         let may_read = (!device.is_revoked).then_some(&scope);
         let (mut session, mut effect) = ServerSession::start(request, may_read)?;
         loop {
             effect = match effect {
                 Effect::Store(pushes) => {
                     // Documents do not know of each other: what is under way at once is committed in one group.
-                    let pushes = by_document(pushes).map(|push| self.push(device, &scope, push, now_ms));
+                    let pushes = by_document(pushes).map(|push| self.push(sender, push, now_ms));
                     let done: Vec<Pushed> = stream::iter(pushes).buffered(self.pushes_at_once).try_collect().await?;
                     let oldest_s = done.iter().filter_map(|done| done.oldest_s).min();
                     let outcomes = done.into_iter().flat_map(|done| done.outcomes).collect();
@@ -187,8 +205,33 @@ impl Sync {
                 }
                 Effect::ReadFeed(query) => session.page(self.store.feed(&scope, &query).await?, now_ms),
                 Effect::Dismiss => session.page(FeedPage::empty(), now_ms),
-                Effect::Reply(reply) => return Ok(self.signed(reply)),
+                Effect::Reply(reply) => {
+                    let opened = cursor::Opened { cursor: &reply.cursor, healing_until_ms };
+                    let cursor = cursor::seal(&self.cursor_key, device.id, opened).into();
+                    return Ok(self.signed(ExchangeReply { cursor, ..reply }));
+                }
             };
+        }
+    }
+
+    /// Takes the server's seal off the cursor of a request; returns until when its device may bring back what others wrote.
+    async fn open_cursor(
+        &self,
+        device: &DeviceRecord,
+        request: &mut ExchangeRequest,
+        now_ms: i64,
+    ) -> Result<i64, StoreError> {
+        let sealed = request.cursor.take();
+        let opened = sealed.as_ref().and_then(|sealed| cursor::open(&self.cursor_key, device.id, sealed));
+        // A cursor of which nobody knows whose it is only costs a fresh start.
+        let Some(cursor::Opened { cursor, healing_until_ms }) = opened else { return Ok(0) };
+        request.cursor = Some(cursor.to_vec().into());
+        match position_of(cursor) {
+            Some(position) if !self.store.is_of_feed(&position).await? => {
+                tracing::warn!(device = %device.id, "this server was set back: a device brings back what was lost");
+                Ok(now_ms.saturating_add(cursor::HEALING_MS))
+            }
+            _ => Ok(healing_until_ms),
         }
     }
 

@@ -25,6 +25,30 @@ use crate::{
 /// A change that was not taken: its hash, why, and its chunk.
 pub(super) type Refused = (ChangeHash, Refusal, Vec<u8>);
 
+/// Who sends changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sender<'a> {
+    pub(super) device: &'a DeviceRecord,
+    pub(super) scope: &'a Scope,
+    /// Whether it may bring back what others wrote: this server was set back, and the device has a proof of it.
+    pub(super) may_heal: bool,
+}
+
+/// As whose changes are stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Writer {
+    pub(super) device: DeviceId,
+    pub(super) actor: Actor,
+    /// Whether new actors are the device's from now on.
+    pub(super) binds: bool,
+}
+
+fn foreign() -> Refusal {
+    let sentence =
+        "该修改是用另一台设备的身份写的，已交上级处理 | written in another device's name; kept for a supervisor";
+    Refusal::new(RefusalCode::ForeignActor, sentence)
+}
+
 /// What became of what a device sent for one document.
 #[derive(Debug)]
 pub(super) struct Pushed {
@@ -53,13 +77,8 @@ const ATTEMPTS_MAX: usize = 16;
 
 impl Sync {
     /// Takes one document's changes.
-    pub(super) async fn push(
-        &self,
-        device: &DeviceRecord,
-        scope: &Scope,
-        push: DocumentPush,
-        now_ms: i64,
-    ) -> Result<Pushed, StoreError> {
+    pub(super) async fn push(&self, sender: Sender<'_>, push: DocumentPush, now_ms: i64) -> Result<Pushed, StoreError> {
+        let Sender { device, scope, .. } = sender;
         let DocumentPush { identity, changes } = push;
         // A device repeats itself until it has the receipt: what is known is acknowledged without loading anything.
         let hashes: Vec<ChangeHash> = changes.iter().map(|change| change.hash).collect();
@@ -72,10 +91,19 @@ impl Sync {
         let may = device.may_write(identity.book) && self.is_in_scope(scope, &identity).await?;
         let mut admitted = Vec::new();
         let mut refused: Vec<Refused> = Vec::new();
-        for change in new {
-            match self.admit(&change, &identity) {
+        let looked_at: Vec<_> = new.into_iter().map(|change| (self.admit(&change, &identity), change)).collect();
+        let actors = looked_at.iter().filter_map(|(admitted, _)| Some(admitted.as_ref().ok()?.actor())).collect();
+        let writers = self.store.writers(&actors).await?;
+        for (admission, change) in looked_at {
+            match admission {
                 Ok(admitted) if !may => {
                     refused.push((admitted.hash(), forbidden(device), admitted.bytes().to_vec()));
+                }
+                // What is known of others may come from anybody; what is new, from whom it is.
+                Ok(change)
+                    if !sender.may_heal && writers.get(&change.actor()).is_some_and(|w| *w != Some(device.id)) =>
+                {
+                    refused.push((change.hash(), foreign(), change.bytes().to_vec()));
                 }
                 Ok(change) => admitted.push(change),
                 Err(refusal) => refused.push((change.hash, refusal, Vec::from(change.bytes))),
@@ -83,7 +111,8 @@ impl Sync {
         }
         let oldest_s = admitted.iter().map(AdmittedChange::time_s).min();
         if !admitted.is_empty() {
-            let sender = (device.id, self.actor(device).await?);
+            let binds = !sender.may_heal;
+            let sender = Writer { device: device.id, actor: self.actor(device).await?, binds };
             let (taken, not_taken) = self.store_changes(sender, &identity, admitted, now_ms).await?;
             outcomes.extend(taken.into_iter().map(|hash| (hash, Ok(()))));
             refused.extend(not_taken);
@@ -169,7 +198,7 @@ impl Sync {
     /// Applies and commits; starts anew when somebody else wrote to the document meanwhile.
     pub(super) async fn store_changes(
         &self,
-        (device, actor): (DeviceId, Actor),
+        Writer { device, actor, binds }: Writer,
         identity: &Identity,
         changes: Vec<AdmittedChange>,
         now_ms: i64,
@@ -184,6 +213,7 @@ impl Sync {
                 identity: identity.clone(),
                 device,
                 actor,
+                binds,
                 received_at_ms: now_ms,
                 catalogue: self.catalogue.clone(),
                 variables: self.variables.clone(),
@@ -242,6 +272,7 @@ struct Arrival {
     identity: Identity,
     device: DeviceId,
     actor: Actor,
+    binds: bool,
     received_at_ms: i64,
     catalogue: Arc<Catalogue>,
     variables: Arc<Variables>,
@@ -309,6 +340,7 @@ fn apply(
         wrong_steps,
         device: Some(arrival.device),
         received_at_ms: arrival.received_at_ms,
+        binds: arrival.binds,
     });
     saved_bytes += taken.iter().map(|change| change.bytes().len()).sum::<usize>();
     let taken = taken.iter().map(AdmittedChange::hash).collect();

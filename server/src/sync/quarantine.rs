@@ -8,7 +8,7 @@ use sync_protocol::{
     document::{Refusal, admit, change_dependencies},
 };
 
-use super::Sync;
+use super::{Sync, push::Writer};
 use crate::store::{QuarantineState, Quarantined, StoreError};
 
 /// Why a quarantined change was not admitted.
@@ -54,8 +54,9 @@ impl Sync {
         for held in &chosen {
             changes.push(admit(&held.bytes, identity.book, &self.catalogue, &self.limits)?);
         }
-        // It is the county's decision now.
-        let (_, refused) = self.store_changes((device, Actor::County), &identity, changes, now_ms).await?;
+        // It is the county's decision now; whose an actor is, it does not decide.
+        let writer = Writer { device, actor: Actor::County, binds: false };
+        let (_, refused) = self.store_changes(writer, &identity, changes, now_ms).await?;
         if let Some((_, refusal, _)) = refused.into_iter().next() {
             return Err(refusal.into());
         }

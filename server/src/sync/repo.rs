@@ -9,7 +9,7 @@ use sync_protocol::{
     session::Scope,
 };
 
-use super::{Sync, scope};
+use super::{Sync, push::Sender, scope};
 use crate::store::{DeviceRecord, StoreError};
 
 impl Sync {
@@ -95,7 +95,8 @@ impl Sync {
         }
         let mut taken = Taken::default();
         let push = DocumentPush { identity: identity.clone(), changes: pushed };
-        for (hash, outcome) in self.push(device, scope, push, now_ms).await?.outcomes {
+        let sender = Sender { device, scope, may_heal: false };
+        for (hash, outcome) in self.push(sender, push, now_ms).await?.outcomes {
             match outcome {
                 Ok(()) => taken.is_news = true,
                 Err(refused) if refused.is_unmet() => taken.is_unmet = true,

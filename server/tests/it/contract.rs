@@ -142,6 +142,7 @@ impl Writer {
             wrong_steps: Vec::new(),
             device: from,
             received_at_ms: 1,
+            binds: true,
         }
     }
 }

@@ -75,11 +75,13 @@ pub enum RefusalCode {
     MissingDependencies,
     /// The sender may not write to this document.
     Forbidden,
+    /// Its actor is another device's.
+    ForeignActor,
 }
 
 impl RefusalCode {
     /// All codes in the order of their wire numbers.
-    pub const ALL: [RefusalCode; 7] = [
+    pub const ALL: [RefusalCode; 8] = [
         RefusalCode::TooLarge,
         RefusalCode::Malformed,
         RefusalCode::ForeignOperation,
@@ -87,6 +89,7 @@ impl RefusalCode {
         RefusalCode::WrongValue,
         RefusalCode::MissingDependencies,
         RefusalCode::Forbidden,
+        RefusalCode::ForeignActor,
     ];
 
     /// The name in SQL and JSON.
@@ -99,6 +102,7 @@ impl RefusalCode {
             RefusalCode::WrongValue => "wrong-value",
             RefusalCode::MissingDependencies => "missing-dependencies",
             RefusalCode::Forbidden => "forbidden",
+            RefusalCode::ForeignActor => "foreign-actor",
         }
     }
 

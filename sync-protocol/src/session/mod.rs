@@ -7,4 +7,6 @@ mod server;
 
 pub use backoff::Backoff;
 pub use device::{DeviceSession, Outgoing, Persist, SessionError};
-pub use server::{Effect, FeedPage, FeedQuery, Judged, NotTaken, Position, Scope, ServerSession, StoreOutcome};
+pub use server::{
+    Effect, FeedPage, FeedQuery, Judged, NotTaken, Position, Scope, ServerSession, StoreOutcome, position_of,
+};

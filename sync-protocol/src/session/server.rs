@@ -57,6 +57,11 @@ struct Cursor {
     position: Position,
 }
 
+/// Where a cursor says that its device stands, whatever scope it is of.
+pub fn position_of(cursor: &[u8]) -> Option<Position> {
+    minicbor::decode::<Cursor>(cursor).ok().map(|cursor| cursor.position)
+}
+
 /// What the store shall read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedQuery {

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use server::doctor;
-use sync_protocol::{Book, Document, Identity, UnitId, document::RowKey};
+use sync_protocol::{
+    Book, Document, Identity, UnitId,
+    document::{RefusalCode, RowKey},
+};
 
 use super::{phone::hashes, world::World};
 
@@ -42,6 +45,11 @@ pub(super) async fn after_healing(world: &mut World) -> Result<Option<String>> {
     }
     if let Some(hash) = world.promised.iter().find(|hash| !held.contains(hash)) {
         return Ok(Some(format!("{hash}, which was acknowledged, is neither in a document nor in quarantine")));
+    }
+    // Everybody here is honest: what they bring back for others to a server that had lost it is no forgery.
+    let suspected = server.store.quarantined().await?.into_iter().find(|held| held.code == RefusalCode::ForeignActor);
+    if let Some(held) = suspected {
+        return Ok(Some(format!("{} was taken for a forgery", held.hash)));
     }
     let mut disputed = BTreeSet::new();
     let mut documents = BTreeSet::new();

@@ -17,7 +17,7 @@ use server::store::{
 };
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
-    session::{FeedPage, FeedQuery, Scope},
+    session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
 };
 
@@ -157,6 +157,8 @@ delegate! {
     fn all_identities() -> Vec<(Identity, Vec<ChangeHash>)>;
     fn known_changes(hashes: &[ChangeHash]) -> BTreeSet<ChangeHash> => known;
     fn arrivals(hashes: &[ChangeHash]) -> BTreeMap<ChangeHash, Arrival>;
+    fn writers(actors: &BTreeSet<Vec<u8>>) -> BTreeMap<Vec<u8>, Option<DeviceId>>;
+    fn is_of_feed(position: &Position) -> bool;
     fn commit(writes: Vec<DocumentWrite>) -> Vec<Committed> => write;
     fn feed(scope: &Scope, query: &FeedQuery) -> FeedPage => page;
     fn newest() -> i64;

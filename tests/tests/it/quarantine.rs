@@ -2,7 +2,12 @@
 
 use anyhow::{Context, Result};
 use server::{clock, store::QuarantineState, sync::AdmitError};
-use sync_protocol::{Book, ChangeHash, Identity, RowId, UnitId};
+use sync_protocol::{
+    ActorId, Book, ChangeHash, Identity, RowId, UnitId,
+    client::{Device, DeviceConfig},
+    document::RefusalCode,
+    message::{ExchangeRequest, PROTOCOL},
+};
 use tests::{county, roster};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,5 +86,54 @@ async fn a_revoked_phone_hands_over_its_work_and_keeps_nothing() -> Result<()> {
             assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{} still holds it", path.display());
         }
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_writes_in_another_devices_name() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = county::open(&folder.path().join("data"), None).await?;
+    server.store.put_units(&roster::units(&server.tenant, server.county, 2)).await?;
+    let url = county::serve(&server).await?;
+    let unit = |branch: usize| UnitId::derive(&server.tenant, None, &roster::branch_code(branch));
+    let of = |branch: usize| Identity { unit: unit(branch), book: Book::Unit, period: server.period() };
+    county::device(&server, folder.path(), &url, "honest", unit(0), &[Book::Unit]).await?.close().await;
+    county::device(&server, folder.path(), &url, "forger", unit(1), &[Book::Unit]).await?.close().await;
+    let actor = ActorId([9; 16]);
+    let open = |name: &'static str| {
+        let config = DeviceConfig {
+            path: folder.path().join(format!("{name}.sqlite")),
+            server: url.clone(),
+            token: name.to_owned(),
+            who: "张三".into(),
+            server_key: None,
+            actor,
+        };
+        Device::open(config, server.catalogue.clone())
+    };
+    let (honest, forger) = (open("honest").await?, open("forger").await?);
+    let row = RowId::random([1; 10]);
+    honest.save(&of(0), "members", row, &[("work_post", "会计".into())], 0).await?;
+    assert_eq!(honest.exchange(clock::now_ms()).await?.receipts.len(), 1);
+    forger.save(&of(1), "members", row, &[("work_post", "出纳".into())], 0).await?;
+    let done = forger.exchange(clock::now_ms()).await?;
+    assert_eq!((done.receipts.len(), done.refusals.len()), (0, 1));
+    assert_eq!(done.refusals[0].code, RefusalCode::ForeignActor);
+    assert!(done.refusals[0].quarantined, "somebody may know better");
+    // A cursor of its own making proves nothing.
+    let row = RowId::random([2; 10]);
+    let exchange = ExchangeRequest {
+        protocol: PROTOCOL,
+        cursor: Some(vec![0x7f; 64].into()),
+        push: Vec::new(),
+        device_time_ms: 0,
+        asks: Vec::new(),
+        held: Vec::new(),
+    };
+    let record = server.store.device_by_token(&server::store::token_hash("forger")).await?.context("enrolled")?;
+    let reply = server.sync.exchange(&record, exchange, clock::now_ms()).await?;
+    assert!(reply.restart, "it starts anew");
+    honest.save(&of(0), "members", row, &[("work_post", "文书".into())], 0).await?;
+    assert_eq!(honest.exchange(clock::now_ms()).await?.receipts.len(), 1, "the honest one goes on");
     Ok(())
 }

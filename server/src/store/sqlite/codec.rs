@@ -25,6 +25,13 @@ pub(super) fn device_id(row: &SqliteRow, column: &str) -> Result<DeviceId, Store
     bytes(row, column).map(DeviceId::from_bytes)
 }
 
+/// A device, or none where the server itself is meant: nothing, or no bytes.
+pub(super) fn some_device(row: &SqliteRow, column: &str) -> Result<Option<DeviceId>, StoreError> {
+    let bytes: Option<Vec<u8>> = row.try_get(column)?;
+    let bytes = bytes.filter(|bytes| !bytes.is_empty());
+    bytes.map(|bytes| bytes.try_into().map(DeviceId::from_bytes)).transpose().map_err(|_| damaged(column))
+}
+
 pub(super) fn person_id(row: &SqliteRow, column: &str) -> Result<Option<PersonId>, StoreError> {
     let bytes: Option<Vec<u8>> = row.try_get(column)?;
     let id = bytes.map(|bytes| bytes.try_into().map(PersonId::from_bytes));

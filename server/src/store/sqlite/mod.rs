@@ -28,7 +28,7 @@ use sqlx::{
 };
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
-    session::{FeedPage, FeedQuery, Scope},
+    session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
 };
 
@@ -118,6 +118,14 @@ impl Store for SqliteStore {
 
     async fn arrivals(&self, hashes: &[ChangeHash]) -> Result<BTreeMap<ChangeHash, Arrival>, StoreError> {
         read::arrivals(&self.readers, hashes).await
+    }
+
+    async fn writers(&self, actors: &BTreeSet<Vec<u8>>) -> Result<BTreeMap<Vec<u8>, Option<DeviceId>>, StoreError> {
+        read::writers(&self.readers, actors).await
+    }
+
+    async fn is_of_feed(&self, position: &Position) -> Result<bool, StoreError> {
+        read::is_of_feed(&self.readers, position).await
     }
 
     async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {

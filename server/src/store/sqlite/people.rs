@@ -289,7 +289,7 @@ fn read_line(row: &SqliteRow) -> Result<AuditLine, StoreError> {
             at_ms: row.try_get("at_ms")?,
             who: row.try_get("who")?,
             person: codec::person_id(row, "person")?,
-            device: if is_null("device")? { None } else { Some(codec::device_id(row, "device")?) },
+            device: codec::some_device(row, "device")?,
             event: row.try_get("event")?,
             unit: if is_null("unit")? { None } else { Some(codec::unit_id(row, "unit")?) },
             detail: row.try_get("detail")?,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{
-    Book, ChangeHash, DocumentId, Identity, UnitId,
+    Book, ChangeHash, DeviceId, DocumentId, Identity, UnitId,
     document::RowKey,
     message::DocumentPull,
     session::{FeedPage, FeedQuery, Position, Scope},
@@ -128,19 +128,45 @@ pub(super) async fn arrivals(
     let mut arrivals = BTreeMap::new();
     for hashes in hashes.chunks(LIST_MAX) {
         let marks = placeholders(1, hashes.len());
-        let sql = format!("SELECT hash, device, received_at_ms FROM changes WHERE hash IN ({marks})");
+        let sql = format!(
+            "SELECT c.hash, c.device, c.received_at_ms, a.device AS writer
+             FROM changes c LEFT JOIN actors a ON a.actor = c.actor WHERE c.hash IN ({marks})"
+        );
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for hash in hashes {
             query = query.bind(hash.0.as_slice());
         }
         for row in query.fetch_all(pool).await? {
-            let is_own = row.try_get::<Option<&[u8]>, _>("device")?.is_none();
-            let device = if is_own { None } else { Some(codec::device_id(&row, "device")?) };
-            let arrival = Arrival { device, received_at_ms: row.try_get("received_at_ms")? };
+            let (device, writer) = (codec::some_device(&row, "device")?, codec::some_device(&row, "writer")?);
+            let arrival = Arrival { device, writer, received_at_ms: row.try_get("received_at_ms")? };
             arrivals.insert(ChangeHash(codec::hash32(&row, "hash")?), arrival);
         }
     }
     Ok(arrivals)
+}
+
+pub(super) async fn writers(
+    pool: &SqlitePool,
+    actors: &BTreeSet<Vec<u8>>,
+) -> Result<BTreeMap<Vec<u8>, Option<DeviceId>>, StoreError> {
+    let actors: Vec<&Vec<u8>> = actors.iter().collect();
+    let mut writers = BTreeMap::new();
+    for actors in actors.chunks(LIST_MAX) {
+        let sql = format!("SELECT actor, device FROM actors WHERE actor IN ({})", placeholders(1, actors.len()));
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for actor in actors {
+            query = query.bind(actor.as_slice());
+        }
+        for row in query.fetch_all(pool).await? {
+            writers.insert(row.try_get("actor")?, codec::some_device(&row, "device")?);
+        }
+    }
+    Ok(writers)
+}
+
+pub(super) async fn is_of_feed(pool: &SqlitePool, position: &Position) -> Result<bool, StoreError> {
+    let (Position::Feed { seq, mark: known } | Position::Bootstrap { upto_seq: seq, mark: known, .. }) = position;
+    Ok(mark(&mut *pool.acquire().await?, *seq).await? == *known)
 }
 
 pub(super) async fn feed(pool: &SqlitePool, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {

@@ -1,7 +1,7 @@
 //! The one writer. Writes of many callers are committed in groups: one fsync for many devices.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -213,6 +213,16 @@ async fn document(tx: &mut SqliteConnection, write: &DocumentWrite) -> Result<Op
         .fetch_optional(&mut *tx)
         .await?
         .unwrap_or(0);
+    if write.binds {
+        let actors: BTreeSet<&[u8]> = write.changes.iter().map(|change| change.actor.as_slice()).collect();
+        for actor in actors {
+            sqlx::query("INSERT INTO actors (actor, device) VALUES ($1, $2) ON CONFLICT (actor) DO NOTHING")
+                .bind(actor)
+                .bind(write.device.map(|device| device.as_bytes().to_vec()).unwrap_or_default())
+                .execute(&mut *tx)
+                .await?;
+        }
+    }
     for change in &write.changes {
         let link = chained(chain, change.hash);
         // A change that is there already must not undo the group's work.
