@@ -19,7 +19,7 @@ use minicbor::Encoder;
 use server::store::DeviceRecord;
 use sync_protocol::{
     ActorId, Address, Book, ChangeHash, DeviceId, Document, DocumentId, Identity, UnitId,
-    client::{Http, Transport},
+    client::{Http, Transport, Trust},
     conflict::{Means, Provenance},
     document::{Author, Edit, SyncState},
     message::{DocumentPush, ExchangeRequest, PROTOCOL, PushedChange, encode},
@@ -61,7 +61,7 @@ async fn serve(folder: &Path) -> anyhow::Result<()> {
 
 /// A device that writes and exchanges until it is told to stop.
 async fn honest(url: String, identity: Identity, number: usize, stop: Arc<AtomicBool>) -> anyhow::Result<usize> {
-    let transport = Http::new(&url, &format!("phone-{number}"))?;
+    let transport = Http::new(&url, &Trust::new(None)?, &format!("phone-{number}"))?;
     let (mut document, mut cursor, mut edits) = (Document::new(), None, 0);
     let provenance = Provenance { who: "bench".into(), how: Means::Form, source: None };
     let author = Author { actor: ActorId([u8::try_from(number)? + 1; 16]), provenance, time_s: 0 };
@@ -136,7 +136,7 @@ async fn run() -> anyhow::Result<()> {
         ("a change that inflates to 64 MiB", None, change(bomb.clone())),
         ("five thousand questions too many", None, request(Vec::new(), vec![ChangeHash([2; 32]); 5001])),
     ];
-    let client = reqwest::Client::new();
+    let client = Trust::new(None)?.client()?;
     for (what, encoding, body) in over_http {
         let mut slowest = Duration::ZERO;
         for _ in 0..TIMES {

@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 use server::store::DeviceRecord;
 use sync_protocol::{
     ActorId, Address, Book, DeviceId, Document, Identity, UnitId,
-    client::{Http, Transport},
+    client::{Http, Transport, Trust},
     conflict::{Means, Provenance},
     document::{Author, Edit},
     message::{decode, encode},
@@ -182,7 +182,7 @@ async fn run() -> anyhow::Result<()> {
     drop(ours);
 
     let ours = Running::ours(&place("exchange")?).await?;
-    let transport = |token: &str| Http::new(&ours.url(), token);
+    let transport = |token: &str| Http::new(&ours.url(), &Trust::new(None)?, token);
     let (uploaded, ..) = exchange(Some(&ours), &transport("device")?, None, changes(&documents)?).await?;
     let (fetched, cursor, count) = exchange(Some(&ours), &transport("late")?, None, Vec::new()).await?;
     ensure!(count == DOCUMENTS, "{count} documents");
@@ -211,7 +211,7 @@ async fn many(url: &str, here: &server::Server) -> anyhow::Result<()> {
         devices.spawn(async move {
             let (url, period, units) = here.as_ref();
             let identity = Identity { unit: units[number], book: Book::Unit, period: period.clone() };
-            let transport = Http::new(url, &format!("phone-{number}"))?;
+            let transport = Http::new(url, &Trust::new(None)?, &format!("phone-{number}"))?;
             // It does not hold what is there: its changes stand beside it.
             let (mut document, mut cursor, mut took) = (Document::new(), None, Vec::new());
             let mut author = author(2);

@@ -69,6 +69,8 @@ pub async fn open_device(server: &Server, folder: &Path, url: &str, name: &str) 
         token: name.to_owned(),
         who: name.to_owned(),
         server_key: Some(server.keys.public().signing),
+        certificate: None,
+        secret: None,
         actor: ActorId(clock::random()),
     };
     Ok(Device::open(config, server.catalogue.clone()).await?)

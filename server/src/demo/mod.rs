@@ -238,7 +238,16 @@ async fn device(
     let path = folder.join("devices").join(format!("手机{name}.sqlite"));
     let is_new = !path.exists();
     let (server_key, actor) = (Some(server.keys.public().signing), ActorId(clock::random()));
-    let config = DeviceConfig { path, server: url.to_owned(), token, who: who.to_owned(), server_key, actor };
+    let config = DeviceConfig {
+        path,
+        server: url.to_owned(),
+        certificate: None,
+        token,
+        secret: None,
+        who: who.to_owned(),
+        server_key,
+        actor,
+    };
     Ok((Device::open(config, server.catalogue.clone()).await?, is_new))
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sync_protocol::{
     Book, Identity, RowId,
     bundle::Keys,
-    client::{Device, DeviceConfig},
+    client::{Device, DeviceConfig, Trust},
 };
 use tests::{county, roster, sheet};
 
@@ -45,7 +45,7 @@ impl Running {
         let mut line = String::new();
         BufReader::new(process.stdout.take().context("its output")?).read_line(&mut line)?;
         let url = line.split_whitespace().find(|word| word.starts_with("http://")).context("an address")?;
-        Ok(Self { process, url: url.trim_end_matches('/').to_owned(), client: Client::new() })
+        Ok(Self { process, url: url.trim_end_matches('/').to_owned(), client: Trust::new(None)?.client()? })
     }
 
     fn request(&self, method: Method, path: &str, cookie: &str) -> RequestBuilder {
@@ -147,6 +147,8 @@ async fn nothing_secret_or_personal_reaches_the_log() -> Result<()> {
         token,
         who: "张包村".into(),
         server_key: Some(server.keys.public().signing),
+        certificate: None,
+        secret: None,
         actor: sync_protocol::ActorId(server::clock::random()),
     };
     let phone = Device::open(config, server.catalogue.clone()).await?;

@@ -7,10 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use tests::node;
+use sync_protocol::client::{Device, DeviceConfig, DeviceError, Live, Trust, enrol};
+use tests::{county, node};
 
-#[test]
-fn the_county_makes_a_certificate_of_its_own_and_keeps_it() -> Result<()> {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_county_makes_a_certificate_of_its_own_and_keeps_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let config = "data_dir = \"data\"\n[tls]\nmode = \"own-certificate\"\nnames = [\"127.0.0.1\", \"localhost\"]\n";
     std::fs::write(folder.path().join("taizhang.toml"), config)?;
@@ -29,6 +30,7 @@ fn the_county_makes_a_certificate_of_its_own_and_keeps_it() -> Result<()> {
         let fingerprint = said.split_whitespace().last().context("a fingerprint")?.to_owned();
         let certificate = folder.path().join("data/tls.crt");
         let seen = node::json("tls.mjs", &[Path::new(address), &certificate])?;
+        enrols_and_syncs(folder.path(), address.trim_end_matches('/'), &certificate).await?;
         process.kill()?;
         process.wait()?;
         assert_eq!(seen["status"], 200, "{seen}");
@@ -44,5 +46,37 @@ fn the_county_makes_a_certificate_of_its_own_and_keeps_it() -> Result<()> {
         let mode = std::fs::metadata(folder.path().join("data/tls.key"))?.permissions().mode();
         ensure!(mode.trailing_zeros() >= 6, "only its owner reads the key: {mode:o}");
     }
+    Ok(())
+}
+
+/// A field program enrols and syncs by TLS, over both ways; one that does not know the certificate does not.
+async fn enrols_and_syncs(folder: &Path, url: &str, certificate: &Path) -> Result<()> {
+    let taizhang = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_taizhang")).current_dir(folder).args(arguments).output()?;
+        Ok::<_, anyhow::Error>(String::from_utf8(output.stdout)?.trim().to_owned())
+    };
+    // The second time there is such a person.
+    taizhang(&["person", "add", "zhang", "--full-name", "张三", "--role", "field-cadre"])?;
+    let code = taizhang(&["person", "invite", "zhang"])?;
+    let stranger = enrol(url, &Trust::new(None)?, &code, "secret").await;
+    ensure!(matches!(stranger, Err(DeviceError::Offline(_))), "{stranger:?}");
+    let pem = std::fs::read_to_string(certificate)?;
+    let trust = Trust::new(Some(&pem))?;
+    let secret = format!("secret {code}");
+    let enrolled = enrol(url, &trust, &code, &secret).await?;
+    let config = DeviceConfig {
+        path: folder.join(format!("{code}.sqlite")),
+        server: url.to_owned(),
+        certificate: Some(pem),
+        server_key: Some(enrolled.server_keys()?.signing),
+        token: enrolled.token.clone(),
+        secret: Some(secret),
+        who: enrolled.owner,
+        actor: sync_protocol::ActorId(server::clock::random()),
+    };
+    let server = county::open(&folder.join("elsewhere"), None).await?;
+    let device = Device::open(config, server.catalogue.clone()).await?;
+    ensure!(device.exchange(0).await?.requests == 1);
+    Live::connect(url, &trust, &enrolled.token).await?;
     Ok(())
 }

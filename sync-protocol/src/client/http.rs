@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Delivery, DeviceError, Transport};
+use super::{Delivery, DeviceError, Transport, Trust};
 use crate::{
     live::{PACK_BYTES_MIN, pack, unpack},
     message::MEDIA_TYPE,
@@ -26,13 +26,20 @@ impl std::fmt::Debug for Http {
 
 impl Http {
     /// A connection that is made when it is needed.
-    pub fn new(server: &str, token: &str) -> Result<Self, DeviceError> {
-        let client = reqwest::Client::builder()
+    pub fn new(server: &str, trust: &Trust, token: &str) -> Result<Self, DeviceError> {
+        Ok(Self { server: server.to_owned(), token: token.to_owned(), client: trust.client()? })
+    }
+}
+
+impl Trust {
+    /// Connections to servers that it vouches for.
+    pub fn client(&self) -> Result<reqwest::Client, DeviceError> {
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(rustls::ClientConfig::clone(&self.0))
             .connect_timeout(Duration::from_secs(10))
             .timeout(Duration::from_mins(2))
             .build()
-            .map_err(|e| DeviceError::Offline(e.to_string()))?;
-        Ok(Self { server: server.to_owned(), token: token.to_owned(), client })
+            .map_err(|e| DeviceError::Offline(e.to_string()))
     }
 }
 

@@ -8,11 +8,11 @@ use std::{
 use futures_util::{SinkExt, StreamExt};
 use tokio::{net::TcpStream, sync::Mutex, time::timeout};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
     tungstenite::{self, Message, client::IntoClientRequest},
 };
 
-use super::{Delivery, Device, DeviceError, Exchanged, Transport};
+use super::{Delivery, Device, DeviceError, Exchanged, Transport, Trust};
 use crate::{
     live::{LiveFrame, pack, unpack},
     message,
@@ -41,13 +41,16 @@ fn offline(error: &impl std::fmt::Display) -> DeviceError {
 }
 
 impl Live {
-    /// Connects to a server (`http://…`) with a device's token.
-    pub async fn connect(server: &str, token: &str) -> Result<Self, DeviceError> {
+    /// Connects to a server (`http://…` or `https://…`) with a device's token.
+    pub async fn connect(server: &str, trust: &Trust, token: &str) -> Result<Self, DeviceError> {
         let address = format!("{}/sync/live", server.replacen("http", "ws", 1));
         let mut request = address.into_client_request().map_err(|e| offline(&e))?;
         let bearer = format!("Bearer {token}").parse().map_err(|_| DeviceError::Protocol("no such token".into()))?;
         request.headers_mut().insert("authorization", bearer);
-        let connected = timeout(CONNECT_TIMEOUT, connect_async(request)).await.map_err(|e| offline(&e))?;
+        let tls = Connector::Rustls(trust.0.clone());
+        let connected = timeout(CONNECT_TIMEOUT, connect_async_tls_with_config(request, None, true, Some(tls)))
+            .await
+            .map_err(|e| offline(&e))?;
         let (socket, _) = connected.map_err(|error| match error {
             tungstenite::Error::Http(response) => {
                 let text = response.body().as_deref().map(|body| String::from_utf8_lossy(body).into_owned());
@@ -147,7 +150,7 @@ impl Device {
 
     /// One connection to its end; whether it was of any use, and why it ended.
     async fn live(&self, around: &Around<'_>) -> (bool, DeviceError) {
-        let live = match Live::connect(&self.config.server, &self.config.token).await {
+        let live = match Live::connect(&self.config.server, &self.trust, &self.config.token).await {
             Ok(live) => live,
             Err(error) => return (false, error),
         };

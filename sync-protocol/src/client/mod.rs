@@ -3,9 +3,11 @@
 //! Everything works offline; [`Device::exchange`] is the only call that needs the server. An edit is
 //! on disk before the call returns, and stays marked as unsent until the server's receipt is on disk too.
 
+mod enrol;
 mod http;
 mod live;
 mod store;
+mod tls;
 
 use std::{
     path::PathBuf,
@@ -26,19 +28,25 @@ use crate::{
     session::{DeviceSession, Persist, SessionError},
     value::Value,
 };
+pub use enrol::{Enrolled, enrol};
 pub use http::Http;
 pub use live::{Around, Live};
 use store::DeviceStore;
+pub use tls::Trust;
 
 /// How to open a device.
 #[derive(Clone)]
 pub struct DeviceConfig {
     /// Its database file; created when absent.
     pub path: PathBuf,
-    /// The server, for example `http://10.0.0.5:8080`.
+    /// The server, for example `https://10.0.0.5:8443`.
     pub server: String,
-    /// The secret from enrolment.
+    /// The certificate (PEM) that a county has made for itself; none where an authority vouches for its server.
+    pub certificate: Option<String>,
+    /// What it shows to the server.
     pub token: String,
+    /// What its keys for bundles follow from: its own secret, where it was enrolled with a code; else the token.
+    pub secret: Option<String>,
     /// The person at the device, as conflicts will name them.
     pub who: String,
     /// The county's public signing key from enrolment: receipts that it has not signed are not believed.
@@ -150,6 +158,7 @@ pub struct Device {
     catalogue: Arc<Catalogue>,
     store: DeviceStore,
     transport: Box<dyn Transport>,
+    trust: Trust,
     /// How often changes of this session's actor went out of sight.
     lost_sight: AtomicU32,
     /// One form is saved after the other: two changes of one number would wedge their document.
@@ -161,7 +170,7 @@ pub struct Device {
 impl Device {
     /// Opens or creates the device's store.
     pub async fn open(config: DeviceConfig, catalogue: Arc<Catalogue>) -> Result<Self, DeviceError> {
-        let http = Http::new(&config.server, &config.token)?;
+        let http = Http::new(&config.server, &Trust::new(config.certificate.as_deref())?, &config.token)?;
         Self::open_with(config, catalogue, Box::new(http)).await
     }
 
@@ -172,7 +181,9 @@ impl Device {
         transport: Box<dyn Transport>,
     ) -> Result<Self, DeviceError> {
         let store = DeviceStore::open(&config.path).await?;
+        let trust = Trust::new(config.certificate.as_deref())?;
         Ok(Self {
+            trust,
             config,
             catalogue,
             store,
@@ -331,7 +342,7 @@ impl Device {
     }
 
     fn keys(&self) -> Keys {
-        Keys::of(self.config.token.as_bytes())
+        Keys::of(self.config.secret.as_ref().unwrap_or(&self.config.token).as_bytes())
     }
 
     /// Begins an exchange.

@@ -186,6 +186,8 @@ impl World {
             token: String::new(),
             who: phone.name.clone(),
             server_key,
+            certificate: None,
+            secret: None,
             actor,
         };
         phone.device = Some(Device::open_with(config, catalogue, Box::new(Wire(phone.line.clone()))).await?);

@@ -234,6 +234,8 @@ async fn receipts_are_signed_by_the_county_and_others_are_not_believed() -> Resu
         token: "phone".into(),
         who: "phone".into(),
         server_key: Some(Keys::of(b"another county").public().signing),
+        certificate: None,
+        secret: None,
         actor: ActorId(clock::random()),
     };
     let misled = Device::open(config, server.catalogue.clone()).await?;

@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use anyhow::Result;
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use sync_protocol::{
     Book, ChangeHash, Identity, UnitId,
+    client::Trust,
     document::RefusalCode,
     message::{self, ExchangeReply, ExchangeRequest, PROTOCOL},
 };
@@ -33,7 +34,7 @@ async fn hostile_requests_are_refused_and_the_others_go_on() -> Result<()> {
     let url = county::serve(&server).await?;
     let honest = county::device(&server, folder.path(), &url, "honest", unit, &[Book::Unit]).await?;
     let identity = Identity { unit, book: Book::Unit, period: server.period() };
-    let client = Client::new();
+    let client = Trust::new(None)?.client()?;
     let post = |token: &'static str, encoding: Option<&'static str>, body: Vec<u8>| {
         let mut request = client.post(format!("{url}/sync/exchange")).bearer_auth(token).body(body);
         if let Some(encoding) = encoding {

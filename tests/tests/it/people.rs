@@ -11,8 +11,7 @@ use server::{
 };
 use sync_protocol::{
     ActorId, Book, Identity, UnitId,
-    bundle::Keys,
-    client::{Device, DeviceConfig},
+    client::{Device, DeviceConfig, DeviceError, Trust, enrol},
     message::{ExchangeReply, ExchangeRequest, PROTOCOL, decode, encode},
 };
 use tests::{county, people, roster};
@@ -32,7 +31,7 @@ impl Desk {
         let server = county::open(&folder.path().join("data"), None).await?;
         server.store.put_units(&roster::units(&server.tenant, server.county, branches)).await?;
         let url = county::serve(&server).await?;
-        Ok(Self { folder, server, url, client: Client::new() })
+        Ok(Self { folder, server, url, client: Trust::new(None)?.client()? })
     }
 
     fn branch(&self, index: usize) -> UnitId {
@@ -60,19 +59,18 @@ impl Desk {
         let invited: Value = invited.await?.error_for_status()?.json().await?;
         ensure!(invited["link"].as_str().is_some_and(|link| link.starts_with(&format!("{}/#enrol=", self.url))));
         ensure!(invited["qr"].as_str().is_some_and(|qr| qr.contains("<svg")), "a QR code");
-        let keys = Keys::of(name.as_bytes());
-        let body = json!({ "code": invited["code"], "keys": keys.public().to_string() });
-        let enrolled = self.client.post(format!("{}/api/enrol", self.url)).json(&body).send().await?;
-        ensure!(enrolled.status() == StatusCode::CREATED, "{}", enrolled.text().await?);
-        let enrolled: Value = enrolled.json().await?;
-        let again = self.client.post(format!("{}/api/enrol", self.url)).json(&body).send().await?;
-        ensure!(again.status() == StatusCode::NOT_FOUND, "a code is used once");
+        let (code, trust) = (invited["code"].as_str().context("a code")?, Trust::new(None)?);
+        let enrolled = enrol(&self.url, &trust, code, name).await?;
+        let again = enrol(&self.url, &trust, code, "another secret").await;
+        ensure!(matches!(again, Err(DeviceError::Refused { status: 404, .. })), "a code is used once: {again:?}");
         let config = DeviceConfig {
             path: self.folder.path().join(format!("{name}.sqlite")),
             server: self.url.clone(),
-            token: enrolled["token"].as_str().context("a token")?.to_owned(),
-            who: enrolled["owner"].as_str().context("an owner")?.to_owned(),
-            server_key: Some(self.server.keys.public().signing),
+            server_key: Some(enrolled.server_keys()?.signing),
+            token: enrolled.token,
+            who: enrolled.owner,
+            certificate: None,
+            secret: Some(name.to_owned()),
             actor: ActorId(server::clock::random()),
         };
         Ok(Device::open(config, self.server.catalogue.clone()).await?)

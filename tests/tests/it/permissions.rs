@@ -12,6 +12,7 @@ use server::{
 };
 use sync_protocol::{
     Book, ChangeHash, DeviceId, Identity, RowId, Tenant, UnitId,
+    client::Trust,
     document::RefusalCode,
     message::{ExchangeRequest, PROTOCOL, encode},
     unit::{Unit, UnitLevel},
@@ -177,7 +178,7 @@ async fn county() -> Result<County> {
         sides.push(Side { unit: village.id, person, device: enrolled.id, row, held: held.hash });
     }
     let sides = <[Side; 2]>::try_from(sides).ok().context("two")?;
-    Ok(County { server, url, client: Client::new(), people: known, sides, folder })
+    Ok(County { server, url, client: Trust::new(None)?.client()?, people: known, sides, folder })
 }
 
 impl County {

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use server::{clock, store::QuarantineState, sync::AdmitError};
 use sync_protocol::{
     ActorId, Book, ChangeHash, Identity, RowId, UnitId,
-    client::{Device, DeviceConfig},
+    client::{Device, DeviceConfig, Trust},
     document::RefusalCode,
     message::{ExchangeRequest, PROTOCOL},
 };
@@ -70,7 +70,8 @@ async fn a_revoked_phone_hands_over_its_work_and_keeps_nothing() -> Result<()> {
     write(2, "秘密出纳").await?;
     assert!(server::console::device::revoke(&server, "phone").await?);
     assert!(server::console::device::revoke(&server, "phone").await.is_err(), "it is not in use any more");
-    let import = reqwest::Client::new().post(format!("{url}/api/imports?file=a.csv")).bearer_auth("phone").body("a");
+    let import =
+        Trust::new(None)?.client()?.post(format!("{url}/api/imports?file=a.csv")).bearer_auth("phone").body("a");
     assert_eq!(import.send().await?.status(), reqwest::StatusCode::FORBIDDEN);
     let last = device.exchange(clock::now_ms()).await?;
     assert_eq!(last.refusals.iter().map(|refusal| refusal.quarantined).collect::<Vec<_>>(), [true]);
@@ -107,6 +108,8 @@ async fn nobody_writes_in_another_devices_name() -> Result<()> {
             token: name.to_owned(),
             who: "张三".into(),
             server_key: None,
+            certificate: None,
+            secret: None,
             actor,
         };
         Device::open(config, server.catalogue.clone())

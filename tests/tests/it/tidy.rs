@@ -58,7 +58,7 @@ fn each_library_has_one_room() {
         ("argon2::", &["server/src/auth/password.rs"]),
         ("totp_rs::", &["server/src/auth/sign_in.rs", "tests/tests/it/people.rs"]),
         ("rcgen::", &["server/src/tls.rs"]),
-        ("rustls::", &["server/src/tls.rs", "server/src/http/listen.rs"]),
+        ("rustls::", &["server/src/tls.rs", "server/src/http/listen.rs", "sync-protocol/src/client/"]),
         ("bech32::", &["sync-protocol/src/bundle.rs"]),
         ("Timestamp::now", &["server/src/clock.rs"]),
         ("SystemTime::now", &[]),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::Value;
 use server::Server;
-use sync_protocol::{Book, UnitId};
+use sync_protocol::{Book, UnitId, client::Trust};
 use tests::{county, roster, sheet};
 
 struct Office {
@@ -52,7 +52,7 @@ impl Office {
 async fn office(server: &Server, url: &str, name: &'static str, unit: UnitId, books: &[Book]) -> Result<Office> {
     let folder = tempfile::tempdir()?;
     county::device(server, folder.path(), url, name, unit, books).await?;
-    Ok(Office { client: Client::new(), url: url.to_owned(), token: name })
+    Ok(Office { client: Trust::new(None)?.client()?, url: url.to_owned(), token: name })
 }
 
 const TOWNSHIP: [Book; 4] = [Book::Unit, Book::UnitRestricted, Book::Township, Book::TownshipRestricted];
