@@ -24,9 +24,12 @@ pub enum EnrolError {
     /// The person may not carry one.
     #[error("该人员不能使用设备 | this person may not carry a device")]
     Disabled,
-    /// Another device has these keys.
-    #[error("该密钥已登记在另一台设备上 | another device has these keys")]
+    /// Another device has these keys, or this token.
+    #[error("该密钥或令牌已登记在另一台设备上 | another device has these keys, or this token")]
     Keys,
+    /// A token that could be guessed.
+    #[error("令牌应为64位十六进制随机数 | a token is 64 random hexadecimal digits")]
+    Token,
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -47,9 +50,24 @@ impl std::fmt::Debug for Invited {
     }
 }
 
-/// What a device shows with every request.
-pub fn new_token() -> String {
-    data_encoding::HEXLOWER.encode(&clock::random::<32>())
+/// How a token that a device has drawn is stored. The device draws it, so that an answer that gets lost on the way does not
+/// shut it out: it asks again with the same.
+fn checked(token: &str) -> Result<[u8; 32], EnrolError> {
+    let mut digits: Vec<u8> = token.bytes().collect();
+    let is_hex = digits.len() == 64 && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    digits.sort_unstable();
+    digits.dedup();
+    // 64 random digits are hardly ever fewer than eight different ones.
+    if is_hex && digits.len() >= 8 { Ok(token_hash(token)) } else { Err(EnrolError::Token) }
+}
+
+/// A new token for a device; the old one is worth nothing from now on.
+pub async fn rotate(server: &Server, device: DeviceRecord, token: &str) -> Result<(), EnrolError> {
+    let token_hash = checked(token)?;
+    match server.store.device_by_token(&token_hash).await? {
+        Some(other) if other.id != device.id => Err(EnrolError::Keys),
+        _ => Ok(server.store.put_device(&DeviceRecord { token_hash, ..device }, clock::now_ms()).await?),
+    }
 }
 
 /// Invites a device of this person.
@@ -70,9 +88,14 @@ pub async fn invite(server: &Server, person: &Person, name: &str) -> Result<Invi
     Ok(Invited { code, expires_at_ms })
 }
 
-/// Enrols a device: what it may do follows from the person whom its code was given for. Returns its token, too.
-pub async fn enrol(server: &Server, code: &str, keys: PublicKeys) -> Result<(DeviceRecord, String), EnrolError> {
+/// Enrols a device: what it may do follows from the person whom its code was given for. Asking again is no error.
+pub async fn enrol(server: &Server, code: &str, keys: PublicKeys, token: &str) -> Result<DeviceRecord, EnrolError> {
     let (code_hash, now_ms) = (token_hash(&code.trim().to_uppercase()), clock::now_ms());
+    let token_hash = checked(token)?;
+    if let Some(known) = server.store.device_by_token(&token_hash).await? {
+        let is_same = known.keys.as_ref() == Some(&keys) && !known.is_revoked;
+        return if is_same { Ok(known) } else { Err(EnrolError::Keys) };
+    }
     let invitation = server.store.people().invitation(&code_hash, now_ms).await?.ok_or(EnrolError::Unknown)?;
     let person = server.store.people().person(invitation.person).await?.ok_or(EnrolError::Unknown)?;
     if person.is_disabled {
@@ -85,13 +108,12 @@ pub async fn enrol(server: &Server, code: &str, keys: PublicKeys) -> Result<(Dev
     let Person { id, full_name, role, .. } = person;
     // A phone is no place for restricted data, whoever carries it.
     let books = Role::books(role, unit.level, false);
-    let token = new_token();
     let device = DeviceRecord {
         id: DeviceId::from_bytes(clock::random()),
         name: invitation.device_name,
         owner: full_name,
         person: Some(id),
-        token_hash: token_hash(&token),
+        token_hash,
         role,
         unit: unit.id,
         books: books.reads,
@@ -99,11 +121,7 @@ pub async fn enrol(server: &Server, code: &str, keys: PublicKeys) -> Result<(Dev
         is_revoked: false,
         keys: Some(keys),
     };
-    if server.store.people().redeem(&code_hash, &device, now_ms).await? {
-        Ok((device, token))
-    } else {
-        Err(EnrolError::Unknown)
-    }
+    if server.store.people().redeem(&code_hash, &device, now_ms).await? { Ok(device) } else { Err(EnrolError::Unknown) }
 }
 
 /// Revokes a device.

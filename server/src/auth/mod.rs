@@ -84,11 +84,17 @@ impl Caller {
         if self.person.as_ref().is_some_and(|person| person.must_change) {
             return Err(Denied::MustChange);
         }
-        if self.device.as_ref().is_some_and(|device| device.is_revoked) && permission != Permission::Sync {
-            return Err(Denied::Revoked);
+        if let Some(device) = &self.device {
+            // Whatever its carrier is by now: what is still on it has to come in, and what it may no longer hold has to go.
+            if permission == Permission::Sync {
+                return Ok(());
+            }
+            if device.is_revoked {
+                return Err(Denied::Revoked);
+            }
         }
         // On its own a device imports, syncs and sees units; what concerns others needs a person who has signed in.
-        let by_device = matches!(permission, Permission::SeeUnits | Permission::Import | Permission::Sync);
+        let by_device = matches!(permission, Permission::SeeUnits | Permission::Import);
         let is_open = if self.device.is_some() { by_device } else { permission != Permission::Sync };
         if is_open && self.grant.may(permission) { Ok(()) } else { Err(Denied::Role(self.grant.role, permission)) }
     }

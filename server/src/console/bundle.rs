@@ -3,13 +3,20 @@
 use std::path::Path;
 
 use anyhow::Context;
+use serde_json::json;
 
-use crate::{Server, bundle};
+use crate::{
+    Server,
+    audit::{self, Event},
+    bundle,
+};
 
 /// Takes a bundle and writes its answer; `false` when something was not taken.
 pub async fn answer(server: &Server, file: &Path, to: &Path) -> anyhow::Result<bool> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
     let answer = bundle::answer(server, &bytes).await.with_context(|| file.display().to_string())?;
+    let detail = json!({ "device": answer.device.name, "taken": answer.taken, "refused": answer.refused });
+    audit::note_console(server, "taizhang", Event::BundleAnswered, Some(answer.device.unit), detail).await?;
     super::write_whole(to, &answer.bytes)?;
     println!(
         "{}（{}）：收下 taken {}，未接收 refused {}，新单位 units {}；回复包 answer in {}",

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
 use importer::{Finding, Severity, memory::Doubt};
+use serde_json::json;
 use sync_protocol::RowId;
 
 use crate::{
-    Server, clock,
+    Server,
+    audit::{self, Event},
+    clock,
     doubts::{self, Choice, Decided},
     import::{ImportError, ImportReport, Source, findings_workbook, import_file, preview_file},
     store::{StoredBatch, StoredDoubt},
@@ -121,6 +124,10 @@ pub async fn import(
         }
     }
     let reports: Vec<ImportReport> = reports.into_iter().flatten().collect();
+    for report in reports.iter().filter(|report| !report.already_imported) {
+        let detail = json!({ "file": report.file, "documents": report.documents, "counts": report.counts });
+        audit::note_console(server, who, Event::Imported, None, detail).await?;
+    }
     if json {
         println!("{}", serde_json::to_string_pretty(&reports)?);
     }
@@ -213,6 +220,8 @@ async fn undo(server: &Server, id: &str, who: &str, json: bool) -> anyhow::Resul
     let undone = crate::undo::undo(server, id, who).await?;
     let undone =
         undone.with_context(|| format!("没有这次导入 no such import: {id}。用 taizhang imports 查看 lists them"))?;
+    let detail = json!({ "file": undone.file, "rows": undone.rows });
+    audit::note_console(server, who, Event::ImportUndone, None, detail).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&undone)?);
     } else {

@@ -4,6 +4,7 @@ use anyhow::Context;
 use clap::Subcommand;
 use importer::values::masked;
 use serde::Serialize;
+use serde_json::json;
 use sync_protocol::{
     Address, ChangeHash,
     catalogue::Sensitivity,
@@ -12,7 +13,9 @@ use sync_protocol::{
 
 use super::import::WHO;
 use crate::{
-    Server, clock,
+    Server,
+    audit::{self, Event},
+    clock,
     store::{QuarantineState, Quarantined},
 };
 
@@ -70,6 +73,7 @@ pub async fn quarantine(server: &Server, command: Quarantine) -> anyhow::Result<
         Quarantine::Show { hash } => show(server, hash).await,
         Quarantine::Admit { hash, who } => {
             for held in server.sync.admit_quarantined(hash, &who, clock::now_ms()).await? {
+                note(server, &who, Event::QuarantineAdmitted, &held).await?;
                 println!("{}：已接收 admitted", held.hash);
             }
             Ok(true)
@@ -79,10 +83,16 @@ pub async fn quarantine(server: &Server, command: Quarantine) -> anyhow::Result<
             anyhow::ensure!(held.state != QuarantineState::Admitted, "已接收，不能退回 admitted already: {hash}");
             let state = QuarantineState::Rejected;
             server.store.decide_quarantined(&[hash], state, &who, clock::now_ms()).await?;
+            note(server, &who, Event::QuarantineRejected, &held).await?;
             println!("{hash}：已退回，内容保留 rejected, kept");
             Ok(true)
         }
     }
+}
+
+async fn note(server: &Server, who: &str, event: Event, held: &Quarantined) -> anyhow::Result<()> {
+    let detail = json!({ "hash": held.hash.to_string(), "device": held.device.to_string() });
+    Ok(audit::note_console(server, who, event, Some(held.identity.unit), detail).await?)
 }
 
 async fn one(server: &Server, hash: ChangeHash) -> anyhow::Result<Quarantined> {
@@ -127,6 +137,7 @@ async fn list(server: &Server, all: bool, json: bool) -> anyhow::Result<bool> {
 
 async fn show(server: &Server, hash: ChangeHash) -> anyhow::Result<bool> {
     let held = one(server, hash).await?;
+    note(server, "taizhang", Event::QuarantineRead, &held).await?;
     let cells = peek(&held.bytes, &GateLimits::default())?;
     let Line { unit, device, received, sentence, state, .. } = line(server, held).await?;
     println!("{received} {device} · {unit} · {}\n{sentence}", state.as_str());

@@ -21,7 +21,6 @@ use crate::{
     Server,
     audit::{self, Event},
     auth::{Caller, Denied, Permission},
-    clock,
     devices::{self, EnrolError},
     store::{PersonId, SeenDevice},
 };
@@ -137,6 +136,9 @@ struct Enrol {
     code: String,
     /// The device's public keys, as `taizhang keys` prints them: its Ed25519 key, and the age recipient for bundles.
     keys: String,
+    /// 64 random hexadecimal digits that the device has drawn: what it shows in `Authorization: Bearer` from now on. Only
+    /// their hash is kept here; whoever got no answer asks again with the same.
+    token: String,
 }
 
 /// What a device knows from now on.
@@ -144,8 +146,6 @@ struct Enrol {
 struct Enrolled {
     /// Its id.
     device: String,
-    /// What it shows in `Authorization: Bearer` from now on; only its hash is kept here.
-    token: String,
     /// The county's public keys: the first signs receipts and bundles.
     server_keys: String,
     /// Whom its changes name.
@@ -165,17 +165,16 @@ struct Enrolled {
     responses((status = 201, body = Enrolled), (status = 404, description = "no such code, or it was used")))]
 async fn enrol(
     State(server): State<Arc<Server>>,
-    Body(Enrol { code, keys }): Body<Enrol>,
+    Body(Enrol { code, keys, token }): Body<Enrol>,
 ) -> Result<(StatusCode, Json<Enrolled>), ApiError> {
     let keys = keys.parse().map_err(|_| ApiError::BadRequest("设备公钥有误 | these are no public keys".into()))?;
-    let (device, token) = devices::enrol(&server, &code, keys).await?;
+    let device = devices::enrol(&server, &code, keys, &token).await?;
     let detail = json!({ "device": device.name });
     let caller = Caller::device(device);
     audit::note(&server, &caller, Event::DeviceEnrolled, Some(caller.grant.unit), detail).await?;
     let names = |books: &[sync_protocol::Book]| books.iter().map(|book| book.as_str().to_owned()).collect();
     let enrolled = Enrolled {
         device: caller.device.as_ref().map(|device| device.id.to_string()).unwrap_or_default(),
-        token,
         server_keys: server.keys.public().to_string(),
         owner: caller.name.clone(),
         unit: caller.grant.unit.to_string(),
@@ -204,32 +203,34 @@ async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Serialize, ToSchema)]
-struct Rotated {
-    /// What the device shows from now on.
+#[derive(Deserialize, ToSchema)]
+struct NewToken {
+    /// 64 random hexadecimal digits that the device has drawn; it keeps the old ones until the new ones have worked.
     token: String,
 }
 
 /// A new token for the device that asks; the old one is worth nothing from now on.
-#[utoipa::path(post, path = "/api/device/token", tag = "devices", responses((status = 200, body = Rotated)))]
-async fn rotate(State(server): State<Arc<Server>>, Sender(device): Sender) -> Result<Json<Rotated>, ApiError> {
+#[utoipa::path(put, path = "/api/device/token", tag = "devices", request_body = NewToken, responses((status = 204)))]
+async fn rotate(
+    State(server): State<Arc<Server>>,
+    Sender(device): Sender,
+    Body(NewToken { token }): Body<NewToken>,
+) -> Result<StatusCode, ApiError> {
     if device.is_revoked {
         return Err(Denied::Revoked.into());
     }
     let caller = Caller::device(device.clone());
-    audit::note(&server, &caller, Event::TokenRotated, Some(device.unit), json!({ "device": device.name })).await?;
-    let token = devices::new_token();
-    let token_hash = crate::store::token_hash(&token);
-    let device = crate::store::DeviceRecord { token_hash, ..device };
-    server.store.put_device(&device, clock::now_ms()).await?;
-    Ok(Json(Rotated { token }))
+    devices::rotate(&server, device, &token).await?;
+    let detail = json!({ "device": caller.device.as_ref().map(|device| device.name.as_str()) });
+    audit::note(&server, &caller, Event::TokenRotated, Some(caller.grant.unit), detail).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 impl From<EnrolError> for ApiError {
     fn from(error: EnrolError) -> Self {
         match error {
             EnrolError::Unknown => ApiError::NotFound,
-            EnrolError::Name => ApiError::BadRequest(error.to_string()),
+            EnrolError::Name | EnrolError::Token => ApiError::BadRequest(error.to_string()),
             EnrolError::Disabled | EnrolError::Keys => ApiError::Conflict(error.to_string()),
             EnrolError::Store(error) => error.into(),
         }

@@ -33,8 +33,11 @@ use tower_governor::{
     key_extractor::{PeerIpKeyExtractor, SmartIpKeyExtractor},
 };
 use tower_http::{
-    catch_panic::CatchPanicLayer, compression::CompressionLayer, decompression::RequestDecompressionLayer,
-    set_header::SetResponseHeaderLayer, timeout::TimeoutLayer,
+    catch_panic::CatchPanicLayer,
+    compression::CompressionLayer,
+    decompression::RequestDecompressionLayer,
+    set_header::SetResponseHeaderLayer,
+    timeout::{RequestBodyTimeoutLayer, TimeoutLayer},
 };
 use utoipa_axum::router::OpenApiRouter;
 
@@ -47,8 +50,10 @@ use crate::Server;
 
 /// Bytes of one request after decompression.
 const BODY_BYTES_MAX: usize = 8 << 20;
-/// How long a request may take; sockets are no requests.
-const REQUEST_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long a request may take: a workbook over a bad line takes long. Sockets are no requests.
+const REQUEST_TIMEOUT: Duration = Duration::from_hours(1);
+/// How long a request's body may stand still.
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// Attempts to sign in or enrol from one address: so many at once …
 const ATTEMPTS_AT_ONCE: u32 = 30;
 /// … and then one in this time.
@@ -97,6 +102,7 @@ pub fn router(server: Arc<Server>) -> Router {
     let router = requests
         .merge(limited(attempts, is_behind_proxy))
         .layer(timeout)
+        .layer(RequestBodyTimeoutLayer::new(SILENCE_MAX))
         .merge(sockets)
         .fallback(async || ApiError::NotFound)
         .layer(RequestDecompressionLayer::new())

@@ -8,8 +8,6 @@ use crate::bundle::{Keys, PublicKeys};
 /// What a device knows once it is enrolled.
 #[derive(Clone, Deserialize)]
 pub struct Enrolled {
-    /// What it shows to the server from now on.
-    pub token: String,
     /// The county's public keys.
     server_keys: String,
     /// Whom its changes name.
@@ -37,10 +35,16 @@ impl Enrolled {
     }
 }
 
-/// Enrols this device: `secret` never leaves it, its keys follow from it.
-pub async fn enrol(server: &str, trust: &Trust, code: &str, secret: &str) -> Result<Enrolled, DeviceError> {
+/// Enrols this device: `secret` never leaves it, its keys follow from it; `token`, 64 random hexadecimal digits, is what it shows
+/// to the server from now on. Whoever gets no answer asks again with the same two.
+pub async fn enrol(
+    server: &str,
+    trust: &Trust,
+    code: &str,
+    (secret, token): (&str, &str),
+) -> Result<Enrolled, DeviceError> {
     let keys = Keys::of(secret.as_bytes()).public().to_string();
-    let body = serde_json::json!({ "code": code, "keys": keys }).to_string();
+    let body = serde_json::json!({ "code": code, "keys": keys, "token": token }).to_string();
     let post = trust.client()?.post(format!("{server}/api/enrol"));
     let sent = post.header("content-type", "application/json").body(body).send().await;
     let response = sent.map_err(|e| DeviceError::Offline(e.without_url().to_string()))?;

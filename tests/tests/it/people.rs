@@ -18,6 +18,11 @@ use tests::{county, people, roster};
 
 const PASSWORD: &str = "correct horse battery";
 
+/// What a device draws for itself.
+fn token() -> String {
+    server::clock::random::<32>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 struct Desk {
     folder: tempfile::TempDir,
     server: Server,
@@ -60,14 +65,19 @@ impl Desk {
         ensure!(invited["link"].as_str().is_some_and(|link| link.starts_with(&format!("{}/#enrol=", self.url))));
         ensure!(invited["qr"].as_str().is_some_and(|qr| qr.contains("<svg")), "a QR code");
         let (code, trust) = (invited["code"].as_str().context("a code")?, Trust::new(None)?);
-        let enrolled = enrol(&self.url, &trust, code, name).await?;
-        let again = enrol(&self.url, &trust, code, "another secret").await;
+        let token = token();
+        enrol(&self.url, &trust, code, (name, &token)).await?;
+        // Its answer was lost.
+        let enrolled = enrol(&self.url, &trust, code, (name, &token)).await?;
+        let again = enrol(&self.url, &trust, code, ("another secret", &self::token())).await;
         ensure!(matches!(again, Err(DeviceError::Refused { status: 404, .. })), "a code is used once: {again:?}");
+        let again = enrol(&self.url, &trust, code, ("another secret", &token)).await;
+        ensure!(matches!(again, Err(DeviceError::Refused { status: 409, .. })), "a token is one device's: {again:?}");
         let config = DeviceConfig {
             path: self.folder.path().join(format!("{name}.sqlite")),
             server: self.url.clone(),
             server_key: Some(enrolled.server_keys()?.signing),
-            token: enrolled.token,
+            token,
             who: enrolled.owner,
             certificate: None,
             secret: Some(name.to_owned()),
@@ -275,6 +285,16 @@ async fn another_role_or_village_while_offline_loses_nothing() -> Result<()> {
     let cadre = registry::change(&desk.server, cadre, &profile, false).await?;
     phone.exchange(0).await?;
     assert_eq!(desk.server.store.quarantined().await?.len(), 2);
+
+    // An auditor holds nothing: what was typed before still comes in, and the rest goes.
+    phone.save(&other, "members", row, &[("remark", "任审计员前填写".into())], 0).await?;
+    let county = desk.server.store.unit(desk.server.county).await?.context("the county")?;
+    let profile = Profile { role: Role::Auditor, unit: county, ..profile };
+    let cadre = registry::change(&desk.server, cadre, &profile, false).await?;
+    phone.exchange(0).await?;
+    phone.exchange(0).await?;
+    assert_eq!(desk.server.store.quarantined().await?.len(), 3);
+    assert_eq!(phone.documents().await?, []);
 
     // Dismissed: signed out, and the phone keeps nothing.
     let cookie = people::cookie(&desk.server, &cadre).await?;

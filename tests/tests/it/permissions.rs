@@ -78,7 +78,7 @@ fn lines() -> Vec<Line> {
         ("get", "/api/devices", "officer administrator", 200, false),
         ("post", "/api/devices/invitations", "officer administrator", 201, true),
         ("post", "/api/devices/{id}/revoke", "officer administrator", 204, true),
-        ("post", "/api/device/token", DEVICES, 200, false),
+        ("put", "/api/device/token", DEVICES, 204, false),
         ("get", "/api/units", &format!("{SIGNED_IN} {DEVICES}"), 200, false),
         ("get", "/api/conflicts", READERS, 200, true),
         ("get", "/api/indicators", READERS, 200, true),
@@ -124,6 +124,7 @@ struct County {
     folder: tempfile::TempDir,
 }
 
+const TOKEN: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 const PASSWORD: &str = "correct horse battery";
 
 async fn county() -> Result<County> {
@@ -222,7 +223,10 @@ impl County {
                               "is_disabled": false, "name": format!("somebody{number}") });
         let body: Option<Value> = match path.as_str() {
             "/api/session" if *method == "post" => Some(json!({ "name": "x", "password": "y" })),
-            "/api/enrol" => Some(json!({ "code": "NONE", "keys": self.server.keys.public().to_string() })),
+            "/api/enrol" => {
+                Some(json!({ "code": "NONE", "keys": self.server.keys.public().to_string(), "token": TOKEN }))
+            }
+            "/api/device/token" => Some(json!({ "token": TOKEN })),
             "/api/session/password" => Some(json!({ "old": PASSWORD, "new": PASSWORD })),
             "/api/session/totp" if *method != "post" => Some(json!({ "code": "000000" })),
             "/api/devices/invitations" => Some(json!({ "person": side.person.id.to_string(), "name": "手机" })),
