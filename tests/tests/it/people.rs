@@ -13,6 +13,7 @@ use sync_protocol::{
     ActorId, Book, Identity, UnitId,
     client::{Device, DeviceConfig, DeviceError, Trust, enrol},
     message::{ExchangeReply, ExchangeRequest, PROTOCOL, decode, encode},
+    unit::Unit,
 };
 use tests::{county, people, roster};
 
@@ -20,7 +21,8 @@ const PASSWORD: &str = "correct horse battery";
 
 /// What a device draws for itself.
 fn token() -> String {
-    server::clock::random::<32>().iter().map(|byte| format!("{byte:02x}")).collect()
+    let half = || u128::from_be_bytes(server::clock::random());
+    format!("{:032x}{:032x}", half(), half())
 }
 
 struct Desk {
@@ -304,6 +306,43 @@ async fn another_role_or_village_while_offline_loses_nothing() -> Result<()> {
     phone.exchange(0).await?;
     phone.exchange(0).await?;
     assert_eq!(phone.documents().await?, []);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_village_that_moves_while_everybody_is_offline_loses_nothing() -> Result<()> {
+    let desk = Desk::open(2).await?;
+    let cadre = people::add(&desk.server, "cadre", Role::FieldCadre, desk.branch(0), false, PASSWORD).await?;
+    let officer = people::add(&desk.server, "officer", Role::TownshipOfficer, desk.township(), false, PASSWORD).await?;
+    let cookie = people::cookie(&desk.server, &officer).await?;
+    let (phone, office) = (desk.enrol(&cookie, &cadre, "phone").await?, desk.enrol(&cookie, &officer, "office").await?);
+    let book = desk.book(desk.branch(0), Book::Unit);
+    let row = sync_protocol::RowId::random([7; 10]);
+    phone.save(&book, "members", row, &[("name", "张三".into())], 0).await?;
+    phone.exchange(0).await?;
+    office.exchange(0).await?;
+    phone.save(&book, "members", row, &[("remark", "村里填写".into())], 0).await?;
+    office.save(&book, "members", row, &[("work_post", "乡镇填写".into())], 0).await?;
+
+    let town = desk.server.store.unit(desk.township()).await?.context("the town")?;
+    let other = UnitId::derive(&desk.server.tenant, None, "340099200");
+    let other = Unit { id: other, code: Some("340099200".into()), name: "中共绿水镇委员会".into(), ..town };
+    let village = desk.server.store.unit(desk.branch(0)).await?.context("the village")?;
+    let village = Unit { parent: Some(other.id), ..village };
+    desk.server.store.put_units(&[other, village]).await?;
+    for _ in 0..2 {
+        phone.exchange(0).await?;
+        office.exchange(0).await?;
+    }
+    // The village goes on; what its old township typed waits for the new one.
+    assert_eq!((phone.unsent().await?, phone.refused().await?.len()), (0, 0));
+    assert_eq!(office.documents().await?, []);
+    let held = desk.server.store.quarantined().await?;
+    assert_eq!(held.len(), 1);
+    desk.server.sync.admit_quarantined(held[0].hash, "绿水镇", 0).await?;
+    phone.exchange(0).await?;
+    let rows = phone.rows(&book, "members").await?;
+    assert_eq!((rows[0].text("remark"), rows[0].text("work_post")), ("村里填写", "乡镇填写"));
     Ok(())
 }
 
