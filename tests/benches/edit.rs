@@ -9,7 +9,7 @@ use anyhow::Context;
 use minicbor::bytes::ByteVec;
 use server::{Server, clock, import::import_file, store::DeviceRecord};
 use sync_protocol::{
-    ActorId, Address, Book, DeviceId, Document, Identity, RowId, UnitId,
+    ActorId, Address, Book, DeviceId, Document, Identity, RowId,
     conflict::{Means, Provenance},
     document::{Author, Edit},
     message::{DocumentPush, ExchangeRequest, PROTOCOL, PushedChange},
@@ -35,13 +35,11 @@ async fn run() -> anyhow::Result<()> {
 
 /// The median time of one edit, in seconds.
 async fn measure(branches: usize, changes: usize) -> anyhow::Result<f64> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, branches)).await?;
+    let (folder, server) = county::with_branches(branches).await?;
     let file = folder.path().join("roster.xlsx");
     std::fs::write(&file, roster::workbook(branches, 30)?)?;
     import_file(&server, &file, "bench", &|_, _| {}).await?;
-    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let unit = county::branch(&server, 0);
     let identity = Identity { unit, book: Book::Unit, period: server.period() };
     let record = DeviceRecord::new(DeviceId::from_bytes([1; 16]), ("bench", "bench"), "bench", unit, &[Book::Unit]);
     server.store.put_device(&record, 0).await?;

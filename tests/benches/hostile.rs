@@ -46,7 +46,7 @@ async fn serve(folder: &Path) -> anyhow::Result<()> {
     let server = county::open(folder, None).await?;
     server.store.put_units(&roster::units(&server.tenant, server.county, DEVICES)).await?;
     for number in 0..DEVICES {
-        let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(number));
+        let unit = county::branch(&server, number);
         let (id, token) = (DeviceId::from_bytes([u8::try_from(number)? + 1; 16]), format!("phone-{number}"));
         let record = DeviceRecord::new(id, (&token, &token), &token, unit, &[Book::Unit]);
         server.store.put_device(&record, 0).await?;

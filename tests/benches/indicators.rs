@@ -19,9 +19,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, BRANCHES)).await?;
+    let (folder, server) = county::with_branches(BRANCHES).await?;
     let file = folder.path().join("roster.xlsx");
     std::fs::write(&file, roster::workbook(BRANCHES, MEMBERS_PER_BRANCH)?)?;
     let done = import_file(&server, &file, "bench", &|_, _| {}).await?;

@@ -62,7 +62,7 @@ async fn serve(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn branch(server: &server::Server, number: usize) -> UnitId {
-    UnitId::derive(&server.tenant, None, &roster::branch_code(number))
+    county::branch(server, number)
 }
 
 /// Seconds, those of the server's processor, messages both ways, bytes both ways.

@@ -14,6 +14,9 @@ use sync_protocol::{
     ActorId, Book, DeviceId, UnitId,
     client::{Device, DeviceConfig},
 };
+use tempfile::TempDir;
+
+use crate::roster;
 
 /// Opens a server; `county_key` as another replica of the same county would have it.
 pub async fn open(data: &Path, county_key: Option<&[u8]>) -> anyhow::Result<Server> {
@@ -26,6 +29,19 @@ pub async fn open(data: &Path, county_key: Option<&[u8]>) -> anyhow::Result<Serv
         store.close().await;
     }
     Ok(Server::open_embedded(&config).await?)
+}
+
+/// Opens a server in a folder of its own, with a township of so many branches.
+pub async fn with_branches(branches: usize) -> anyhow::Result<(TempDir, Server)> {
+    let folder = tempfile::tempdir()?;
+    let server = open(&folder.path().join("data"), None).await?;
+    server.store.put_units(&roster::units(&server.tenant, server.county, branches)).await?;
+    Ok((folder, server))
+}
+
+/// One of these branches.
+pub fn branch(server: &Server, index: usize) -> UnitId {
+    UnitId::derive(&server.tenant, None, &roster::branch_code(index))
 }
 
 /// Opens a server whose county lays one catalogue file of its own over the built-in ones.

@@ -1,5 +1,6 @@
 //! HTTP: one file per resource. Every route is in the OpenAPI document, and the test of all routes by all roles reads it.
 
+mod attempts;
 mod audit;
 mod bundles;
 mod caller;
@@ -27,11 +28,6 @@ use axum::{
     extract::DefaultBodyLimit,
     http::{StatusCode, header},
 };
-use tower_governor::{
-    GovernorError, GovernorLayer,
-    governor::GovernorConfigBuilder,
-    key_extractor::{PeerIpKeyExtractor, SmartIpKeyExtractor},
-};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::CompressionLayer,
@@ -54,10 +50,6 @@ const BODY_BYTES_MAX: usize = 8 << 20;
 const REQUEST_TIMEOUT: Duration = Duration::from_hours(1);
 /// How long a request's body may stand still.
 const SILENCE_MAX: Duration = Duration::from_mins(1);
-/// Attempts to sign in or enrol from one address: so many at once …
-const ATTEMPTS_AT_ONCE: u32 = 30;
-/// … and then one in this time.
-const ATTEMPT_INTERVAL: Duration = Duration::from_secs(1);
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
 /// All routes, and what is written down about them.
@@ -100,7 +92,7 @@ pub fn router(server: Arc<Server>) -> Router {
     let (is_secure, is_behind_proxy) = (server.is_secure, server.is_behind_proxy);
     let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT);
     let router = requests
-        .merge(limited(attempts, is_behind_proxy))
+        .merge(attempts::limited(attempts, is_behind_proxy))
         .layer(timeout)
         .layer(RequestBodyTimeoutLayer::new(SILENCE_MAX))
         .merge(sockets)
@@ -116,31 +108,6 @@ pub fn router(server: Arc<Server>) -> Router {
     let router =
         if is_secure { router.layer(header(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")) } else { router };
     router.with_state(server)
-}
-
-/// Keeps anybody from guessing passwords and codes, and from making the server hash all day.
-fn limited(router: Router<Arc<Server>>, is_behind_proxy: bool) -> Router<Arc<Server>> {
-    let refuse = |error: GovernorError| {
-        let error = match error {
-            GovernorError::TooManyRequests { wait_time, .. } => ApiError::TooMany(wait_time.max(1)),
-            GovernorError::UnableToExtractKey | GovernorError::Other { .. } => {
-                tracing::error!("whose attempt it is cannot be told: the peer's address is missing");
-                ApiError::Internal
-            }
-        };
-        axum::response::IntoResponse::into_response(error)
-    };
-    let mut builder = GovernorConfigBuilder::default();
-    builder.period(ATTEMPT_INTERVAL).burst_size(ATTEMPTS_AT_ONCE);
-    if is_behind_proxy {
-        let mut builder = builder.key_extractor(SmartIpKeyExtractor);
-        let config = builder.finish().expect("neither number is zero");
-        router.layer(GovernorLayer::new(config).error_handler(refuse))
-    } else {
-        let mut builder = builder.key_extractor(PeerIpKeyExtractor);
-        let config = builder.finish().expect("neither number is zero");
-        router.layer(GovernorLayer::new(config).error_handler(refuse))
-    }
 }
 
 /// A text as a QR code: an SVG image.

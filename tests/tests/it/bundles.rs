@@ -29,7 +29,7 @@ async fn county_server(folder: &std::path::Path) -> Result<(Server, PublicKeys)>
 async fn a_phone_without_a_network_hands_over_a_file_and_takes_one() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (server, keys) = county_server(folder.path()).await?;
-    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let unit = county::branch(&server, 0);
     let books = [Book::Unit, Book::UnitRestricted];
     let first = county::device(&server, folder.path(), NOBODY, "first", unit, &books).await?;
     let second = county::device(&server, folder.path(), NOBODY, "second", unit, &books).await?;

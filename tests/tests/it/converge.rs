@@ -49,9 +49,7 @@ async fn the_same_ledger_on_two_replicas_is_one_row_per_person() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn importing_a_ledger_again_changes_nothing_and_edits_of_people_stay() -> Result<()> {
     use importer::workbook::write::{Book as Workbook, Created, Out, Style};
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&tests::roster::units(&server.tenant, server.county, 1)).await?;
+    let (folder, server) = county::with_branches(1).await?;
     let sheet = |name: &str, employer: &str| -> Result<std::path::PathBuf> {
         let mut book = Workbook::new("x", Created { unix_s: 0 })?;
         let mut page = book.sheet("党员花名册")?;

@@ -15,7 +15,6 @@ use server::{
     doubts::{Choice, Decided, decide},
     import::{ImportReport, Source, findings_workbook, import_file},
 };
-use sync_protocol::UnitId;
 use tests::{county, roster, sheet};
 
 struct Office {
@@ -64,7 +63,7 @@ impl Office {
     }
 
     async fn members(&self, columns: &[&str]) -> Result<Vec<String>> {
-        let unit = UnitId::derive(&self.server.tenant, None, &roster::branch_code(0));
+        let unit = county::branch(&self.server, 0);
         let mut rows = std::collections::BTreeMap::new();
         for stored in self.server.store.rows("members", &self.server.period(), &[unit]).await? {
             let row = server::projection::row(stored.row, &stored.cells, stored.removed)?;

@@ -17,9 +17,7 @@ const BRANCHES: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_with_nothing_new_costs_one_small_request_whatever_it_holds() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, BRANCHES)).await?;
+    let (folder, server) = county::with_branches(BRANCHES).await?;
     let file = folder.path().join("roster.xlsx");
     std::fs::write(&file, roster::workbook(BRANCHES, 1)?)?;
     let done = import_file(&server, &file, "县委组织部", &|_, _| {}).await?;
@@ -40,7 +38,7 @@ async fn a_device_with_nothing_new_costs_one_small_request_whatever_it_holds() -
     assert_eq!(loaded(), before, "nothing was loaded to answer");
 
     // The counter does count: one edit of one document loads one.
-    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(7));
+    let unit = county::branch(&server, 7);
     let book = Identity { unit, book: Book::Unit, period: server.period() };
     let row = device.rows(&book, "members").await?[0].id;
     device.save(&book, "members", row, &[("remark", Value::from("在外务工"))], clock::now_ms()).await?;
@@ -53,12 +51,10 @@ async fn a_device_with_nothing_new_costs_one_small_request_whatever_it_holds() -
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_writes_only_where_it_may() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 2)).await?;
+    let (folder, server) = county::with_branches(2).await?;
     let url = county::serve(&server).await?;
-    let own = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
-    let other = UnitId::derive(&server.tenant, None, &roster::branch_code(1));
+    let own = county::branch(&server, 0);
+    let other = county::branch(&server, 1);
     let device = county::device(&server, folder.path(), &url, "cadre", own, &[Book::Unit]).await?;
     for (unit, book, allowed) in [
         (own, Book::Unit, true),
@@ -184,11 +180,9 @@ struct Branch {
 }
 
 async fn branch() -> Result<Branch> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
+    let (folder, server) = county::with_branches(1).await?;
     let url = county::serve(&server).await?;
-    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let unit = county::branch(&server, 0);
     Ok(Branch { folder, server, url, unit })
 }
 
@@ -208,11 +202,9 @@ async fn raw_post(url: &str, token: &str) -> Result<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn receipts_are_signed_by_the_county_and_others_are_not_believed() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
+    let (folder, server) = county::with_branches(1).await?;
     let url = county::serve(&server).await?;
-    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let unit = county::branch(&server, 0);
     let identity = Identity { unit, book: Book::Unit, period: server.period() };
     let device = county::device(&server, folder.path(), &url, "phone", unit, &[Book::Unit]).await?;
     let post = [("work_post", Value::from("会计"))];

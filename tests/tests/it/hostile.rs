@@ -5,12 +5,12 @@ use std::io::Write;
 use anyhow::Result;
 use reqwest::StatusCode;
 use sync_protocol::{
-    Book, ChangeHash, Identity, UnitId,
+    Book, ChangeHash, Identity,
     client::Trust,
     document::RefusalCode,
     message::{self, ExchangeReply, ExchangeRequest, PROTOCOL},
 };
-use tests::{county, roster};
+use tests::county;
 
 /// What it is, whose token it comes with, its encoding, its bytes, and the answer.
 type Case = (&'static str, &'static str, Option<&'static str>, Vec<u8>, StatusCode);
@@ -27,10 +27,8 @@ fn bomb(bytes: usize) -> Result<Vec<u8>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_requests_are_refused_and_the_others_go_on() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
-    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let (folder, server) = county::with_branches(1).await?;
+    let unit = county::branch(&server, 0);
     let url = county::serve(&server).await?;
     let honest = county::device(&server, folder.path(), &url, "honest", unit, &[Book::Unit]).await?;
     let identity = Identity { unit, book: Book::Unit, period: server.period() };

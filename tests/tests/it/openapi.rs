@@ -4,14 +4,12 @@ use std::{path::Path, process::Command};
 
 use anyhow::{Result, ensure};
 use server::auth::Role;
-use tests::{county, people, process::program, roster};
+use tests::{county, people, process::program};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_makes_the_server_fail_or_answer_what_is_not_written_down() -> Result<()> {
     let Some(schemathesis) = program("schemathesis")? else { return Ok(()) };
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 2)).await?;
+    let (folder, server) = county::with_branches(2).await?;
     let url = county::serve(&server).await?;
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/openapi.json").canonicalize()?;
     let mut runs = Vec::new();

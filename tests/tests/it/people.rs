@@ -15,7 +15,7 @@ use sync_protocol::{
     message::{ExchangeReply, ExchangeRequest, PROTOCOL, decode, encode},
     unit::Unit,
 };
-use tests::{county, people, roster};
+use tests::{county, people};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -34,15 +34,13 @@ struct Desk {
 
 impl Desk {
     async fn open(branches: usize) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let server = county::open(&folder.path().join("data"), None).await?;
-        server.store.put_units(&roster::units(&server.tenant, server.county, branches)).await?;
+        let (folder, server) = county::with_branches(branches).await?;
         let url = county::serve(&server).await?;
         Ok(Self { folder, server, url, client: Trust::new(None)?.client()? })
     }
 
     fn branch(&self, index: usize) -> UnitId {
-        UnitId::derive(&self.server.tenant, None, &roster::branch_code(index))
+        county::branch(&self.server, index)
     }
 
     fn township(&self) -> UnitId {

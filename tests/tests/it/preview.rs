@@ -7,9 +7,7 @@ use tests::{county, roster};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preview_names_exactly_the_cells_that_change_and_writes_nothing() -> Result<()> {
     let (branches, members) = (20, 50);
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, branches)).await?;
+    let (folder, server) = county::with_branches(branches).await?;
     let first = folder.path().join("first.xlsx");
     std::fs::write(&first, roster::workbook(branches, members)?)?;
     let preview = preview_file(&server, &first).await?;
@@ -39,9 +37,7 @@ async fn a_preview_names_exactly_the_cells_that_change_and_writes_nothing() -> R
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preview_hides_restricted_values_and_prints_codes_as_words() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
+    let (folder, server) = county::with_branches(1).await?;
     let headers = "党组织编码|姓名|出生日期|党员类别|入党时间|家庭住址|学历";
     let code = roster::branch_code(0);
     let write = |name: &str, rest: &str| -> Result<std::path::PathBuf> {

@@ -13,9 +13,7 @@ use tests::{county, sheet};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn quality_names_the_rule_the_record_and_what_to_do() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&tests::roster::units(&server.tenant, server.county, 2)).await?;
+    let (folder, server) = county::with_branches(2).await?;
     let members = "党组织编码|姓名|性别|身份证号|出生日期|党员类别|入党时间|转正时间
         0001-001|张三|男|340099198001010013|1980-01-01|正式|2001-05|2002-05
         0001-002|张三|男|340099198001010013|1980-01-01|正式|2001-05|2002-05

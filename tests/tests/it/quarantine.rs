@@ -3,20 +3,18 @@
 use anyhow::{Context, Result};
 use server::{clock, store::QuarantineState, sync::AdmitError};
 use sync_protocol::{
-    ActorId, Book, ChangeHash, Identity, RowId, UnitId,
+    ActorId, Book, ChangeHash, Identity, RowId,
     client::{Device, DeviceConfig, Trust},
     document::RefusalCode,
     message::{ExchangeRequest, PROTOCOL},
 };
-use tests::{county, roster};
+use tests::county;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_is_refused_waits_for_a_supervisor_and_the_rest_goes_on() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 2)).await?;
+    let (folder, server) = county::with_branches(2).await?;
     let url = county::serve(&server).await?;
-    let unit = |branch: usize| UnitId::derive(&server.tenant, None, &roster::branch_code(branch));
+    let unit = |branch: usize| county::branch(&server, branch);
     let of = |branch: usize| Identity { unit: unit(branch), book: Book::Unit, period: server.period() };
     let phone = county::device(&server, folder.path(), &url, "phone", unit(0), &[Book::Unit]).await?;
     let neighbour = county::device(&server, folder.path(), &url, "neighbour", unit(1), &[Book::Unit]).await?;
@@ -53,11 +51,9 @@ async fn work_that_is_refused_waits_for_a_supervisor_and_the_rest_goes_on() -> R
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_phone_hands_over_its_work_and_keeps_nothing() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
+    let (folder, server) = county::with_branches(1).await?;
     let url = county::serve(&server).await?;
-    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let unit = county::branch(&server, 0);
     let identity = Identity { unit, book: Book::Unit, period: server.period() };
     let device = county::device(&server, folder.path(), &url, "phone", unit, &[Book::Unit]).await?;
     let write = async |row: u8, text: &str| {
@@ -92,11 +88,9 @@ async fn a_revoked_phone_hands_over_its_work_and_keeps_nothing() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_writes_in_another_devices_name() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 2)).await?;
+    let (folder, server) = county::with_branches(2).await?;
     let url = county::serve(&server).await?;
-    let unit = |branch: usize| UnitId::derive(&server.tenant, None, &roster::branch_code(branch));
+    let unit = |branch: usize| county::branch(&server, branch);
     let of = |branch: usize| Identity { unit: unit(branch), book: Book::Unit, period: server.period() };
     county::device(&server, folder.path(), &url, "honest", unit(0), &[Book::Unit]).await?.close().await;
     county::device(&server, folder.path(), &url, "forger", unit(1), &[Book::Unit]).await?.close().await;

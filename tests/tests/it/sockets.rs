@@ -8,7 +8,7 @@ use minicbor::Encoder;
 use samod::{BackoffConfig, DialError, Dialer, Transport};
 use server::{Server, clock};
 use sync_protocol::{
-    Book, Document, DocumentId, UnitId,
+    Book, Document, DocumentId,
     client::{Around, Device},
     document::SyncState,
     live::{LiveFrame, pack, unpack},
@@ -71,7 +71,7 @@ async fn open(folder: &std::path::Path) -> Result<(Server, String, Vec<Made>)> {
     let documents = repo::documents(&server, 0..3);
     for name in ["one", "two"] {
         let device = county::device(&server, folder, &url, name, server.county, &[Book::Unit]).await?;
-        let (unit, row) = (UnitId::derive(&server.tenant, None, &roster::branch_code(0)), repo::row(0));
+        let (unit, row) = (county::branch(&server, 0), repo::row(0));
         assert_eq!(unit, documents[0].identity.unit);
         device.save(&documents[0].identity, "members", row, &[("work_post", name.into())], 0).await?;
         device.exchange(clock::now_ms()).await?;

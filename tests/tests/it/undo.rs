@@ -40,10 +40,8 @@ async fn members(server: &Server, unit: UnitId) -> Result<Vec<String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undo_takes_back_what_nobody_has_edited_since_and_lists_the_rest() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
-    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let (folder, server) = county::with_branches(1).await?;
+    let unit = county::branch(&server, 0);
     let first = "CODE|张三|1980-01-01|正式|2001-05|务农|13800000001|青石村
         CODE|李四|1981-01-01|正式|2002-05|教师|13800000002|青石村";
     import(&server, folder.path(), "first.xlsx", first).await?;

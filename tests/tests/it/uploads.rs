@@ -59,10 +59,8 @@ const TOWNSHIP: [Book; 4] = [Book::Unit, Book::UnitRestricted, Book::Township, B
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_office_sends_a_workbook_looks_at_the_plan_and_has_it_applied() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 2)).await?;
-    let unit = |branch: usize| UnitId::derive(&server.tenant, None, &roster::branch_code(branch));
+    let (_folder, server) = county::with_branches(2).await?;
+    let unit = |branch: usize| county::branch(&server, branch);
     let url = county::serve(&server).await?;
     let own = office(&server, &url, "own", unit(0), &TOWNSHIP).await?;
     let other = office(&server, &url, "other", unit(1), &TOWNSHIP).await?;
@@ -109,10 +107,8 @@ async fn an_office_sends_a_workbook_looks_at_the_plan_and_has_it_applied() -> Re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_imported_is_answered_in_words() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&roster::units(&server.tenant, server.county, 1)).await?;
-    let unit = UnitId::derive(&server.tenant, None, &roster::branch_code(0));
+    let (folder, server) = county::with_branches(1).await?;
+    let unit = county::branch(&server, 0);
     let url = county::serve(&server).await?;
     let phone = office(&server, &url, "phone", unit, &[Book::Unit]).await?;
     let stranger = Office { token: "stranger", ..office(&server, &url, "known", unit, &TOWNSHIP).await? };

@@ -298,9 +298,7 @@ async fn r03(server: &Server) -> Result<()> {
 /// Twenty requests, one withdrawn; sixteen closed, fourteen on time, fifteen fed back, twelve rated.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_a_community_give_the_expected_rates() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let server = county::open(&folder.path().join("data"), None).await?;
-    server.store.put_units(&tests::roster::units(&server.tenant, server.county, 1)).await?;
+    let (folder, server) = county::with_branches(1).await?;
     let mut text = String::from("党组织编码|受理编号|收集日期|办理时限|办结日期|办理结果|公示反馈日期|群众评价\n");
     for number in 1..=20 {
         let closed = match number {

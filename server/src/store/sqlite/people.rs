@@ -178,6 +178,11 @@ impl PeopleStore for SqliteStore {
     }
 
     async fn invite(&self, invitation: &Invitation, now_ms: i64) -> Result<(), StoreError> {
+        // One that nobody used in time is nobody's business any more.
+        sqlx::query("DELETE FROM invitations WHERE expires_at_ms <= $1 AND device IS NULL")
+            .bind(now_ms)
+            .execute(&self.writer)
+            .await?;
         sqlx::query(
             "INSERT INTO invitations (code_hash, person, device_name, created_at_ms, expires_at_ms)
              VALUES ($1, $2, $3, $4, $5)",
