@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sync_protocol::UnitId;
+use sync_protocol::{DeviceId, UnitId};
 
 use crate::{
     Server,
     auth::Caller,
     clock,
-    store::{AuditEntry, Store, StoreError},
+    store::{AuditEntry, Person, PersonId, Store, StoreError},
 };
 
 /// Lines that are read at once.
@@ -102,6 +102,11 @@ pub async fn note(
     append(server, &caller.name, (caller.person_id(), device), event, unit, detail).await
 }
 
+/// Notes what a person did about their own way in.
+pub async fn note_person(server: &Server, person: &Person, event: Event, detail: Value) -> Result<(), StoreError> {
+    append(server, &person.full_name, (Some(person.id), None), event, None, detail).await
+}
+
 /// Notes what was done on the server's own command line.
 pub async fn note_console(
     server: &Server,
@@ -116,7 +121,7 @@ pub async fn note_console(
 async fn append(
     server: &Server,
     who: &str,
-    (person, device): (Option<crate::store::PersonId>, Option<sync_protocol::DeviceId>),
+    (person, device): (Option<PersonId>, Option<DeviceId>),
     event: Event,
     unit: Option<UnitId>,
     detail: Value,

@@ -4,7 +4,7 @@ use sync_protocol::{DeviceId, bundle::PublicKeys};
 
 use crate::{
     Server,
-    auth::{Permission, Role},
+    auth::{Books, Permission},
     clock,
     store::{DeviceRecord, Invitation, Person, StoreError, token_hash},
 };
@@ -106,8 +106,7 @@ pub async fn enrol(server: &Server, code: &str, keys: PublicKeys, token: &str) -
     }
     let unit = server.store.unit(person.unit).await?.ok_or(EnrolError::Unknown)?;
     let Person { id, full_name, role, .. } = person;
-    // A phone is no place for restricted data, whoever carries it.
-    let books = Role::books(role, unit.level, false);
+    let books = Books::on_a_phone(role, unit.level);
     let device = DeviceRecord {
         id: DeviceId::from_bytes(clock::random()),
         name: invitation.device_name,

@@ -5,7 +5,7 @@ use sync_protocol::unit::{Unit, UnitLevel};
 
 use crate::{
     Server,
-    auth::{self, Role, Weak},
+    auth::{self, Books, Role, Weak},
     clock,
     store::{Person, PersonId, StoreError},
 };
@@ -122,8 +122,7 @@ pub async fn change(
         is_disabled,
         ..person
     };
-    // A phone is no place for restricted data, whoever carries it.
-    let books = profile.role.books(profile.unit.level, false);
+    let books = Books::on_a_phone(profile.role, profile.unit.level);
     server.store.people().change_person(&changed, &books).await?;
     Ok(changed)
 }

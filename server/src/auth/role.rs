@@ -157,6 +157,13 @@ impl Permission {
     }
 }
 
+impl Books {
+    /// What somebody of this role holds on a phone, which is no place for restricted data, whoever carries it.
+    pub fn on_a_phone(role: Role, level: UnitLevel) -> Self {
+        role.books(level, false)
+    }
+}
+
 /// Books that somebody holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Books {

@@ -4,7 +4,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::json;
 use totp_rs::{Builder, Totp};
 
-use super::{Caller, Weak, password};
+use super::{Weak, password};
 use crate::{
     Server,
     audit::{self, Event},
@@ -57,8 +57,7 @@ pub async fn sign_in(server: &Server, name: &str, password: &str, code: Option<&
     let token = BASE64URL_NOPAD.encode(&clock::random::<32>());
     let now_ms = clock::now_ms();
     server.store.people().open_session(&token_hash(&token), person.id, now_ms, now_ms + SESSION_MS).await?;
-    let caller = Caller::person(server.store.as_ref(), person.clone()).await?;
-    audit::note(server, &caller, Event::SignedIn, None, json!({})).await?;
+    audit::note_person(server, &person, Event::SignedIn, json!({})).await?;
     Ok(SignedIn { token, person })
 }
 
@@ -85,8 +84,7 @@ async fn check(server: &Server, name: &str, password: &str, code: Option<&str>) 
     let failures = server.store.people().failed(person.id, None).await?;
     if failures >= FAILURES_MAX {
         server.store.people().failed(person.id, Some(now_ms + LOCK_MS)).await?;
-        let caller = Caller::person(server.store.as_ref(), person).await?;
-        audit::note(server, &caller, Event::LockedOut, None, json!({ "failures": failures })).await?;
+        audit::note_person(server, &person, Event::LockedOut, json!({ "failures": failures })).await?;
     }
     Err(SignInError::Wrong)
 }
@@ -124,9 +122,7 @@ pub async fn change_password(server: &Server, person: &Person, old: &str, new: &
     }
     let hash = password::hash(&person.name, new).await?;
     server.store.people().set_password(person.id, &hash, false).await?;
-    let caller = Caller::person(server.store.as_ref(), person.clone()).await?;
-    audit::note(server, &caller, Event::PasswordChanged, None, json!({})).await?;
-    Ok(())
+    Ok(audit::note_person(server, person, Event::PasswordChanged, json!({})).await?)
 }
 
 /// A secret for one-time codes, as the address that an authenticator app reads. It is asked for once it is confirmed.
@@ -143,6 +139,5 @@ pub async fn confirm_totp(server: &Server, person: &Person, code: &str) -> Resul
     if !takes(server, &person, &credentials, code).await? {
         return Err(SignInError::Wrong);
     }
-    let caller = Caller::person(server.store.as_ref(), person).await?;
-    Ok(audit::note(server, &caller, Event::TotpConfirmed, None, json!({})).await?)
+    Ok(audit::note_person(server, &person, Event::TotpConfirmed, json!({})).await?)
 }

@@ -8,7 +8,7 @@ use crate::{
     Server,
     audit::{self, Event},
     auth::Role,
-    clock,
+    clock, devices,
     store::DeviceRecord,
 };
 
@@ -45,13 +45,12 @@ pub async fn revoke(server: &Server, name: &str) -> anyhow::Result<bool> {
         seen.into_iter().map(|seen| seen.device).filter(|device| device.name == name && !device.is_revoked).collect();
     anyhow::ensure!(named.len() < 2, "有 {} 台设备叫 {name}，无法确定 more than one device has this name", named.len());
     let device = named.pop().with_context(|| format!("没有名为 {name} 的在用设备 no such device in use"))?;
-    let revoked = DeviceRecord { is_revoked: true, ..device };
-    server.store.put_device(&revoked, clock::now_ms()).await?;
+    let (unit, owner) = (device.unit, device.owner.clone());
+    devices::revoke(server, device).await?;
     let detail = json!({ "device": name });
-    audit::note_console(server, "taizhang", Event::DeviceRevoked, Some(revoked.unit), detail).await?;
+    audit::note_console(server, "taizhang", Event::DeviceRevoked, Some(unit), detail).await?;
     println!(
-        "已停用 revoked: {name}（{}）。它下次联网时清除自己的数据 it erases itself the next time it connects",
-        revoked.owner
+        "已停用 revoked: {name}（{owner}）。它下次联网时清除自己的数据 it erases itself the next time it connects"
     );
     Ok(true)
 }

@@ -1,7 +1,10 @@
 //! One error type for all routes: RFC 9457 problem details.
 
 use axum::{
-    extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
+    extract::{
+        rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
+        ws::rejection::WebSocketUpgradeRejection,
+    },
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -119,6 +122,12 @@ impl From<BytesRejection> for ApiError {
 
 impl From<QueryRejection> for ApiError {
     fn from(rejection: QueryRejection) -> Self {
+        ApiError::BadRequest(rejection.body_text())
+    }
+}
+
+impl From<WebSocketUpgradeRejection> for ApiError {
+    fn from(rejection: WebSocketUpgradeRejection) -> Self {
         ApiError::BadRequest(rejection.body_text())
     }
 }

@@ -37,8 +37,7 @@ async fn connect(
     SocketSender(device): SocketSender,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    let upgrade = upgrade.map_err(|rejection| ApiError::BadRequest(rejection.body_text()))?;
-    let upgrade = upgrade.max_message_size(BODY_BYTES_MAX).max_frame_size(BODY_BYTES_MAX);
+    let upgrade = upgrade?.max_message_size(BODY_BYTES_MAX).max_frame_size(BODY_BYTES_MAX);
     Ok(upgrade.on_upgrade(move |socket| async move { run(&server, device, Socket::new(socket)).await }))
 }
 

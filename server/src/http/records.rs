@@ -36,6 +36,8 @@ struct At {
 
 impl At {
     async fn unit(&self, server: &Server, caller: &Caller) -> Result<UnitId, ApiError> {
+        // Whoever may read nothing does not learn whether the unit exists.
+        caller.may(Permission::ReadRecords)?;
         let unit = match &self.unit {
             Some(id) => id.parse().map_err(|_| ApiError::NotFound)?,
             None => caller.grant.unit,
@@ -79,7 +81,6 @@ async fn list_conflicts(
     Asker(caller): Asker,
     Query(at): Query<At>,
 ) -> Result<Json<Vec<Disputed>>, ApiError> {
-    caller.may(Permission::ReadRecords)?;
     let top = at.unit(&server, &caller).await?;
     let units = returns::at_and_below(server.store.units().await?, top);
     let mut stored = server.store.conflicts().await?;
@@ -103,7 +104,6 @@ async fn list_indicators(
     Asker(caller): Asker,
     Query(at): Query<At>,
 ) -> Result<Json<Vec<indicators::IndicatorLine>>, ApiError> {
-    caller.may(Permission::ReadRecords)?;
     let top = at.unit(&server, &caller).await?;
     Ok(Json(indicators::indicators(&server, top, returns::today(), &[]).await?))
 }

@@ -44,9 +44,8 @@ async fn connect(
     SocketSender(device): SocketSender,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    let upgrade = upgrade.map_err(|rejection| ApiError::BadRequest(rejection.body_text()))?;
     let bytes_max = server.sync.limits().sync_bytes_max + FRAME_BYTES_MAX;
-    let upgrade = upgrade.max_message_size(bytes_max).max_frame_size(bytes_max);
+    let upgrade = upgrade?.max_message_size(bytes_max).max_frame_size(bytes_max);
     Ok(upgrade.on_upgrade(move |socket| async move { run(server, device, socket).await }))
 }
 

@@ -185,7 +185,6 @@ async fn remove_totp(
     // Whoever finds a desk that somebody has left signed in has no code.
     auth::confirm_totp(&server, &person, &code).await?;
     server.store.people().set_totp(person.id, None).await?;
-    let caller = Caller::person(server.store.as_ref(), person).await?;
-    audit::note(&server, &caller, Event::TotpRemoved, None, json!({})).await?;
+    audit::note_person(&server, &person, Event::TotpRemoved, json!({})).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -150,7 +150,11 @@ impl Device {
 
     /// One connection to its end; whether it was of any use, and why it ended.
     async fn live(&self, around: &Around<'_>) -> (bool, DeviceError) {
-        let live = match Live::connect(&self.config.server, &self.trust, &self.config.token).await {
+        let connect = async {
+            let trust = Trust::new(self.config.certificate.as_deref())?;
+            Live::connect(&self.config.server, &trust, &self.config.token).await
+        };
+        let live = match connect.await {
             Ok(live) => live,
             Err(error) => return (false, error),
         };

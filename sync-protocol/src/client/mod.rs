@@ -158,7 +158,6 @@ pub struct Device {
     catalogue: Arc<Catalogue>,
     store: DeviceStore,
     transport: Box<dyn Transport>,
-    trust: Trust,
     /// How often changes of this session's actor went out of sight.
     lost_sight: AtomicU32,
     /// One form is saved after the other: two changes of one number would wedge their document.
@@ -181,9 +180,7 @@ impl Device {
         transport: Box<dyn Transport>,
     ) -> Result<Self, DeviceError> {
         let store = DeviceStore::open(&config.path).await?;
-        let trust = Trust::new(config.certificate.as_deref())?;
         Ok(Self {
-            trust,
             config,
             catalogue,
             store,
