@@ -26,7 +26,10 @@ use sync_protocol::{
     repo::Answer,
     session::{DeviceSession, Outgoing},
 };
-use tests::{county, repo, roster, running::Running};
+use tests::{
+    county, repo, roster,
+    running::{self, Running},
+};
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
 const DEVICES: usize = 50;
@@ -34,15 +37,11 @@ const DEVICES: usize = 50;
 const TIMES: usize = 20;
 
 fn main() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
-        Some("serve") => runtime.block_on(serve(Path::new(&arguments.next().context("a folder")?))),
-        _ => runtime.block_on(run()),
-    }
+    running::main(prepare, run())
 }
 
-async fn serve(folder: &Path) -> anyhow::Result<()> {
+/// The server that is measured, with everybody enrolled.
+async fn prepare(folder: &Path) -> anyhow::Result<server::Server> {
     let server = county::open(folder, None).await?;
     server.store.put_units(&roster::units(&server.tenant, server.county, DEVICES)).await?;
     for number in 0..DEVICES {
@@ -54,9 +53,7 @@ async fn serve(folder: &Path) -> anyhow::Result<()> {
     let record =
         DeviceRecord::new(DeviceId::from_bytes([99; 16]), ("x", "x"), "attacker", server.county, &[Book::Unit]);
     server.store.put_device(&record, 0).await?;
-    let url = county::serve(&server).await?;
-    println!("{}", url.rsplit(':').next().context("a port")?);
-    std::future::pending().await
+    Ok(server)
 }
 
 /// A device that writes and exchanges until it is told to stop.

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, ensure};
 use server::store::DeviceRecord;
 use sync_protocol::{
-    ActorId, Address, Book, DeviceId, Document, Identity, UnitId,
+    ActorId, Address, Book, DeviceId, Document, Identity,
     client::{Http, Transport, Trust},
     conflict::{Means, Provenance},
     document::{Author, Edit},
@@ -24,7 +24,7 @@ use tests::{
     county,
     repo::{self, CELLS, Made, Peer, ROWS},
     roster,
-    running::Running,
+    running::{self, Running},
 };
 
 const DOCUMENTS: usize = 1000;
@@ -32,16 +32,11 @@ const DEVICES: usize = 500;
 const EDITS: usize = 20;
 
 fn main() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
-        Some("serve") => runtime.block_on(serve(Path::new(&arguments.next().context("a folder")?))),
-        _ => runtime.block_on(run()),
-    }
+    running::main(prepare, run())
 }
 
-/// This server, until it is killed; prints its port.
-async fn serve(folder: &Path) -> anyhow::Result<()> {
+/// The server that is measured, with everybody enrolled.
+async fn prepare(folder: &Path) -> anyhow::Result<server::Server> {
     let server = county::open(folder, None).await?;
     server.store.put_units(&roster::units(&server.tenant, server.county, DOCUMENTS)).await?;
     for (number, token) in ["js", "fetch", "device", "late"].into_iter().enumerate() {
@@ -50,19 +45,13 @@ async fn serve(folder: &Path) -> anyhow::Result<()> {
         server.store.put_device(&record, 0).await?;
     }
     for number in 0..DEVICES {
-        let (token, unit) = (format!("phone-{number}"), branch(&server, number));
+        let (token, unit) = (format!("phone-{number}"), county::branch(&server, number));
         let mut id = [9; 16];
         id[..8].copy_from_slice(&(number as u64).to_be_bytes());
         let record = DeviceRecord::new(DeviceId::from_bytes(id), (&token, &token), &token, unit, &[Book::Unit]);
         server.store.put_device(&record, 0).await?;
     }
-    let url = county::serve(&server).await?;
-    println!("{}", url.rsplit(':').next().context("a port")?);
-    std::future::pending().await
-}
-
-fn branch(server: &server::Server, number: usize) -> UnitId {
-    county::branch(server, number)
+    Ok(server)
 }
 
 /// Seconds, those of the server's processor, messages both ways, bytes both ways.
@@ -204,7 +193,8 @@ async fn run() -> anyhow::Result<()> {
 /// Five hundred devices, each with an edit after the other, all at once.
 async fn many(url: &str, here: &server::Server) -> anyhow::Result<()> {
     let begun = Instant::now();
-    let here = Arc::new((url.to_owned(), here.period(), (0..DEVICES).map(|n| branch(here, n)).collect::<Vec<_>>()));
+    let here =
+        Arc::new((url.to_owned(), here.period(), (0..DEVICES).map(|n| county::branch(here, n)).collect::<Vec<_>>()));
     let mut devices = tokio::task::JoinSet::new();
     for number in 0..DEVICES {
         let here = here.clone();

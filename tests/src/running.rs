@@ -3,12 +3,33 @@
 use std::{path::Path, process::Stdio};
 
 use anyhow::Context;
+use server::Server;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
 };
 
-use crate::{node, process};
+use crate::{county, node, process};
+
+/// The whole of a benchmark that is its own server, too: with `serve FOLDER` it serves what `prepare` opens there until it is
+/// killed, and prints its port; else it measures.
+pub fn main(
+    prepare: impl AsyncFnOnce(&Path) -> anyhow::Result<Server>,
+    measure: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() != Some("serve") {
+        return runtime.block_on(measure);
+    }
+    runtime.block_on(async {
+        let folder = arguments.next().context("a folder")?;
+        let server = prepare(Path::new(&folder)).await?;
+        let url = county::serve(&server).await?;
+        println!("{}", url.rsplit(':').next().context("a port")?);
+        std::future::pending().await
+    })
+}
 
 /// A server in a process of its own.
 #[derive(Debug)]
