@@ -57,6 +57,10 @@ pub enum Event {
     QuarantineAdmitted,
     /// A change that was held back was not taken.
     QuarantineRejected,
+    /// Somebody has ordered that restricted data of a record be erased.
+    ErasureOrdered,
+    /// It was erased.
+    Erased,
     /// A bundle was taken and answered.
     BundleAnswered,
 }
@@ -85,6 +89,8 @@ impl Event {
             Self::QuarantineRead => "quarantine-read",
             Self::QuarantineAdmitted => "quarantine-admitted",
             Self::QuarantineRejected => "quarantine-rejected",
+            Self::ErasureOrdered => "erasure-ordered",
+            Self::Erased => "erased",
             Self::BundleAnswered => "bundle-answered",
         }
     }

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod devices;
 pub mod doctor;
 pub mod doubts;
+pub mod erasure;
 pub mod history;
 pub mod http;
 pub mod import;

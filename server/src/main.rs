@@ -12,6 +12,7 @@ use server::{
     config::Config,
     console::{
         self, EXIT_CODES,
+        erase::Erase,
         import::{self, Afterwards},
         look::{self, ReturnArguments},
         people::{Audit, Person},
@@ -103,6 +104,8 @@ enum Command {
     /// 未接收的手机修改：查看、接收、退回 · Changes of devices that were not taken
     #[command(subcommand)]
     Quarantine(Quarantine),
+    /// 清除一条记录的敏感信息，不可恢复 · Erase what restricted books hold of a record, for good
+    Erase(Erase),
     /// 列出冲突 · List conflicts
     Conflicts {
         /// 以 JSON 输出 · Print JSON
@@ -243,6 +246,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Quality { unit, json } => look::print_quality(&server, unit.as_deref(), json).await,
         Command::Steps => look::print_steps(&server).await,
         Command::Quarantine(command) => console::quarantine::quarantine(&server, command).await,
+        Command::Erase(arguments) => console::erase::erase(&server, arguments).await,
         Command::Conflicts { json } => look::print_conflicts(&server, json).await,
         Command::Device { name, owner, unit, office, read_only } => {
             let kind = console::device::Kind { office, read_only };

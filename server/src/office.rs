@@ -1,9 +1,11 @@
 //! An office without a network: its own store is a device of the county, and bundles carry both ways.
 
+use std::collections::BTreeSet;
+
 use sync_protocol::{
-    ChangeHash, DeviceId, Document,
+    ActorId, ChangeHash, DeviceId, Document,
     bundle::{self, BundleError, BundleReply, BundleRequest, Keys, PublicKeys},
-    document::{DocumentError, RowKey, change_actor},
+    document::{DocumentError, LocalChange, RowKey, change_actor},
     message::{DocumentPull, DocumentPush, ExchangeRequest, PROTOCOL, PushedChange, RefusedChange},
     unit::Unit,
 };
@@ -11,8 +13,8 @@ use sync_protocol::{
 use crate::{
     Server,
     bundle::json,
-    clock, projection,
-    store::{Committed, DocumentWrite, NewChange, StoreError},
+    clock, erasure, projection,
+    store::{Committed, DocumentWrite, NewChange, Replacement, StoreError},
 };
 
 const TOKEN: &str = "office_token";
@@ -114,9 +116,10 @@ pub async fn take(server: &Server, bytes: &[u8]) -> Result<Taken, OfficeError> {
     if let Some(key) = county_key {
         server.store.put_secret("county_key", &key).await?;
     }
+    let receipts: BTreeSet<ChangeHash> = replies.iter().flat_map(|reply| reply.receipts.iter().copied()).collect();
     for reply in replies {
         for pull in &reply.documents {
-            taken.documents += usize::from(take_document(server, pull).await?);
+            taken.documents += usize::from(take_document(server, pull, &receipts).await?);
         }
         taken.receipts += reply.receipts.len();
         taken.refusals.extend(reply.refusals);
@@ -127,7 +130,11 @@ pub async fn take(server: &Server, bytes: &[u8]) -> Result<Taken, OfficeError> {
 }
 
 /// Merges one document; says whether it had news.
-async fn take_document(server: &Server, pull: &DocumentPull) -> Result<bool, OfficeError> {
+async fn take_document(
+    server: &Server,
+    pull: &DocumentPull,
+    receipts: &BTreeSet<ChangeHash>,
+) -> Result<bool, OfficeError> {
     let identity = &pull.identity;
     let id = identity.document(&server.tenant);
     let changes: Vec<Vec<u8>> = pull.changes.iter().map(|bytes| bytes.to_vec()).collect();
@@ -136,12 +143,20 @@ async fn take_document(server: &Server, pull: &DocumentPull) -> Result<bool, Off
             Some(stored) => (Document::load(stored.snapshot.as_deref(), &stored.changes)?, stored.heads),
             None => (Document::new(), Vec::new()),
         };
+        if let Some(root) =
+            pull.root.filter(|root| pull.whole && !expected_heads.is_empty() && !document.contains(*root))
+        {
+            if replace(server, pull, root, &document, receipts).await? == Committed::Durable {
+                return Ok(true);
+            }
+            continue;
+        }
         document.take(pull.snapshot.as_ref().map(|bytes| bytes.as_slice()), &changes)?;
         let new = document.changes_since(&expected_heads);
         if new.is_empty() {
             return Ok(false);
         }
-        let touched: std::collections::BTreeSet<RowKey> = document.row_states().into_keys().collect();
+        let touched: BTreeSet<RowKey> = document.row_states().into_keys().collect();
         let write = DocumentWrite {
             document: id,
             identity: identity.clone(),
@@ -163,4 +178,41 @@ async fn take_document(server: &Server, pull: &DocumentPull) -> Result<bool, Off
         }
     }
     Err(StoreError::Database(format!("document {id} is written to by too many at once")).into())
+}
+
+/// Puts the county's successor of a document in the place of this office's, and what this office has written and the
+/// county does not have yet, into it.
+async fn replace(
+    server: &Server,
+    pull: &DocumentPull,
+    root: ChangeHash,
+    ours: &Document,
+    receipts: &BTreeSet<ChangeHash>,
+) -> Result<Committed, OfficeError> {
+    let identity = &pull.identity;
+    let changes: Vec<Vec<u8>> = pull.changes.iter().map(|bytes| bytes.to_vec()).collect();
+    let mut document = Document::load(pull.snapshot.as_ref().map(|bytes| bytes.as_slice()), &changes)?;
+    let mut unsent = server.store.own_changes().await?.remove(identity).unwrap_or_default();
+    unsent.retain(|hash| !receipts.contains(hash));
+    let erased = document.erased_from(ours, &unsent);
+    let id = identity.document(&server.tenant);
+    let write = erasure::replacing(identity, id, &document, ours.heads(), Some(THE_COUNTY))?;
+    let theirs = document.heads();
+    let own = document.carry_over(ours, &unsent, &mut || ActorId(clock::random()))?;
+    let new = |change: LocalChange| {
+        Ok(NewChange { hash: change.hash, actor: change_actor(&change.bytes)?, bytes: Some(change.bytes) })
+    };
+    let carried = DocumentWrite {
+        expected_heads: theirs,
+        changes: own.into_iter().map(new).collect::<Result<_, DocumentError>>()?,
+        snapshot: None,
+        ..erasure::replacing(identity, id, &document, Vec::new(), None)?
+    };
+    let carried = (!carried.changes.is_empty()).then_some(carried);
+    let replacement = Replacement { write, carried, root, erased, quarantined: Vec::new() };
+    let replaced = server.sync.replace(&replacement).await?;
+    if replaced == Committed::Durable {
+        server.store.sweep().await?;
+    }
+    Ok(replaced)
 }

@@ -210,6 +210,17 @@ impl Uploads {
         Ok(findings_workbook(server, upload.source(caller).await?, findings, doubts).await?)
     }
 
+    /// Forgets all uploads and their files; `false`, and none is forgotten, while one is being worked on.
+    pub fn forget_all(&self) -> bool {
+        let mut known = lock(&self.known);
+        let is_idle = known.values().all(|upload| upload.is_idle());
+        if is_idle {
+            known.clear();
+            drop(std::fs::remove_dir_all(&self.folder));
+        }
+        is_idle
+    }
+
     fn of(&self, id: &str, caller: &Caller) -> Result<Arc<Upload>, UploadError> {
         let upload = lock(&self.known).get(id).cloned();
         upload.filter(|upload| upload.sender.is_same(caller)).ok_or(UploadError::Unknown)

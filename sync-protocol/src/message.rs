@@ -190,6 +190,10 @@ pub struct DocumentPull {
     #[n(3)]
     #[cbor(default)]
     pub whole: bool,
+    /// The first change of the document's successor, where rows of it were erased: a replica that does not hold it puts
+    /// the document, which is sent whole then, in place of its own.
+    #[n(4)]
+    pub root: Option<ChangeHash>,
 }
 
 impl DocumentPull {

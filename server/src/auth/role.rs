@@ -38,6 +38,8 @@ pub enum Permission {
     CarryBundles,
     /// To decide on changes that were held back.
     SettleQuarantine,
+    /// To erase for good what restricted books hold of a record.
+    Erase,
     /// To invite and revoke devices, and see when each was last here.
     ManageDevices,
     /// To add people and say what they may do.
@@ -127,7 +129,7 @@ impl std::fmt::Display for Role {
 
 impl Permission {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SeeUnits,
         Self::ReadRecords,
         Self::DrawReturns,
@@ -135,6 +137,7 @@ impl Permission {
         Self::Sync,
         Self::CarryBundles,
         Self::SettleQuarantine,
+        Self::Erase,
         Self::ManageDevices,
         Self::ManagePeople,
         Self::ReadAudit,
@@ -150,6 +153,7 @@ impl Permission {
             Self::Sync => "设备同步 · sync a device",
             Self::CarryBundles => "递交数据包 · hand in bundles",
             Self::SettleQuarantine => "处理未接收的修改 · settle quarantine",
+            Self::Erase => "清除敏感信息 · erase restricted data",
             Self::ManageDevices => "管理设备 · manage devices",
             Self::ManagePeople => "管理人员 · manage people",
             Self::ReadAudit => "查看审计日志 · read the audit log",
@@ -199,6 +203,7 @@ impl Grant {
             P::Sync => !matches!(self.role, R::Auditor | R::Administrator),
             P::CarryBundles => matches!(self.role, R::OfficeClerk | R::TownshipOfficer | R::Administrator),
             P::SettleQuarantine => matches!(self.role, R::TownshipOfficer | R::CountySupervisor),
+            P::Erase => self.is_handler && self.role == R::TownshipOfficer,
             P::ManageDevices => matches!(self.role, R::TownshipOfficer | R::Administrator),
             P::ManagePeople => self.role == R::Administrator,
             P::ReadAudit => matches!(self.role, R::Auditor | R::Administrator),

@@ -134,10 +134,19 @@ pub async fn new_totp(server: &Server, person: &Person) -> Result<String, StoreE
 
 /// Confirms it with a first code, or says that it is wrong.
 pub async fn confirm_totp(server: &Server, person: &Person, code: &str) -> Result<(), SignInError> {
+    take_own(server, person, code).await?;
+    Ok(audit::note_person(server, person, Event::TotpConfirmed, json!({})).await?)
+}
+
+/// Does without codes from now on. Whoever finds a desk that somebody has left signed in has no code.
+pub async fn remove_totp(server: &Server, person: &Person, code: &str) -> Result<(), SignInError> {
+    take_own(server, person, code).await?;
+    server.store.people().set_totp(person.id, None).await?;
+    Ok(audit::note_person(server, person, Event::TotpRemoved, json!({})).await?)
+}
+
+async fn take_own(server: &Server, person: &Person, code: &str) -> Result<(), SignInError> {
     let known = server.store.people().person_by_name(&person.name).await?;
     let (person, credentials) = known.ok_or(SignInError::Wrong)?;
-    if !takes(server, &person, &credentials, code).await? {
-        return Err(SignInError::Wrong);
-    }
-    Ok(audit::note_person(server, &person, Event::TotpConfirmed, json!({})).await?)
+    if takes(server, &person, &credentials, code).await? { Ok(()) } else { Err(SignInError::Wrong) }
 }

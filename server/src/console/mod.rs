@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod device;
+pub mod erase;
 pub mod import;
 pub mod look;
 pub mod people;

@@ -5,6 +5,7 @@ mod audit;
 mod bundles;
 mod caller;
 mod devices;
+mod erasures;
 mod error;
 mod exchange;
 mod imports;
@@ -71,6 +72,7 @@ fn routes() -> Routes {
         .merge(units::routes())
         .merge(records::routes())
         .merge(quarantine::routes())
+        .merge(erasures::routes())
         .merge(returns::routes())
         .merge(audit::routes())
         .merge(exchange::routes())

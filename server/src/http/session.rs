@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -15,7 +14,6 @@ use super::{
 };
 use crate::{
     Server,
-    audit::{self, Event},
     auth::{self, Caller, Permission, Role},
 };
 
@@ -182,9 +180,6 @@ async fn remove_totp(
     Body(Code { code }): Body<Code>,
 ) -> Result<StatusCode, ApiError> {
     ready(&person)?;
-    // Whoever finds a desk that somebody has left signed in has no code.
-    auth::confirm_totp(&server, &person, &code).await?;
-    server.store.people().set_totp(person.id, None).await?;
-    audit::note_person(&server, &person, Event::TotpRemoved, json!({})).await?;
+    auth::remove_totp(&server, &person, &code).await?;
     Ok(StatusCode::NO_CONTENT)
 }

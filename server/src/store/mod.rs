@@ -137,6 +137,21 @@ impl DocumentWrite {
     }
 }
 
+/// A document's successor, to be put in its place.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    /// The whole successor: a snapshot, its changes without bytes, all of its rows.
+    pub write: DocumentWrite,
+    /// What this replica had written and nobody else had yet, written anew on top of it.
+    pub carried: Option<DocumentWrite>,
+    /// Its first change.
+    pub root: ChangeHash,
+    /// The rows that it does not have any more.
+    pub erased: BTreeSet<RowKey>,
+    /// Changes in quarantine, already decided on, that have written to them.
+    pub quarantined: Vec<ChangeHash>,
+}
+
 /// What became of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Committed {
@@ -153,6 +168,8 @@ pub struct StoredDocument {
     pub identity: Identity,
     /// Its heads.
     pub heads: Vec<ChangeHash>,
+    /// Its first change, where it is the successor of one of which rows were erased.
+    pub root: Option<ChangeHash>,
     /// The whole document as of some time.
     pub snapshot: Option<Vec<u8>>,
     /// The changes since.
@@ -282,6 +299,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The projection of one document.
     async fn projection(&self, document: DocumentId) -> Result<Vec<ProjectedRow>, StoreError>;
 
+    /// Puts a document's successor in its place; stale, too, while changes of the document wait in quarantine.
+    async fn replace(&self, replacement: &Replacement) -> Result<Committed, StoreError>;
+
+    /// Makes sure that what was deleted or replaced can be read from nowhere any more.
+    async fn sweep(&self) -> Result<(), StoreError>;
+
     /// Every row in dispute.
     async fn conflicts(&self) -> Result<Vec<StoredConflict>, StoreError>;
 
@@ -402,5 +425,6 @@ pub(crate) fn whole(stored: StoredDocument) -> DocumentPull {
         snapshot: stored.snapshot.map(Into::into),
         changes: stored.changes.into_iter().map(Into::into).collect(),
         whole: true,
+        root: stored.root,
     }
 }

@@ -30,7 +30,7 @@ use sync_protocol::{
 use tokio::sync::broadcast;
 
 use self::push::{Pushed, Sender};
-use crate::store::{DeviceRecord, Moved, Store, StoreError, Visit};
+use crate::store::{Committed, DeviceRecord, Moved, Replacement, Store, StoreError, Visit};
 
 /// Counters that tests and operators look at.
 #[derive(Debug, Default)]
@@ -144,6 +144,15 @@ impl Sync {
     /// Whether a device of this scope may hold and write to a document.
     async fn is_in_scope(&self, scope: &Scope, identity: &Identity) -> Result<bool, StoreError> {
         Ok(scope.books.contains(&identity.book) && self.store.is_below(identity.unit, scope.unit).await?)
+    }
+
+    /// Puts a document's successor in its place.
+    pub async fn replace(&self, replacement: &Replacement) -> Result<Committed, StoreError> {
+        let id = replacement.write.document;
+        let _turn = self.turn(id).lock().await;
+        // What is kept loaded of it is thrown away, whatever comes of this.
+        self.cache.take(id, &[]);
+        self.store.replace(replacement).await
     }
 
     /// The lock of a document.

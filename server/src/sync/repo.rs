@@ -27,7 +27,9 @@ impl Sync {
                 None => return Ok(Turned::Unavailable),
             },
         };
-        let scope = scope(&device, self.store.moves().await?);
+        let mut scope = scope(&device, self.store.moves().await?);
+        // What an official client has merged it never forgets: it gets nothing that may have to be erased.
+        scope.books.retain(|book| !book.is_restricted());
         let brings = !changes.is_empty() && (device.is_revoked || device.may_write(identity.book));
         let mut outcome = Taken::default();
         if brings {

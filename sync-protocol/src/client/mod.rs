@@ -6,6 +6,7 @@
 mod enrol;
 mod http;
 mod live;
+mod news;
 mod store;
 mod tls;
 
@@ -396,7 +397,12 @@ impl Device {
     async fn commit(&self, step: Persist, done: &mut Exchanged) -> Result<(), DeviceError> {
         // A form that is being saved is finished first: what it was read from must not change under it.
         let _saving = self.saving.lock().await;
-        self.store.commit(&step).await?;
+        // What is written anew into a document's successor must not be taken for what it was written from.
+        let mut actors = || {
+            self.lost_sight.fetch_add(1, Ordering::Relaxed);
+            self.actor()
+        };
+        self.store.commit(&step, &mut actors).await?;
         if !step.dropped.is_empty() || !step.refusals.is_empty() {
             self.lost_sight.fetch_add(1, Ordering::Relaxed);
         }
@@ -409,11 +415,15 @@ impl Device {
 
     fn author(&self, how: Means, now_ms: i64) -> Author {
         let provenance = Provenance { who: self.config.who.clone(), how, source: None };
+        Author { actor: self.actor(), provenance, time_s: now_ms / 1000 }
+    }
+
+    fn actor(&self) -> ActorId {
         // A document that lost changes of an actor would number its next ones alike, and two changes of one number
         // wedge a document for good: whoever goes on writing is another actor.
         let mut actor = self.config.actor;
         let lost_sight = self.lost_sight.load(Ordering::Relaxed).to_be_bytes();
         actor.0.iter_mut().zip(lost_sight).for_each(|(byte, other)| *byte ^= other);
-        Author { actor, provenance, time_s: now_ms / 1000 }
+        actor
     }
 }

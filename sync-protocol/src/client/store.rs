@@ -10,14 +10,12 @@ use sqlx::{
 
 use super::{DeviceError, SignedReceipt};
 use crate::{
-    document::{Document, LocalChange, change_dependencies, change_hash},
-    ids::{ChangeHash, Identity, UnitId},
-    message::{Ask, DocumentPull},
+    document::{Document, LocalChange, change_dependencies},
+    ids::{ActorId, ChangeHash, Identity, UnitId},
+    message::Ask,
     session::{Outgoing, Persist},
 };
 
-/// More changes than this behind a snapshot are folded into it.
-const CHANGES_MAX: usize = 64;
 /// Documents asked about in one request.
 const ASKS_MAX: i64 = 500;
 
@@ -44,19 +42,25 @@ CREATE INDEX IF NOT EXISTS changes_unsent ON changes (number) WHERE state = 1;
 const CONFIRMED: &str = "ALTER TABLE documents ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 1";
 
 /// The server has the change.
-const THERE: i64 = 0;
+pub(super) const THERE: i64 = 0;
 /// It is still to be sent.
-const UNSENT: i64 = 1;
+pub(super) const UNSENT: i64 = 1;
 /// The server has refused it, and keeps it for a supervisor.
 const HELD: i64 = 2;
 /// The server has refused it, and only this device has it.
 const REFUSED: i64 = 3;
 
 /// A change as it is stored.
-struct Stored {
-    hash: ChangeHash,
-    bytes: Vec<u8>,
-    state: i64,
+pub(super) struct Stored {
+    pub(super) hash: ChangeHash,
+    pub(super) bytes: Vec<u8>,
+    pub(super) state: i64,
+}
+
+impl Stored {
+    pub(super) fn is_refused(&self) -> bool {
+        self.state >= HELD
+    }
 }
 
 /// One connection: a device has one user.
@@ -114,7 +118,7 @@ impl DeviceStore {
     pub(super) async fn document(&self, of: &Identity) -> Result<Document, DeviceError> {
         let mut changes = self.changes(of).await?;
         let mut refused: BTreeSet<ChangeHash> =
-            changes.iter().filter(|change| change.state >= HELD).map(|change| change.hash).collect();
+            changes.iter().filter(|change| change.is_refused()).map(|change| change.hash).collect();
         if !refused.is_empty() {
             for change in &changes {
                 if change_dependencies(&change.bytes)?.iter().any(|hash| refused.contains(hash)) {
@@ -127,7 +131,7 @@ impl DeviceStore {
     }
 
     /// The changes behind the snapshot, in the order in which they came.
-    async fn changes(&self, of: &Identity) -> Result<Vec<Stored>, sqlx::Error> {
+    pub(super) async fn changes(&self, of: &Identity) -> Result<Vec<Stored>, sqlx::Error> {
         let rows = about(
             "SELECT hash, bytes, state FROM changes WHERE unit = $1 AND book = $2 AND period = $3 ORDER BY number",
             of,
@@ -139,7 +143,7 @@ impl DeviceStore {
             .collect()
     }
 
-    async fn load(&self, of: &Identity, changes: Vec<Vec<u8>>) -> Result<Document, DeviceError> {
+    pub(super) async fn load(&self, of: &Identity, changes: Vec<Vec<u8>>) -> Result<Document, DeviceError> {
         let snapshot: Option<Vec<u8>> =
             sqlx::query_scalar("SELECT snapshot FROM documents WHERE unit = $1 AND book = $2 AND period = $3")
                 .bind(of.unit.as_bytes().as_slice())
@@ -212,18 +216,14 @@ impl DeviceStore {
     }
 
     /// Stores one reply whole: news, receipts and the cursor that they lead to.
-    pub(super) async fn commit(&self, step: &Persist) -> Result<(), DeviceError> {
+    /// `actors` gives actors that nobody has used yet.
+    pub(super) async fn commit(
+        &self,
+        step: &Persist,
+        actors: &mut (dyn FnMut() -> ActorId + Send),
+    ) -> Result<(), DeviceError> {
         // What has to be merged is read before the transaction: there is one connection.
-        let mut news = Vec::new();
-        for pull in &step.documents {
-            news.push(self.merge(pull, &step.receipts).await?);
-        }
-        // What has news at the same time is asked about once more.
-        let has_news = |of: &Identity| step.documents.iter().any(|pull| pull.identity == *of);
-        for of in step.wanted.iter().filter(|of| !has_news(of)) {
-            let (gone, lost) = (Vec::new(), self.document(of).await?.changes_since(&[]));
-            news.push(News { of, base: Base::Nothing, gone, there: Vec::new(), lost });
-        }
+        let (news, is_any_replaced) = self.news(step, actors).await?;
         let mut tx = self.pool.begin().await?;
         if step.restart {
             sqlx::query("UPDATE documents SET confirmed = 0").execute(&mut *tx).await?;
@@ -309,36 +309,10 @@ impl DeviceStore {
             erase(&mut tx).await?;
         }
         tx.commit().await?;
-        if step.erase {
+        if step.erase || is_any_replaced {
             sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await?;
         }
         Ok(())
-    }
-
-    /// What the news about a document make of it.
-    async fn merge<'p>(&self, pull: &'p DocumentPull, receipts: &[ChangeHash]) -> Result<News<'p>, DeviceError> {
-        let of = &pull.identity;
-        let changes: Vec<Vec<u8>> = pull.changes.iter().map(|bytes| bytes.to_vec()).collect();
-        let stored = self.changes(of).await?;
-        if pull.whole {
-            let snapshot = pull.snapshot.as_ref().map(|bytes| bytes.as_slice());
-            let theirs = Document::load(snapshot, &changes)?;
-            let mut ours = self.document(of).await?;
-            ours.merge(&theirs)?;
-            let lost = ours.changes_since(&theirs.heads());
-            return Ok(News::folded(of, &theirs, &stored, lost));
-        }
-        if stored.len() + changes.len() <= CHANGES_MAX {
-            return Ok(News { of, base: Base::Kept, gone: Vec::new(), there: changes, lost: Vec::new() });
-        }
-        // Only what the server has goes into the snapshot: the rest may still be refused.
-        let news = changes.iter().map(|bytes| change_hash(bytes)).collect::<Result<Vec<_>, _>>()?;
-        let is_there =
-            |change: &Stored| change.state == THERE || receipts.contains(&change.hash) || news.contains(&change.hash);
-        let there = stored.iter().filter(|change| is_there(change)).map(|change| change.bytes.clone()).collect();
-        let mut document = self.load(of, there).await?;
-        document.take(None, &changes)?;
-        Ok(News::folded(of, &document, &stored, Vec::new()))
     }
 }
 
@@ -359,72 +333,8 @@ async fn erase(tx: &mut sqlx::SqliteConnection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// What the changes of a document stand on.
-enum Base {
-    /// What they stood on before.
-    Kept,
-    /// This, in place of everything that the server has.
-    Snapshot(Vec<u8>),
-    /// Nothing: the server has nothing.
-    Nothing,
-}
-
-/// What is to be stored of one document.
-struct News<'p> {
-    of: &'p Identity,
-    base: Base,
-    /// Changes that the snapshot holds.
-    gone: Vec<ChangeHash>,
-    /// Changes that the server has.
-    there: Vec<Vec<u8>>,
-    /// Changes that it does not have, each behind what it builds upon.
-    lost: Vec<(ChangeHash, Vec<u8>)>,
-}
-
-impl<'p> News<'p> {
-    /// Everything that the server has in one snapshot.
-    fn folded(of: &'p Identity, theirs: &Document, stored: &[Stored], lost: Vec<(ChangeHash, Vec<u8>)>) -> Self {
-        let gone = stored.iter().map(|change| change.hash).filter(|hash| theirs.contains(*hash)).collect();
-        Self { of, base: Base::Snapshot(theirs.save()), gone, there: Vec::new(), lost }
-    }
-
-    async fn write(self, tx: &mut sqlx::SqliteConnection) -> Result<(), DeviceError> {
-        let Self { of, base, gone, there, lost } = self;
-        register(tx, of).await?;
-        let snapshot = match base {
-            Base::Kept => None,
-            Base::Snapshot(bytes) => Some(Some(bytes)),
-            Base::Nothing => Some(None),
-        };
-        if let Some(snapshot) = snapshot {
-            about(
-                "UPDATE documents SET snapshot = $4, confirmed = 1 WHERE unit = $1 AND book = $2 AND period = $3",
-                of,
-            )
-            .bind(snapshot)
-            .execute(&mut *tx)
-            .await?;
-            about("DELETE FROM changes WHERE unit = $1 AND book = $2 AND period = $3 AND state = $4", of)
-                .bind(THERE)
-                .execute(&mut *tx)
-                .await?;
-        }
-        for hash in gone.iter().chain(lost.iter().map(|(hash, _)| hash)) {
-            sqlx::query("DELETE FROM changes WHERE hash = $1").bind(hash.0.as_slice()).execute(&mut *tx).await?;
-        }
-        for bytes in &there {
-            insert(tx, of, change_hash(bytes)?, bytes, THERE).await?;
-        }
-        // In their order behind one another, whenever they were written.
-        for (hash, bytes) in &lost {
-            insert(tx, of, *hash, bytes, UNSENT).await?;
-        }
-        Ok(())
-    }
-}
-
 /// A statement whose first three values name a document.
-fn about<'q>(sql: &'static str, of: &'q Identity) -> Query<'q, Sqlite, SqliteArguments> {
+pub(super) fn about<'q>(sql: &'static str, of: &'q Identity) -> Query<'q, Sqlite, SqliteArguments> {
     sqlx::query(sql).bind(of.unit.as_bytes().as_slice()).bind(of.book.as_str()).bind(&of.period)
 }
 
@@ -443,12 +353,12 @@ async fn settle(
     Ok(())
 }
 
-async fn register(tx: &mut sqlx::SqliteConnection, of: &Identity) -> Result<(), sqlx::Error> {
+pub(super) async fn register(tx: &mut sqlx::SqliteConnection, of: &Identity) -> Result<(), sqlx::Error> {
     about("INSERT OR IGNORE INTO documents (unit, book, period) VALUES ($1, $2, $3)", of).execute(tx).await?;
     Ok(())
 }
 
-async fn insert(
+pub(super) async fn insert(
     tx: &mut sqlx::SqliteConnection,
     of: &Identity,
     hash: ChangeHash,

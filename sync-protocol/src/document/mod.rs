@@ -12,6 +12,7 @@
 
 mod gate;
 mod read;
+mod successor;
 mod sync;
 mod undo;
 mod write;
@@ -22,6 +23,7 @@ use automerge::{Automerge, LoadOptions, PatchAction, PatchLog, Prop, ReadDoc, Sa
 
 pub use gate::{AdmittedChange, GateLimits, Refusal, RefusalCode, admit, hash_of, identity_of, peek};
 pub use read::RowState;
+pub use successor::change_rows;
 pub use sync::{SyncMessage, SyncState};
 pub use undo::TakenBack;
 pub use write::{Author, Edit, LocalChange};

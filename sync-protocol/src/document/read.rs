@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use automerge::{ROOT, ReadDoc, ScalarValueRef, ValueRef};
 
-use super::{Document, RowKey};
+use super::{Document, DocumentError, RowKey};
 use crate::{
     conflict::{Conflict, ConflictValue, Provenance},
     ids::{ChangeHash, RowId},
@@ -57,6 +57,24 @@ impl Document {
     /// All conflicts of the document.
     pub fn conflicts(&self) -> Vec<Conflict> {
         self.row_states().into_values().flat_map(|state| state.conflicts).collect()
+    }
+
+    /// The change that wrote the winning value of a cell.
+    pub(super) fn written_in(&self, address: &Address) -> Option<ChangeHash> {
+        let (_, id) = self.doc.get(ROOT, address.key()).ok()??;
+        self.doc.hash_for_opid(&id).map(|hash| ChangeHash(hash.0))
+    }
+
+    /// The cells as they were when these changes were the newest.
+    pub(super) fn cells_at(&self, heads: &[automerge::ChangeHash]) -> Result<BTreeMap<Address, Value>, DocumentError> {
+        let mut cells = BTreeMap::new();
+        if !heads.is_empty() {
+            let doc = self.doc.fork_at(heads).map_err(|e| DocumentError::Apply(e.to_string()))?;
+            Self { doc }.each("", |address, value, _| {
+                cells.insert(address, value);
+            });
+        }
+        Ok(cells)
     }
 
     /// Who wrote the winning value of a cell, and how.

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use automerge::{ROOT, ReadDoc};
-
 use super::{Author, Document, DocumentError, Edit, LocalChange, RowKey};
 use crate::{
     ids::{ActorId, ChangeHash, Identity},
@@ -21,8 +19,6 @@ pub struct TakenBack {
     /// Cells that somebody has edited since: they stay.
     pub kept: Vec<Address>,
 }
-
-type Cells = BTreeMap<Address, Value>;
 
 impl Document {
     /// Gives the cells that an actor wrote, and that still say so, what they said before. A row that the actor made, and
@@ -68,23 +64,5 @@ impl Document {
         let touched = edits.iter().map(|edit| RowKey::from(&edit.address)).collect();
         let change = self.write(identity, &edits, author)?;
         Ok(TakenBack { change, touched, kept })
-    }
-
-    /// The change that wrote the winning value of a cell.
-    fn written_in(&self, address: &Address) -> Option<ChangeHash> {
-        let (_, id) = self.doc.get(ROOT, address.key()).ok()??;
-        self.doc.hash_for_opid(&id).map(|hash| ChangeHash(hash.0))
-    }
-
-    /// The cells as they were when these changes were the newest.
-    fn cells_at(&self, heads: &[automerge::ChangeHash]) -> Result<Cells, DocumentError> {
-        let mut cells = Cells::new();
-        if !heads.is_empty() {
-            let doc = self.doc.fork_at(heads).map_err(|e| DocumentError::Apply(e.to_string()))?;
-            Self { doc }.each("", |address, value, _| {
-                cells.insert(address, value);
-            });
-        }
-        Ok(cells)
     }
 }

@@ -57,7 +57,7 @@ impl Document {
         } else {
             let different: Vec<_> =
                 edits.iter().filter(|edit| self.get(&edit.address).as_ref() != Some(&edit.value)).collect();
-            self.put(&different, author)
+            self.put(&different, author.actor, options(author))
         };
         written.map(|hash| hash.map(|hash| self.local_change(hash))).map_err(|e| DocumentError::Apply(e.to_string()))
     }
@@ -83,15 +83,21 @@ impl Document {
         author: &Author,
     ) -> Result<Option<LocalChange>, DocumentError> {
         let edit = Edit { address: address.clone(), value: value.clone() };
-        let written = self.put(&[&edit], author).map_err(|e| DocumentError::Apply(e.to_string()))?;
+        let written =
+            self.put(&[&edit], author.actor, options(author)).map_err(|e| DocumentError::Apply(e.to_string()))?;
         Ok(written.map(|hash| self.local_change(hash)))
     }
 
-    fn put(&mut self, edits: &[&Edit], author: &Author) -> Result<Option<ChangeHash>, automerge::AutomergeError> {
+    pub(super) fn put(
+        &mut self,
+        edits: &[&Edit],
+        actor: ActorId,
+        options: CommitOptions,
+    ) -> Result<Option<ChangeHash>, automerge::AutomergeError> {
         if edits.is_empty() {
             return Ok(None);
         }
-        self.doc.set_actor(AutomergeActor::from(author.actor.0));
+        self.doc.set_actor(AutomergeActor::from(actor.0));
         let mut tx = self.doc.transaction();
         for edit in edits {
             let key = edit.address.key();
@@ -103,7 +109,16 @@ impl Document {
                 (_, value) => tx.put(ROOT, key, scalar(value))?,
             }
         }
-        Ok(tx.commit_with(options(author)).0.map(|h| ChangeHash(h.0)))
+        Ok(tx.commit_with(options).0.map(|h| ChangeHash(h.0)))
+    }
+
+    /// Writes nothing but what the document is of.
+    pub(super) fn begin(
+        &mut self,
+        identity: &Identity,
+        actor: ActorId,
+    ) -> Result<Option<ChangeHash>, automerge::AutomergeError> {
+        self.write_root(identity, &[], actor, CommitOptions::default())
     }
 
     /// The fast path for a document nobody wrote to: all cells at once, a tenth of the cost of `put`.
@@ -116,6 +131,16 @@ impl Document {
         if edits.is_empty() {
             return Ok(None);
         }
+        self.write_root(identity, edits, author.actor, options(author))
+    }
+
+    fn write_root(
+        &mut self,
+        identity: &Identity,
+        edits: &[Edit],
+        actor: ActorId,
+        options: CommitOptions,
+    ) -> Result<Option<ChangeHash>, automerge::AutomergeError> {
         let mut cells = Map::default();
         cells.reserve(edits.len() + 4);
         let mut put = |key: String, value: ScalarValue| {
@@ -128,10 +153,10 @@ impl Document {
         for edit in edits {
             put(edit.address.key(), scalar(&edit.value));
         }
-        self.doc.set_actor(AutomergeActor::from(author.actor.0));
+        self.doc.set_actor(AutomergeActor::from(actor.0));
         let mut tx = self.doc.transaction();
         tx.init_root_from_hydrate(&cells)?;
-        Ok(tx.commit_with(options(author)).0.map(|h| ChangeHash(h.0)))
+        Ok(tx.commit_with(options).0.map(|h| ChangeHash(h.0)))
     }
 
     fn local_change(&self, hash: ChangeHash) -> LocalChange {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use sync_protocol::{
     ActorId, Address, Book, Document, Identity, RowId, Tenant, UnitId, Value,
     conflict::{Means, Provenance},
-    document::{Author, Edit},
+    document::{Author, Edit, RowKey},
     row::REMOVED,
 };
 
@@ -209,4 +209,77 @@ proptest! {
         let saved = Document::load(Some(&replicas[0].save()), &[]).expect("loads");
         prop_assert_eq!(saved.row_states(), replicas[0].row_states());
     }
+}
+
+/// Actors that nobody has used.
+fn fresh() -> impl FnMut() -> ActorId {
+    let mut next = 99;
+    move || {
+        next += 1;
+        ActorId([next; 16])
+    }
+}
+
+#[test]
+fn a_successor_forgets_rows_and_history_and_keeps_the_rest_with_its_authors() {
+    let mut base = Document::new();
+    write(
+        &mut base,
+        &author(1, "县", Means::Import),
+        &[edit(1, "id_card", "甲的号码"), edit(2, "id_card", "乙的旧号码")],
+    );
+    let (mut a, mut b) = (base.clone(), base);
+    write(&mut a, &author(2, "甲", Means::Form), &[edit(2, "id_card", "乙的号码"), edit(2, "address", "青石村")]);
+    write(&mut b, &author(3, "乙", Means::Form), &[edit(2, "address", "白水村"), edit(1, "address", "甲的住址")]);
+    a.merge(&b).expect("merged");
+    let row = |row: u8| RowKey::from(&edit(row, "name", "").address);
+    let (successor, root) = a.successor(&identity(), &[row(1)].into(), &mut fresh()).expect("a successor");
+    assert!(successor.contains(root) && !a.contains(root));
+    assert_eq!(successor.identity(), Some(identity()));
+    for text in ["甲的号码", "甲的住址", "乙的旧号码"] {
+        let saved = successor.save();
+        assert!(!saved.windows(text.len()).any(|bytes| bytes == text.as_bytes()), "{text} is still there");
+    }
+    assert!(a.mentions(&row(1)) && !successor.mentions(&row(1)));
+    let (before, after) = (a.row_state(&row(2)), successor.row_state(&row(2)));
+    assert_eq!(before.row, after.row, "the same values win");
+    let says = |conflicts: &[sync_protocol::conflict::Conflict]| -> Vec<_> {
+        let values = conflicts.iter().flat_map(|conflict| &conflict.values);
+        values.map(|v| (v.value.clone(), v.provenance.as_ref().map(|p| p.who.clone()), v.written_at_s)).collect()
+    };
+    assert_eq!(says(&before.conflicts), says(&after.conflicts), "and what lost is listed with who wrote it");
+    assert_eq!(successor.provenance(&edit(2, "id_card", "").address).map(|p| p.who).as_deref(), Some("甲"));
+}
+
+#[test]
+fn what_was_unsent_is_carried_over_but_for_rows_that_are_gone() {
+    let mut sent = Document::new();
+    let cells = [edit(1, "id_card", "一"), edit(2, "id_card", "二"), edit(2, "address", "旧址"), edit(2, "phone", "0")];
+    write(&mut sent, &author(1, "县", Means::Import), &cells);
+    let mut phone = sent.clone();
+    let known = phone.heads();
+    write(&mut phone, &author(2, "甲", Means::Form), &[edit(1, "id_card", "不应再现"), edit(2, "address", "新址")]);
+    write(&mut phone, &author(2, "甲", Means::Form), &[edit(2, "phone", "1"), edit(3, "id_card", "新人")]);
+    write(&mut phone, &author(2, "甲", Means::Form), &[edit(2, "address", "更新的住址")]);
+    let unsent = phone.changes_since(&known).into_iter().map(|(hash, _)| hash).collect();
+    // Meanwhile somebody else has changed the telephone.
+    write(&mut sent, &author(3, "乙", Means::Form), &[edit(2, "phone", "2")]);
+    let row = RowKey::from(&edit(1, "name", "").address);
+    let (mut successor, _) = sent.successor(&identity(), &[row.clone()].into(), &mut fresh()).expect("a successor");
+    assert_eq!(successor.erased_from(&phone, &unsent), [row.clone()].into());
+    let mut more = 200;
+    let mut actors = || {
+        more += 1;
+        ActorId([more; 16])
+    };
+    let carried = successor.carry_over(&phone, &unsent, &mut actors).expect("carried over");
+    assert!(!carried.is_empty() && !successor.mentions(&row));
+    assert_eq!(get(&successor, 2, "address"), Some("更新的住址".into()), "in place of what its writer saw");
+    assert_eq!(get(&successor, 3, "id_card"), Some("新人".into()), "a new row is no erased one");
+    let conflicts = successor.conflicts();
+    let [conflict] = &conflicts[..] else { panic!("one conflict: {conflicts:?}") };
+    let values: Vec<_> = conflict.values.iter().map(|value| value.value.clone()).collect();
+    assert_eq!(values, ["2".into(), "1".into()], "both stay where two have written");
+    let who = |address: &Address| successor.provenance(address).map(|p| p.who);
+    assert_eq!(who(&edit(2, "address", "").address).as_deref(), Some("甲"));
 }

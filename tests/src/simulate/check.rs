@@ -18,9 +18,10 @@ const ROUNDS: usize = 4;
 pub(super) async fn after_healing(world: &mut World) -> Result<Option<String>> {
     world.heal().await?;
     for _ in 0..ROUNDS {
-        for phone in &world.phones {
-            if let Err(error) = phone.device()?.exchange(0).await {
-                return Ok(Some(format!("{} cannot exchange in peace: {error}", phone.name)));
+        for index in 0..world.phones.len() {
+            world.exchange_in_peace(index).await?;
+            if let Some(what) = world.broken.take() {
+                return Ok(Some(what));
             }
         }
     }
@@ -45,6 +46,18 @@ pub(super) async fn after_healing(world: &mut World) -> Result<Option<String>> {
     }
     if let Some(hash) = world.promised.iter().find(|hash| !held.contains(hash)) {
         return Ok(Some(format!("{hash}, which was acknowledged, is neither in a document nor in quarantine")));
+    }
+    for (identity, erased) in &world.erased {
+        for phone in &world.phones {
+            let left = hashes(&phone.device()?.document(identity).await?);
+            if !left.is_disjoint(erased) {
+                return Ok(Some(format!("{} still holds what was erased from {identity:?}", phone.name)));
+            }
+        }
+        let stored = server.store.document(identity.document(&server.tenant)).await?.context("a document")?;
+        if !hashes(&Document::load(stored.snapshot.as_deref(), &stored.changes)?).is_disjoint(erased) {
+            return Ok(Some(format!("the server has again what was erased from {identity:?}")));
+        }
     }
     // Everybody here is honest: what they bring back for others to a server that had lost it is no forgery.
     let suspected = server.store.quarantined().await?.into_iter().find(|held| held.code == RefusalCode::ForeignActor);

@@ -8,8 +8,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use sync_protocol::{
-    ChangeHash, Document, Identity, UnitId,
+    Address, ChangeHash, Document, Identity, UnitId, Value,
     client::{Device, Exchange},
+    document::{GateLimits, RowKey, peek},
 };
 
 use super::line::Line;
@@ -42,6 +43,72 @@ impl Phone {
             held.insert(identity.clone(), hashes(&device.document(&identity).await?));
         }
         Ok((held, device.refused().await?.into_iter().map(|(hash, _)| hash).collect()))
+    }
+}
+
+/// What was unsent before an exchange.
+pub(super) struct Unsent {
+    changes: Vec<ChangeHash>,
+    /// What each cell that only this device knows was made to say; and in which document a change stands.
+    cells: BTreeMap<(Identity, Address), (Value, ChangeHash)>,
+    of: BTreeMap<ChangeHash, Identity>,
+}
+
+impl Unsent {
+    pub(super) async fn of(device: &Device) -> Result<Self> {
+        let mut unsent = Self { changes: device.outbox().await?, cells: BTreeMap::new(), of: BTreeMap::new() };
+        for identity in device.documents().await? {
+            let document = device.document(&identity).await?;
+            for (hash, bytes) in
+                document.changes_since(&[]).into_iter().filter(|(hash, _)| unsent.changes.contains(hash))
+            {
+                unsent.of.insert(hash, identity.clone());
+                for (key, value) in peek(&bytes, &GateLimits::default())? {
+                    if let Some(address) = Address::parse(&key) {
+                        unsent.cells.insert((identity.clone(), address), (value.as_str().into(), hash));
+                    }
+                }
+            }
+        }
+        Ok(unsent)
+    }
+
+    /// The changes that the device does not have any more.
+    pub(super) async fn gone(&self, device: &Device) -> Result<Vec<(ChangeHash, Identity)>> {
+        let mut gone = Vec::new();
+        for (hash, identity) in &self.of {
+            if !device.document(identity).await?.contains(*hash) {
+                gone.push((*hash, identity.clone()));
+            }
+        }
+        let refused = device.refused().await?;
+        gone.retain(|(hash, _)| !refused.iter().any(|(refused, _)| refused == hash));
+        Ok(gone)
+    }
+
+    /// A value that went with a document's predecessor, though its record is still there.
+    pub(super) async fn lost(
+        &self,
+        device: &Device,
+        erased: &BTreeMap<Identity, BTreeSet<ChangeHash>>,
+    ) -> Result<Option<String>> {
+        let gone: BTreeSet<Identity> = self.gone(device).await?.into_iter().map(|(_, identity)| identity).collect();
+        let held = device.documents().await?;
+        for ((identity, address), (value, hash)) in &self.cells {
+            // What the server had is its own to keep or to erase.
+            let is_own = erased.get(identity).is_some_and(|erased| !erased.contains(hash));
+            if !is_own || !gone.contains(identity) || !held.contains(identity) {
+                continue;
+            }
+            let document = device.document(identity).await?;
+            let state = document.row_state(&RowKey::from(address));
+            let says = document.get(address).as_ref() == Some(value)
+                || state.conflicts.iter().any(|c| c.address == *address && c.values.iter().any(|v| v.value == *value));
+            if !says && !state.row.cells.is_empty() {
+                return Ok(Some(format!("{value:?} at {address:?} went with the document's predecessor")));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -59,6 +59,8 @@ pub(super) enum Step {
     ServerSetBack,
     /// An Excel ledger is imported: records of one unit.
     Import { unit: usize, rows: Vec<(u8, u32)> },
+    /// What the restricted book of a unit holds of a record is erased.
+    Erase { unit: usize, row: u8 },
     /// A supervisor admits what waits.
     Admit,
 }
@@ -92,6 +94,12 @@ impl Scenario {
         if seed % 10 == 6 {
             let device = rng.random_range(0..devices.len());
             steps.insert(rng.random_range(0..steps.len()), Step::Revoke { device });
+        }
+        if seed % 4 == 1 {
+            for _ in 0..rng.random_range(1..=2) {
+                let erase = Step::Erase { unit: rng.random_range(0..units), row: rng.random_range(0..4) };
+                steps.insert(rng.random_range(steps.len() / 3..steps.len()), erase);
+            }
         }
         Self { units, devices, steps }
     }

@@ -12,8 +12,8 @@ use importer::{
 };
 use server::store::{
     Arrival, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow, QuarantineState,
-    Quarantined, SeenDevice, Store, StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow,
-    StoredWrongStep, TallySum, Totals, Visit,
+    Quarantined, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt,
+    StoredRow, StoredWrongStep, TallySum, Totals, Visit,
 };
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
@@ -160,6 +160,8 @@ delegate! {
     fn writers(actors: &BTreeSet<Vec<u8>>) -> BTreeMap<Vec<u8>, Option<DeviceId>>;
     fn is_of_feed(position: &Position) -> bool;
     fn commit(writes: Vec<DocumentWrite>) -> Vec<Committed> => write;
+    fn replace(replacement: &Replacement) -> Committed;
+    fn sweep() -> ();
     fn feed(scope: &Scope, query: &FeedQuery) -> FeedPage => page;
     fn newest() -> i64;
     fn moved(after: i64) -> Moved;

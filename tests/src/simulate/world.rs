@@ -1,5 +1,7 @@
 //! A county in motion: its server, its devices, and what is known of what they promised.
 
+mod writing;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -11,19 +13,20 @@ use rand::{SeedableRng, rngs::StdRng};
 use server::{
     Server,
     config::Config,
+    erasure::{ErasureError, erase},
     import::{Source, import},
     store::{DeviceRecord, QuarantineState, sqlite::SqliteStore},
     tallies::Tallies,
 };
 use sync_protocol::{
-    ActorId, Book, ChangeHash, DeviceId, Document, Identity, RowId, UnitId,
+    ActorId, Book, ChangeHash, DeviceId, Document, Identity, UnitId,
     catalogue::ColumnType,
     client::{Device, DeviceConfig, DeviceError},
 };
 
 use super::{
     line::{Line, Wire, lock},
-    phone::{Phone, copy, hashes},
+    phone::{Phone, Unsent, copy, hashes},
     plan::{Fate, Scenario, Step, bytes},
     store::{Faulty, Mutant},
 };
@@ -32,7 +35,6 @@ use crate::{roster, sheet};
 const SERVER: &str = "taizhang.sqlite";
 /// The first moment: 2012-04-01.
 const BEGINNING_MS: i64 = 1_333_238_400_000;
-const COLUMNS: [&str; 4] = ["name", "work_post", "phone", "address"];
 
 /// What all scenarios begin with: an empty county.
 pub(super) async fn prepare(config: &Config) -> Result<()> {
@@ -62,6 +64,10 @@ pub(super) struct World {
     pub(super) promised: BTreeSet<ChangeHash>,
     /// Changes that people made.
     pub(super) written: BTreeMap<ChangeHash, String>,
+    /// Documents of which rows were erased, and the changes that may be nowhere any more.
+    pub(super) erased: BTreeMap<Identity, BTreeSet<ChangeHash>>,
+    /// The same for all time: a server that was set back has them again.
+    ever_erased: BTreeMap<Identity, BTreeSet<ChangeHash>>,
     /// The first promise that was seen broken.
     pub(super) broken: Option<String>,
 }
@@ -97,6 +103,8 @@ impl World {
             imports: 0,
             promised: BTreeSet::new(),
             written: BTreeMap::new(),
+            erased: BTreeMap::new(),
+            ever_erased: BTreeMap::new(),
             broken: None,
         };
         world.start_server().await?;
@@ -260,9 +268,11 @@ impl World {
                     self.stop_server().await;
                     copy(&kept, &self.config.data_dir.join(SERVER))?;
                     self.start_server().await?;
+                    self.erased.clear();
                     self.forget_what_is_gone().await?;
                 }
             }
+            Step::Erase { unit, row } => Box::pin(self.erase(*unit, *row)).await?,
             Step::Import { unit, rows } => self.import(*unit, rows).await?,
             Step::Admit => {
                 let server = self.server()?;
@@ -306,60 +316,64 @@ impl World {
         Ok(done)
     }
 
-    async fn edit(&mut self, device: usize, unit: usize, row: u8, cells: &[(u8, u32)]) -> Result<()> {
-        let identity = self.members(device, unit);
-        let now_ms = self.now_ms + self.phones[device].clock_ms;
-        let cells: Vec<(&str, sync_protocol::Value)> = cells
-            .iter()
-            .map(|(column, value)| (COLUMNS[usize::from(*column)], format!("v{value}").as_str().into()))
-            .collect();
-        self.noting(device, async |device| {
-            // Records of this scenario's own, and whatever came out of ledgers.
-            let mut rows: BTreeSet<RowId> = (0..3).map(|row| RowId::random([row; 10])).collect();
-            rows.extend(device.rows(&identity, "members").await?.into_iter().map(|row| row.id));
-            let row = rows.iter().nth(usize::from(row) * 7 % rows.len()).copied().context("a record")?;
-            device.save(&identity, "members", row, &cells, now_ms).await?;
-            Ok(())
-        })
-        .await
-    }
-
-    async fn settle(&mut self, device: usize, pick: u8, value: u32) -> Result<()> {
-        let now_ms = self.now_ms + self.phones[device].clock_ms;
-        let unit = self.phones[device].unit;
-        let township = self.township;
-        self.noting(device, async |device| {
-            let mut conflicts = device.conflicts().await?;
-            conflicts.retain(|(identity, _)| unit == township || identity.unit == unit);
-            if let Some((identity, conflict)) = conflicts.get(usize::from(pick) % conflicts.len().max(1)) {
-                device.settle(identity, &conflict.address, &format!("v{value}").as_str().into(), now_ms).await?;
+    /// What a restricted book holds of one of its records is erased, if nothing waits that has to be decided before.
+    async fn erase(&mut self, unit: usize, row: u8) -> Result<()> {
+        let identity = Identity { unit: self.unit_of(Some(unit)), book: Book::UnitRestricted, period: self.period() };
+        let server = self.server()?;
+        let Some(stored) = server.store.document(identity.document(&server.tenant)).await? else { return Ok(()) };
+        let document = Document::load(stored.snapshot.as_deref(), &stored.changes)?;
+        let rows: Vec<_> = document.row_states().into_keys().collect();
+        let Some(key) = rows.get(usize::from(row) % rows.len().max(1)) else { return Ok(()) };
+        match erase(server, identity.unit, key).await {
+            Ok(_) => {
+                for erased in [&mut self.erased, &mut self.ever_erased] {
+                    erased.entry(identity.clone()).or_default().extend(hashes(&document));
+                }
             }
-            Ok(())
-        })
-        .await
-    }
-
-    async fn trespass(&mut self, device: usize, unit: usize, value: u32) -> Result<()> {
-        let now_ms = self.now_ms + self.phones[device].clock_ms;
-        let (own, unit, period) = (self.phones[device].unit, self.unit_of(Some(unit)), self.period());
-        let row = RowId::random([1; 10]);
-        let text: sync_protocol::Value = format!("v{value}").as_str().into();
-        let (ledger, column) = self.foreign.clone();
-        let is_village = own != self.township;
-        self.noting(device, async |device| {
-            if is_village && own != unit {
-                let neighbour = Identity { unit, book: Book::Unit, period };
-                device.save(&neighbour, "members", row, &[("work_post", text)], now_ms).await?;
-            } else {
-                let township = Identity { unit, book: Book::Township, period };
-                device.save(&township, &ledger, row, &[(column.as_str(), text)], now_ms).await?;
-            }
-            Ok(())
-        })
-        .await
+            Err(ErasureError::Quarantine(_)) => {}
+            Err(error) => self.broken = Some(format!("an erasure failed: {error}")),
+        }
+        Ok(())
     }
 
     async fn exchange(&mut self, index: usize, fates: &[Fate]) -> Result<()> {
+        let unsent = Unsent::of(self.phones[index].device()?).await?;
+        self.exchange_some(index, fates).await?;
+        self.account(index, &unsent).await
+    }
+
+    /// One whole exchange without any trouble.
+    pub(super) async fn exchange_in_peace(&mut self, index: usize) -> Result<()> {
+        let unsent = Unsent::of(self.phones[index].device()?).await?;
+        let done = self.phones[index].device()?.exchange(0).await;
+        match done {
+            Ok(done) => self.promised.extend(done.receipts),
+            Err(error) => self.broken = Some(format!("{} cannot exchange in peace: {error}", self.phones[index].name)),
+        }
+        self.account(index, &unsent).await
+    }
+
+    /// Notes what an exchange has made of what was unsent before it.
+    async fn account(&mut self, index: usize, unsent: &Unsent) -> Result<()> {
+        // What was written onto a document that has a successor by now is written anew.
+        let phone = &mut self.phones[index];
+        for (hash, of) in unsent.gone(phone.device()?).await? {
+            if self.ever_erased.contains_key(&of) && !self.promised.contains(&hash) {
+                self.written.remove(&hash);
+            }
+        }
+        for hash in phone.device()?.outbox().await? {
+            if phone.own.insert(hash) {
+                self.written.insert(hash, phone.name.clone());
+            }
+        }
+        if let Some(what) = unsent.lost(phone.device()?, &self.ever_erased).await? {
+            self.broken = Some(format!("{}: {what}", phone.name));
+        }
+        Ok(())
+    }
+
+    async fn exchange_some(&mut self, index: usize, fates: &[Fate]) -> Result<()> {
         let (before, _) = self.phones[index].held().await?;
         let now_ms = self.now_ms;
         let phone = &mut self.phones[index];
@@ -391,7 +405,9 @@ impl World {
     async fn monotonic(&mut self, index: usize, before: BTreeMap<Identity, BTreeSet<ChangeHash>>) -> Result<()> {
         let (after, refused) = self.phones[index].held().await?;
         for (identity, seen) in before {
-            let Some(now) = after.get(&identity) else { continue };
+            let Some(now) = after.get(&identity).filter(|_| !self.ever_erased.contains_key(&identity)) else {
+                continue;
+            };
             let gone = seen.iter().filter(|hash| !now.contains(hash)).count();
             // Whatever builds upon a refused change goes with it.
             if gone > 0 && refused.is_empty() {
@@ -442,6 +458,8 @@ impl World {
             let stored = server.store.document(identity.document(&server.tenant)).await?.context("a document")?;
             held.extend(hashes(&Document::load(stored.snapshot.as_deref(), &stored.changes)?));
         }
+        // Known by their hashes alone, and acknowledged whoever brings them.
+        held.extend(self.ever_erased.values().flatten());
         Ok(held)
     }
 

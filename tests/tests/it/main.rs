@@ -4,6 +4,7 @@ mod bundles;
 mod converge;
 mod crashes;
 mod decisions;
+mod erasure;
 mod exchange;
 mod formats;
 mod hostile;

@@ -29,12 +29,13 @@ struct Side {
 }
 
 /// Everybody who asks.
-const CALLERS: [&str; 12] = [
+const CALLERS: [&str; 13] = [
     "nobody",
     "cadre",
     "clerk",
     "handler",
     "officer",
+    "head",
     "supervisor",
     "auditor",
     "administrator",
@@ -44,9 +45,9 @@ const CALLERS: [&str; 12] = [
     "fresh",
 ];
 
-const SIGNED_IN: &str = "cadre clerk handler officer supervisor auditor administrator";
-const READERS: &str = "clerk handler officer supervisor";
-const IMPORTERS: &str = "handler office";
+const SIGNED_IN: &str = "cadre clerk handler officer head supervisor auditor administrator";
+const READERS: &str = "clerk handler officer head supervisor";
+const IMPORTERS: &str = "handler head office";
 const DEVICES: &str = "phone office";
 
 /// Method, path, who may, what they get, and whether it is about a unit.
@@ -75,22 +76,25 @@ fn lines() -> Vec<Line> {
         ("post", "/api/people", "administrator", 201, false),
         ("put", "/api/people/{id}", "administrator", 200, false),
         ("post", "/api/people/{id}/password", "administrator", 200, false),
-        ("get", "/api/devices", "officer administrator", 200, false),
-        ("post", "/api/devices/invitations", "officer administrator", 201, true),
-        ("post", "/api/devices/{id}/revoke", "officer administrator", 204, true),
+        ("get", "/api/devices", "officer head administrator", 200, false),
+        ("post", "/api/devices/invitations", "officer head administrator", 201, true),
+        ("post", "/api/devices/{id}/revoke", "officer head administrator", 204, true),
         ("put", "/api/device/token", DEVICES, 204, false),
         ("get", "/api/units", &format!("{SIGNED_IN} {DEVICES}"), 200, false),
         ("get", "/api/conflicts", READERS, 200, true),
         ("get", "/api/indicators", READERS, 200, true),
         ("get", "/api/history", READERS, 200, true),
-        ("get", "/api/quarantine", "officer supervisor", 200, false),
+        ("get", "/api/quarantine", "officer head supervisor", 200, false),
         // What waits is no change at all: it cannot be admitted.
-        ("post", "/api/quarantine/{hash}/admit", "officer supervisor", 409, true),
-        ("post", "/api/quarantine/{hash}/reject", "officer supervisor", 204, true),
+        ("post", "/api/quarantine/{hash}/admit", "officer head supervisor", 409, true),
+        ("post", "/api/quarantine/{hash}/reject", "officer head supervisor", 204, true),
+        ("get", "/api/erasures", "head", 200, true),
+        // A record of which nothing restricted is kept.
+        ("post", "/api/erasures", "head", 404, true),
         ("post", "/api/returns", READERS, 200, true),
         ("get", "/api/audit", "auditor administrator", 200, false),
         // Bytes that are no bundle.
-        ("post", "/api/bundles", "clerk handler officer administrator", 400, false),
+        ("post", "/api/bundles", "clerk handler officer head administrator", 400, false),
         ("post", "/api/imports", IMPORTERS, 202, false),
         ("get", "/api/imports", IMPORTERS, 200, false),
         // No upload has this id.
@@ -143,6 +147,7 @@ async fn county() -> Result<County> {
         ("clerk", Role::OfficeClerk, town, false),
         ("handler", Role::OfficeClerk, town, true),
         ("officer", Role::TownshipOfficer, town, false),
+        ("head", Role::TownshipOfficer, town, true),
         ("supervisor", Role::CountySupervisor, town, false),
         ("auditor", Role::Auditor, top, false),
         ("administrator", Role::Administrator, top, false),
@@ -208,7 +213,7 @@ impl County {
             },
         );
         let query: Vec<(&str, String)> = match path.as_str() {
-            "/api/conflicts" | "/api/indicators" => vec![("unit", side.unit.to_string())],
+            "/api/conflicts" | "/api/indicators" | "/api/erasures" => vec![("unit", side.unit.to_string())],
             "/api/history" => vec![
                 ("unit", side.unit.to_string()),
                 ("ledger", "members".into()),
@@ -230,6 +235,9 @@ impl County {
             "/api/session/password" => Some(json!({ "old": PASSWORD, "new": PASSWORD })),
             "/api/session/totp" if *method != "post" => Some(json!({ "code": "000000" })),
             "/api/devices/invitations" => Some(json!({ "person": side.person.id.to_string(), "name": "手机" })),
+            "/api/erasures" if *method == "post" => {
+                Some(json!({ "unit": unit, "ledger": "members", "row": side.row.to_string(), "reason": "期满" }))
+            }
             "/api/returns" => Some(json!({ "name": "members", "unit": unit })),
             path if path.starts_with("/api/people") && !path.ends_with("/password") => Some(profile),
             _ => None,

@@ -77,6 +77,12 @@ pub(super) fn join_heads(heads: &[ChangeHash]) -> Vec<u8> {
     heads.iter().flat_map(|hash| hash.0).collect()
 }
 
+/// The first change of a document's successor, if it has one.
+pub(super) fn root(row: &SqliteRow) -> Result<Option<ChangeHash>, StoreError> {
+    let bytes: Option<Vec<u8>> = row.try_get("root")?;
+    bytes.map(|bytes| bytes.try_into().map(ChangeHash)).transpose().map_err(|_| damaged("root"))
+}
+
 /// `$2, $3 …` for a list of values, as SQL text.
 pub(super) fn placeholders(first: usize, count: usize) -> String {
     let marks: Vec<String> = (first..first + count).map(|n| format!("${n}")).collect();

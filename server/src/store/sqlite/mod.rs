@@ -2,6 +2,7 @@
 
 mod batches;
 mod codec;
+mod erase;
 mod memory;
 mod people;
 mod quarantine;
@@ -34,8 +35,8 @@ use sync_protocol::{
 
 use super::{
     Arrival, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow, QuarantineState,
-    Quarantined, SeenDevice, Store, StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow,
-    StoredWrongStep, Tally, TallySum, Totals, Visit,
+    Quarantined, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt,
+    StoredRow, StoredWrongStep, Tally, TallySum, Totals, Visit,
 };
 
 /// Connections that read at once.
@@ -48,6 +49,7 @@ pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
     commits: write::Commits,
+    tally: Arc<dyn Tally>,
 }
 
 impl SqliteStore {
@@ -69,8 +71,8 @@ impl SqliteStore {
         sqlx::migrate!("migrations/sqlite").run(&writer).await.map_err(|e| StoreError::Database(e.to_string()))?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
         tallies::rebuild_if_changed(&writer, tally.as_ref()).await?;
-        let commits = write::Commits::start(writer.clone(), tally);
-        Ok(Self { writer, readers, commits })
+        let commits = write::Commits::start(writer.clone(), tally.clone());
+        Ok(Self { writer, readers, commits, tally })
     }
 }
 
@@ -130,6 +132,14 @@ impl Store for SqliteStore {
 
     async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
         self.commits.commit(writes).await
+    }
+
+    async fn replace(&self, replacement: &Replacement) -> Result<Committed, StoreError> {
+        erase::replace(&self.writer, self.tally.as_ref(), replacement).await
+    }
+
+    async fn sweep(&self) -> Result<(), StoreError> {
+        erase::sweep(&self.writer).await
     }
 
     async fn feed(&self, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {

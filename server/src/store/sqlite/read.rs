@@ -27,7 +27,7 @@ const LIST_MAX: usize = 500;
 pub(super) async fn document(pool: &SqlitePool, document: DocumentId) -> Result<Option<StoredDocument>, StoreError> {
     // One transaction: snapshot and changes must be of the same moment.
     let mut tx = pool.begin().await?;
-    let row = sqlx::query("SELECT number, unit, book, period, heads FROM documents WHERE id = $1")
+    let row = sqlx::query("SELECT number, unit, book, period, heads, root FROM documents WHERE id = $1")
         .bind(document.as_bytes().as_slice())
         .fetch_optional(&mut *tx)
         .await?;
@@ -74,6 +74,7 @@ async fn stored(tx: &mut SqliteConnection, row: &SqliteRow) -> Result<StoredDocu
     Ok(StoredDocument {
         identity: codec::identity(row)?,
         heads: codec::heads(row)?,
+        root: codec::root(row)?,
         snapshot: snapshot.map(|s| blob::unpack(s.try_get("bytes")?)).transpose()?,
         changes: changes.collect::<Result<_, _>>()?,
     })
@@ -244,7 +245,7 @@ async fn bootstrap(
     after: Option<DocumentId>,
     query: &FeedQuery,
 ) -> Result<FeedPage, StoreError> {
-    let select = "SELECT d.id, d.number, d.unit, d.book, d.period, d.heads FROM documents d";
+    let select = "SELECT d.id, d.number, d.unit, d.book, d.period, d.heads, d.root FROM documents d";
     let sql = in_scope(select, "d.id > $1", "d.id", scope.books.len());
     let mut statement = sqlx::query(AssertSqlSafe(sql))
         .bind(after.map(|id| id.as_bytes().to_vec()).unwrap_or_default())
@@ -283,7 +284,7 @@ async fn since(
     query: &FeedQuery,
 ) -> Result<FeedPage, StoreError> {
     // Without the bytes: a page must not hold more of them than it will send.
-    let select = "SELECT c.seq, c.hash, c.bytes IS NULL AS folded, d.number, d.unit, d.book, d.period, d.heads
+    let select = "SELECT c.seq, c.hash, c.bytes IS NULL AS folded, d.number, d.unit, d.book, d.period, d.heads, d.root
                   FROM changes c JOIN documents d ON d.number = c.document";
     let sql = in_scope(select, "c.seq > $1", "c.seq", scope.books.len());
     let mut statement = sqlx::query(AssertSqlSafe(sql)).bind(seq).bind(top).bind(registry::subtree_end(top));
@@ -339,9 +340,11 @@ async fn add(
         .await?;
     let change = blob::unpack(&packed)?;
     let bytes = change.len();
-    match known {
-        Some(at) => documents[at].changes.push(change.into()),
-        None => documents.push(DocumentPull { identity, snapshot: None, changes: vec![change.into()], whole: false }),
+    if let Some(at) = known {
+        documents[at].changes.push(change.into());
+    } else {
+        let (root, changes) = (codec::root(row)?, vec![change.into()]);
+        documents.push(DocumentPull { identity, snapshot: None, changes, whole: false, root });
     }
     Ok(bytes)
 }

@@ -186,7 +186,7 @@ fn tally_row(row: &ProjectedRow) -> TallyRow<'_> {
 }
 
 /// Writes one document's heads, changes and snapshot; `None` when its heads are not the expected ones.
-async fn document(tx: &mut SqliteConnection, write: &DocumentWrite) -> Result<Option<i64>, StoreError> {
+pub(super) async fn document(tx: &mut SqliteConnection, write: &DocumentWrite) -> Result<Option<i64>, StoreError> {
     let known = sqlx::query("SELECT number, heads FROM documents WHERE id = $1")
         .bind(write.document.as_bytes().as_slice())
         .fetch_optional(&mut *tx)
@@ -294,7 +294,7 @@ fn chained(chain: i64, hash: ChangeHash) -> i64 {
 }
 
 /// Brings the projection up to date, many rows in one statement.
-async fn project(tx: &mut SqliteConnection, rows: &[(i64, &ProjectedRow)]) -> Result<(), StoreError> {
+pub(super) async fn project(tx: &mut SqliteConnection, rows: &[(i64, &ProjectedRow)]) -> Result<(), StoreError> {
     for rows in rows.chunks(ROWS_PER_INSERT) {
         // Bare marks: named ones are looked up one by one, which is quadratic in a statement of this size.
         let values = vec!["(?, ?, ?, ?, ?, ?)"; rows.len()].join(", ");

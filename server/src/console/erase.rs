@@ -1,0 +1,72 @@
+//! `taizhang erase`: erasing what restricted books hold of a record.
+
+use clap::Args;
+use serde_json::json;
+use sync_protocol::{RowId, document::RowKey};
+
+use super::{import::WHO, look::unit_with_code};
+use crate::{
+    Server,
+    audit::{self, Event},
+    erasure,
+};
+
+/// What to erase.
+#[derive(Debug, Args)]
+pub struct Erase {
+    /// 单位编码 · Code of the unit
+    #[arg(long)]
+    unit: String,
+    /// 姓名或其中几个字：只列出，不清除 · Name, or a part of it: the records are only listed
+    #[arg(long, default_value = "", conflicts_with = "record")]
+    name: String,
+    /// 要清除的记录：台账名/编号，见列表 · What to erase: ledger/row, from the list
+    #[arg(long, value_parser = record, requires = "reason")]
+    record: Option<RowKey>,
+    /// 理由，记入审计日志 · Why: it stands in the audit log
+    #[arg(long)]
+    reason: Option<String>,
+    /// 决定人 · Who decides
+    #[arg(long, default_value = WHO)]
+    who: String,
+}
+
+fn record(text: &str) -> Result<RowKey, String> {
+    let parsed = text.split_once('/').and_then(|(ledger, row)| {
+        let row: RowId = row.parse().ok()?;
+        Some(RowKey { ledger: ledger.to_owned(), row })
+    });
+    parsed.ok_or_else(|| "应为 台账名/编号，如 members/4f9k2m7c0q1x8z5t must be ledger/row".to_owned())
+}
+
+/// Lists or erases.
+pub async fn erase(server: &Server, arguments: Erase) -> anyhow::Result<bool> {
+    let unit = unit_with_code(server, &arguments.unit).await?.id;
+    let Some(key) = arguments.record else {
+        let records = erasure::records(server, unit, &arguments.name).await?;
+        for record in &records {
+            let of = format!("{}/{}", record.ledger, record.row);
+            println!("{of}  {} {} {}：{}", record.period, record.title, record.name, record.columns.join("、"));
+        }
+        println!("{} 条 records", records.len());
+        return Ok(true);
+    };
+    let row = key.row.to_string();
+    let detail = json!({ "ledger": key.ledger, "row": row, "reason": arguments.reason });
+    audit::note_console(server, &arguments.who, Event::ErasureOrdered, Some(unit), detail).await?;
+    let erased = Box::pin(erasure::erase(server, unit, &key)).await?;
+    let detail = json!({ "ledger": key.ledger, "row": row, "erased": erased });
+    audit::note_console(server, &arguments.who, Event::Erased, Some(unit), detail).await?;
+    let changes: usize = erased.documents.iter().map(|document| document.changes).sum();
+    println!(
+        "已清除：{} 份文档、{changes} 项修改的内容不再保存；复查 {} 处，均无痕迹 | erased: {} document(s), {} place(s) read through afterwards",
+        erased.documents.len(),
+        erased.places_read,
+        erased.documents.len(),
+        erased.places_read,
+    );
+    for device in &erased.devices {
+        println!("  该设备下次同步时清除 to be erased at its next exchange: {device}");
+    }
+    Ok(true)
+}

@@ -1,0 +1,106 @@
+//! `/api/erasures`: erasing what restricted books hold of a record.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use serde_json::json;
+use sync_protocol::{UnitId, document::RowKey};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    ApiError,
+    caller::{Asker, Body, Query},
+};
+use crate::{
+    Server,
+    audit::{self, Event},
+    auth::{Caller, Permission},
+    erasure::{self, Erased, ErasureError, RestrictedRecord},
+};
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::new().routes(routes!(list, erase))
+}
+
+/// Whose.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Whose {
+    /// Id of the unit.
+    unit: String,
+    /// The name of the record, or a part of it.
+    #[serde(default)]
+    name: String,
+}
+
+/// The records of a unit of which something restricted is kept: which columns are filled, not with what.
+#[utoipa::path(get, path = "/api/erasures", tag = "erasures", params(Whose),
+    responses((status = 200, body = Vec<RestrictedRecord>)))]
+async fn list(
+    State(server): State<Arc<Server>>,
+    Asker(caller): Asker,
+    Query(whose): Query<Whose>,
+) -> Result<Json<Vec<RestrictedRecord>>, ApiError> {
+    let unit = at(&server, &caller, &whose.unit).await?;
+    Ok(Json(erasure::records(&server, unit, &whose.name).await?))
+}
+
+/// What to erase, and why.
+#[derive(Deserialize, ToSchema)]
+struct Erasure {
+    /// Id of the unit.
+    unit: String,
+    /// Catalogue id of the ledger.
+    ledger: String,
+    /// Id of the row.
+    row: String,
+    /// Why: it stands in the audit log.
+    reason: String,
+}
+
+/// Erase for good what restricted books hold of a record, here and on every replica. It cannot be undone.
+#[utoipa::path(post, path = "/api/erasures", tag = "erasures", request_body = Erasure,
+    responses((status = 200, body = Erased)))]
+async fn erase(
+    State(server): State<Arc<Server>>,
+    Asker(caller): Asker,
+    Body(wanted): Body<Erasure>,
+) -> Result<Json<Erased>, ApiError> {
+    let unit = at(&server, &caller, &wanted.unit).await?;
+    if wanted.reason.trim().is_empty() {
+        return Err(ApiError::BadRequest("请写明清除的理由 | say why".into()));
+    }
+    let ledger = server.catalogue.ledger(&wanted.ledger).ok_or(ApiError::NotFound)?.id.clone();
+    let key = RowKey { ledger, row: wanted.row.parse().map_err(|_| ApiError::NotFound)? };
+    let detail = json!({ "ledger": key.ledger, "row": key.row.to_string(), "reason": wanted.reason.trim() });
+    audit::note(&server, &caller, Event::ErasureOrdered, Some(unit), detail).await?;
+    let erased = Box::pin(erasure::erase(&server, unit, &key)).await?;
+    let detail = json!({ "ledger": key.ledger, "row": key.row.to_string(), "erased": erased });
+    audit::note(&server, &caller, Event::Erased, Some(unit), detail).await?;
+    Ok(Json(erased))
+}
+
+async fn at(server: &Server, caller: &Caller, unit: &str) -> Result<UnitId, ApiError> {
+    caller.may(Permission::Erase)?;
+    let unit = unit.parse().map_err(|_| ApiError::NotFound)?;
+    caller.may_at(server.store.as_ref(), Permission::Erase, unit).await?;
+    Ok(unit)
+}
+
+impl From<ErasureError> for ApiError {
+    fn from(error: ErasureError) -> Self {
+        match error {
+            ErasureError::Unknown => ApiError::NotFound,
+            ErasureError::Quarantine(_) | ErasureError::Doubts(_) | ErasureError::Uploads => {
+                ApiError::Conflict(error.to_string())
+            }
+            ErasureError::Store(error) => error.into(),
+            ErasureError::Document(_) | ErasureError::Traces(_) => {
+                tracing::error!(%error, "an erasure failed");
+                ApiError::Internal
+            }
+        }
+    }
+}

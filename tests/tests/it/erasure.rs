@@ -1,0 +1,168 @@
+//! Erasing a person's restricted data: nothing holds it any more, and nobody brings it back.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use server::{auth::Role, bundle, erasure, import::import_file, office, store::DeviceRecord};
+use sync_protocol::{Book, DeviceId, Identity, UnitId, client::Trust, document::RowKey};
+use tests::{county, people, roster, sheet};
+
+const ID: &str = "340099198001010014";
+const OTHER: &str = "340099198102020013";
+
+/// Whether a database file, or what is written ahead of it, says this somewhere: in plain, or compressed.
+fn says(database: &Path, text: &str) -> Result<bool> {
+    let contains = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    let mut ahead = database.as_os_str().to_owned();
+    ahead.push("-wal");
+    for file in [database.as_os_str(), &ahead] {
+        let bytes = std::fs::read(file).unwrap_or_default();
+        if contains(&bytes) {
+            return Ok(true);
+        }
+        for at in (0..bytes.len().saturating_sub(4)).filter(|at| bytes[*at..].starts_with(&[0x28, 0xb5, 0x2f, 0xfd])) {
+            let mut plain = Vec::new();
+            // Whatever stands behind the frame ends the reading.
+            let decoder = zstd::stream::read::Decoder::new(&bytes[at..])?.single_frame();
+            drop(std::io::copy(&mut { decoder }, &mut plain));
+            if contains(&plain) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn members() -> Result<Vec<u8>> {
+    let code = roster::branch_code(0);
+    let header = "党组织编码|姓名|身份证号|出生日期|家庭住址|入党时间";
+    let zhang = format!("{code}|张三|{ID}|1980-01-01|青石村7号|2001-05");
+    let li = format!("{code}|李四|{OTHER}|1981-02-02|白水村9号|2001-06");
+    sheet::workbook(&[("党员", &[header, &zhang, &li].join("\n"))])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_erased_is_nowhere_and_nobody_brings_it_back() -> Result<()> {
+    let (folder, server) = county::with_branches(2).await?;
+    let database = folder.path().join("data/taizhang.sqlite");
+    let url = county::serve(&server).await?;
+    let unit = county::branch(&server, 0);
+    let file = folder.path().join("members.xlsx");
+    std::fs::write(&file, members()?)?;
+    import_file(&server, &file, "县", &|_, _| {}).await?;
+    // Two offices of the branch hold it; one is offline when it is erased, and has gone on writing.
+    let books = [Book::Unit, Book::UnitRestricted];
+    let here = county::device(&server, folder.path(), &url, "here", unit, &books).await?;
+    let away = county::device(&server, folder.path(), &url, "away", unit, &books).await?;
+    let open = Identity { unit, book: Book::Unit, period: server.period() };
+    let restricted = open.in_book(Book::UnitRestricted);
+    here.exchange(0).await?;
+    away.exchange(0).await?;
+    let rows = away.rows(&open, "members").await?;
+    let row = |name: &str| rows.iter().find(|row| row.text("name") == name).map(|row| row.id).context("imported");
+    let (zhang, li) = (row("张三")?, row("李四")?);
+    here.save(&open, "members", zhang, &[("address", "搬到红旗路".into())], 0).await?;
+    here.exchange(0).await?;
+    away.save(&open, "members", zhang, &[("address", "离线改的住址".into())], 0).await?;
+    away.save(&open, "members", li, &[("address", "李四的新住址".into())], 0).await?;
+    for text in [ID, "青石村7号", "搬到红旗路"] {
+        assert!(says(&database, text)?, "the test finds what is there: {text}");
+    }
+
+    let head =
+        people::add(&server, "head", Role::TownshipOfficer, server.county, true, "correct horse battery").await?;
+    let client = Trust::new(None)?.client()?;
+    let cookie = people::cookie(&server, &head).await?;
+    let list = client.get(format!("{url}/api/erasures?unit={unit}&name=张")).header("cookie", &cookie);
+    let list: Value = list.send().await?.json().await?;
+    assert_eq!(list[0]["name"], "张三");
+    assert_eq!(list[0]["columns"], json!(["现居住地", "公民身份号码"]), "which columns, not what stands there: {list}");
+    let wanted = json!({ "unit": unit.to_string(), "ledger": "members", "row": list[0]["row"], "reason": "保存期满" });
+    let erase = || client.post(format!("{url}/api/erasures")).header("cookie", &cookie).json(&wanted).send();
+    let erased = erase().await?;
+    assert_eq!(erased.status(), 200);
+    let erased: Value = erased.json().await?;
+    assert_eq!(erased["documents"][0]["book"], "unit-restricted");
+    assert_eq!(erased["devices"], json!(["away", "here"]));
+    assert_eq!(erase().await?.status(), 404, "there is nothing left to erase");
+
+    for text in [ID, "青石村7号", "搬到红旗路"] {
+        assert!(!says(&database, text)?, "{text} is still in the server's file");
+    }
+    assert!(says(&database, OTHER)?, "nobody else lost anything");
+    let log = server.store.people().audit(0, 100).await?;
+    let events: Vec<_> = log.iter().map(|line| line.entry.event.as_str()).filter(|e| e.starts_with("eras")).collect();
+    assert_eq!(events, ["erasure-ordered", "erased", "erasure-ordered"]);
+    assert!(log.iter().all(|line| !line.entry.detail.contains("红旗路") && !line.entry.detail.contains(ID)));
+
+    // Everybody follows, and what was unsent arrives but for the record that is gone.
+    for device in [&away, &here, &away] {
+        device.exchange(0).await?;
+        assert_eq!((device.unsent().await?, device.refused().await?.len()), (0, 0));
+    }
+    here.exchange(0).await?;
+    for (name, device) in [("here", here), ("away", away)] {
+        let document = device.document(&restricted).await?;
+        assert!(!document.mentions(&RowKey { ledger: "members".into(), row: zhang }));
+        assert!(device.conflicts().await?.is_empty());
+        let known = device.rows(&restricted, "members").await?;
+        let li = known.iter().find(|row| row.id == li).context("the other")?;
+        assert_eq!((li.text("address"), li.text("id_card")), ("李四的新住址", OTHER));
+        device.close().await;
+        for text in [ID, "青石村7号", "搬到红旗路", "离线改的住址"] {
+            assert!(!says(&folder.path().join(format!("{name}.sqlite")), text)?, "{text} is still on {name}");
+        }
+    }
+    assert!(!says(&database, "离线改的住址")? && says(&database, "李四的新住址")?);
+    assert!(server::doctor::diagnose(&server, &|_, _| {}).await?.wrong.is_empty());
+    // The same ledger imported again is a new act of somebody: it says what it says.
+    assert!(import_file(&server, &file, "县", &|_, _| {}).await?.already_imported);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_office_without_a_network_follows_with_its_next_bundle() -> Result<()> {
+    let (folder, county) = county::with_branches(2).await?;
+    let unit = county::branch(&county, 0);
+    let town = UnitId::derive(&county.tenant, None, "340099100");
+    let books = [Book::Unit, Book::UnitRestricted];
+    let record = DeviceRecord::new(DeviceId::from_bytes([5; 16]), ("办公室", "李干事"), "office", town, &books);
+    county.store.put_device(&record, 0).await?;
+    let data = folder.path().join("office");
+    let office = county::open(&data, None).await?;
+    office::join(&office, "office", &county.keys.public()).await?;
+    let exchange = async || {
+        let answer = bundle::answer(&county, &office::write(&office).await?.0).await?;
+        anyhow::Ok(office::take(&office, &answer.bytes).await?)
+    };
+    exchange().await?;
+    let file = folder.path().join("members.xlsx");
+    std::fs::write(&file, members()?)?;
+    import_file(&office, &file, "镇", &|_, _| {}).await?;
+    exchange().await?;
+    let zhang = erasure::records(&county, unit, "张三").await?.pop().context("it is there")?;
+    let key = RowKey { ledger: zhang.ledger, row: zhang.row };
+    erasure::erase(&county, unit, &key).await?;
+    // Written meanwhile in the office: another record, after the bundle that the county has answered.
+    let code = roster::branch_code(0);
+    let text = format!(
+        "党组织编码|姓名|身份证号|出生日期|家庭住址|入党时间\n{code}|王五|340099198203030012|1982-03-03|黑山村3号|2003-05"
+    );
+    let more = folder.path().join("more.xlsx");
+    let answer = bundle::answer(&county, &office::write(&office).await?.0).await?;
+    std::fs::write(&more, sheet::workbook(&[("党员", &text)])?)?;
+    import_file(&office, &more, "镇", &|_, _| {}).await?;
+    office::take(&office, &answer.bytes).await?;
+    let database = data.join("taizhang.sqlite");
+    assert!(!says(&database, ID)? && !says(&database, "青石村7号")?, "it is still in the office's file");
+    assert!(says(&database, OTHER)? && says(&database, "黑山村3号")?, "what it wrote itself is kept");
+    let taken = exchange().await?;
+    assert!(taken.refusals.is_empty(), "{:?}", taken.refusals);
+    for server in [&county, &office] {
+        let names = erasure::records(server, unit, "").await?.into_iter().map(|record| record.name);
+        assert_eq!(names.collect::<std::collections::BTreeSet<_>>(), ["李四".to_owned(), "王五".to_owned()].into());
+        assert!(server::doctor::diagnose(server, &|_, _| {}).await?.wrong.is_empty());
+    }
+    Ok(())
+}
