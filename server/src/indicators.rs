@@ -67,7 +67,7 @@ pub async fn indicators(
     let lines = wanted.into_iter().map(|indicator| {
         let figure = indicator.figure(|term| {
             let sums = key(term, indicator).and_then(|key| by_measure.get(key.as_str()));
-            sums.into_iter().flatten().filter(|(by, _)| counts(term.window, by, date)).map(|(_, value)| value).sum()
+            sums.into_iter().flatten().filter(|(by, _)| counts(&term.window, by, date)).map(|(_, value)| value).sum()
         });
         IndicatorLine {
             id: indicator.id.clone(),
@@ -84,17 +84,41 @@ pub async fn indicators(
     Ok(lines.collect())
 }
 
-/// Whether a date lies in the window that ends with the statistics date. A date of month precision counts with its month.
-fn counts(window: Window, by: &str, date: jiff::civil::Date) -> bool {
-    let same_precision = |other: String| other.get(..by.len()).map(|cut| by.cmp(cut));
+/// Whether a part of a measure counts at a statistics date. A date of month precision counts with its month. Which names
+/// are a unit's own is for its caller to say.
+pub(crate) fn counts(window: &Window, by: &str, date: jiff::civil::Date) -> bool {
+    let compared = |other: jiff::civil::Date| {
+        let other = other.to_string();
+        other.get(..by.len()).filter(|_| !by.is_empty()).map(|cut| by.cmp(cut))
+    };
     match window {
-        Window::All => true,
-        Window::Until => !by.is_empty() && same_precision(date.to_string()).is_some_and(std::cmp::Ordering::is_le),
+        Window::All | Window::Own => true,
+        Window::Until => compared(date).is_some_and(std::cmp::Ordering::is_le),
+        Window::Before => compared(date).is_some_and(std::cmp::Ordering::is_lt),
+        Window::NotBefore => compared(date).is_none_or(std::cmp::Ordering::is_ge),
         Window::SinceMonths(months) => {
-            let from = date.checked_sub(jiff::Span::new().months(i64::from(months))).unwrap_or(date);
-            !by.is_empty() && same_precision(from.to_string()).is_some_and(std::cmp::Ordering::is_ge)
+            let from = date.checked_sub(jiff::Span::new().months(i64::from(*months))).unwrap_or(date);
+            compared(from).is_some_and(std::cmp::Ordering::is_ge)
+        }
+        Window::Codes(codes) => codes.iter().any(|code| code == by),
+        Window::Age { from, to } => {
+            age(by, date).is_some_and(|age| from.is_none_or(|from| age >= from) && to.is_none_or(|to| age <= to))
         }
     }
+}
+
+/// Completed years. Who is born in a month is as if born on its last day, who in a year, on its last.
+fn age(born: &str, date: jiff::civil::Date) -> Option<i16> {
+    let mut parts = born.split('-');
+    let year: i16 = parts.next()?.parse().ok()?;
+    let month = parts.next().map_or(Some(12), |month| month.parse().ok())?;
+    let first = jiff::civil::Date::new(year, month, 1).ok()?;
+    let born = match parts.next() {
+        Some(day) => jiff::civil::Date::new(year, month, day.parse().ok()?).ok()?,
+        None => first.last_of_month(),
+    };
+    let had_birthday = (date.month(), date.day()) >= (born.month(), born.day());
+    Some(date.year() - born.year() - i16::from(!had_birthday))
 }
 
 fn due_on(server: &Server, indicator: &Indicator) -> Option<String> {

@@ -6,7 +6,7 @@ use sync_protocol::{
     ActorId, ChangeHash, DeviceId, Document,
     bundle::{self, BundleError, BundleReply, BundleRequest, Keys, PublicKeys},
     document::{DocumentError, LocalChange, RowKey, change_actor},
-    message::{DocumentPull, DocumentPush, ExchangeRequest, PROTOCOL, PushedChange, RefusedChange},
+    message::{DocumentPull, DocumentPush, ExchangeRequest, PROTOCOL, PushedChange, RefusedChange, Successor},
     unit::Unit,
 };
 
@@ -143,10 +143,9 @@ async fn take_document(
             Some(stored) => (Document::load(stored.snapshot.as_deref(), &stored.changes)?, stored.heads),
             None => (Document::new(), Vec::new()),
         };
-        if let Some(root) =
-            pull.root.filter(|root| pull.whole && !expected_heads.is_empty() && !document.contains(*root))
-        {
-            if replace(server, pull, root, &document, receipts).await? == Committed::Durable {
+        let is_new = |successor: &&Successor| pull.whole && !document.contains(successor.root);
+        if let Some(successor) = pull.successor.as_ref().filter(is_new).filter(|_| !expected_heads.is_empty()) {
+            if replace(server, pull, successor, &document, receipts).await? == Committed::Durable {
                 return Ok(true);
             }
             continue;
@@ -185,20 +184,19 @@ async fn take_document(
 async fn replace(
     server: &Server,
     pull: &DocumentPull,
-    root: ChangeHash,
+    successor: &Successor,
     ours: &Document,
     receipts: &BTreeSet<ChangeHash>,
 ) -> Result<Committed, OfficeError> {
     let identity = &pull.identity;
     let changes: Vec<Vec<u8>> = pull.changes.iter().map(|bytes| bytes.to_vec()).collect();
     let mut document = Document::load(pull.snapshot.as_ref().map(|bytes| bytes.as_slice()), &changes)?;
-    let mut unsent = server.store.own_changes().await?.remove(identity).unwrap_or_default();
-    unsent.retain(|hash| !receipts.contains(hash));
-    let erased = document.erased_from(ours, &unsent);
+    let erased = successor.erased_rows();
+    let covers = successor.covers.iter().chain(receipts).copied().collect();
     let id = identity.document(&server.tenant);
     let write = erasure::replacing(identity, id, &document, ours.heads(), Some(THE_COUNTY))?;
     let theirs = document.heads();
-    let own = document.carry_over(ours, &unsent, &mut || ActorId(clock::random()))?;
+    let own = document.carry_over(ours, &covers, &erased, &mut || ActorId(clock::random()))?;
     let new = |change: LocalChange| {
         Ok(NewChange { hash: change.hash, actor: change_actor(&change.bytes)?, bytes: Some(change.bytes) })
     };
@@ -209,7 +207,7 @@ async fn replace(
         ..erasure::replacing(identity, id, &document, Vec::new(), None)?
     };
     let carried = (!carried.changes.is_empty()).then_some(carried);
-    let replacement = Replacement { write, carried, root, erased, quarantined: Vec::new() };
+    let replacement = Replacement { write, carried, root: successor.root, erased, quarantined: Vec::new() };
     let replaced = server.sync.replace(&replacement).await?;
     if replaced == Committed::Durable {
         server.store.sweep().await?;

@@ -14,48 +14,67 @@ use sync_protocol::{
     row::STATE,
 };
 
-use crate::store::{StoreError, Tally, TallyRow};
+use crate::store::{Concerned, StoreError, Tally, TallyRow};
 
 /// The measures of a catalogue, ready to count.
 #[derive(Debug)]
 pub struct Tallies {
-    measures: Vec<(Measure, Vec<Instance>)>,
+    measures: Vec<Counted>,
     /// Ledger → the columns that measures read.
     columns: HashMap<String, BTreeSet<String>>,
-    ledgers: Vec<String>,
     fingerprint: [u8; 32],
+}
+
+#[derive(Debug)]
+struct Counted {
+    measure: Measure,
+    instances: Vec<Instance>,
+    /// The ledgers that it reads.
+    ledgers: BTreeSet<String>,
 }
 
 impl Tallies {
     /// Prepares the measures of a catalogue for a campaign year.
     pub fn new(catalogue: &Catalogue, campaign_year: i16) -> Arc<Self> {
-        let measures: Vec<(Measure, Vec<Instance>)> =
-            catalogue.measures().map(|m| (m.clone(), m.instances(catalogue, campaign_year))).collect();
         let mut columns: HashMap<String, BTreeSet<String>> = HashMap::new();
-        for (measure, _) in &measures {
+        let counted = |measure: &Measure| {
+            let mut ledgers = BTreeSet::new();
             measure.reads(&mut |ledger, column| {
+                ledgers.insert(ledger.to_owned());
                 let wanted = columns.entry(ledger.to_owned()).or_default();
                 wanted.extend([column.to_owned(), STATE.to_owned()]);
             });
-        }
-        let mut ledgers: Vec<String> = columns.keys().cloned().collect();
-        ledgers.sort();
+            Counted { measure: measure.clone(), instances: measure.instances(catalogue, campaign_year), ledgers }
+        };
+        let measures: Vec<Counted> = catalogue.measures().map(counted).collect();
         // Debug texts hold everything that decides a count.
         let fingerprint = Sha256::digest(format!("{measures:?}")).into();
-        Arc::new(Self { measures, columns, ledgers, fingerprint })
+        Arc::new(Self { measures, columns, fingerprint })
     }
 }
 
 impl Tally for Tallies {
-    fn ledgers(&self) -> &[String] {
-        &self.ledgers
+    fn concerned(&self, touched: Option<&BTreeSet<&str>>) -> Concerned {
+        let is_concerned = |c: &Counted| {
+            touched.is_none_or(|touched| c.ledgers.iter().any(|ledger| touched.contains(ledger.as_str())))
+        };
+        let all = self.measures.iter().enumerate().filter(|(_, counted)| is_concerned(counted));
+        let mut concerned = Concerned { measures: Vec::new(), keys: Vec::new(), ledgers: Vec::new() };
+        let mut ledgers = BTreeSet::new();
+        for (at, counted) in all {
+            concerned.measures.push(at);
+            concerned.keys.extend(counted.instances.iter().map(|instance| instance.key.clone()));
+            ledgers.extend(&counted.ledgers);
+        }
+        concerned.ledgers = ledgers.into_iter().cloned().collect();
+        concerned
     }
 
     fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
     }
 
-    fn tally(&self, stored: &[TallyRow<'_>]) -> Result<Vec<(String, String, i64)>, StoreError> {
+    fn tally(&self, stored: &[TallyRow<'_>], concerned: &Concerned) -> Result<Vec<(String, String, i64)>, StoreError> {
         let mut joined: BTreeMap<(&str, RowId), Row> = BTreeMap::new();
         for &TallyRow { ledger, row, cells, removed } in stored {
             let Some(wanted) = self.columns.get(ledger) else { continue };
@@ -71,7 +90,7 @@ impl Tally for Tallies {
             }
         }
         let mut tallies = Vec::new();
-        for (measure, instances) in &self.measures {
+        for Counted { measure, instances, .. } in concerned.measures.iter().filter_map(|at| self.measures.get(*at)) {
             for instance in instances {
                 let counts = measure.count(&rows, &instance.variables);
                 tallies.extend(counts.into_iter().map(|(by, value)| (instance.key.clone(), by, value)));
@@ -104,7 +123,8 @@ impl<'de> Visitor<'de> for Wanted<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            if self.wanted.contains(key.as_ref()) {
+            // A set is one cell for each of its members.
+            if self.wanted.contains(key.split_once('/').map_or(key.as_ref(), |(set, _)| set)) {
                 let value: Value = map.next_value()?;
                 self.row.cells.insert(key.into_owned(), value);
             } else {

@@ -6,8 +6,10 @@
 
 use minicbor::{Decode, Encode, bytes::ByteVec};
 
+use std::collections::BTreeSet;
+
 use crate::{
-    document::RefusalCode,
+    document::{RefusalCode, RowKey},
     ids::{ChangeHash, Identity},
 };
 
@@ -190,10 +192,32 @@ pub struct DocumentPull {
     #[n(3)]
     #[cbor(default)]
     pub whole: bool,
-    /// The first change of the document's successor, where rows of it were erased: a replica that does not hold it puts
-    /// the document, which is sent whole then, in place of its own.
+    /// Set where rows of the document were erased: a replica that does not hold the successor's first change puts the
+    /// document, which is sent whole then, in place of its own.
     #[n(4)]
-    pub root: Option<ChangeHash>,
+    pub successor: Option<Successor>,
+}
+
+/// What a document without its history stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Successor {
+    /// Its first change.
+    #[n(0)]
+    pub root: ChangeHash,
+    /// The changes that it stands for, which are kept by their hashes alone.
+    #[n(1)]
+    pub covers: Vec<ChangeHash>,
+    /// The rows that were erased, each as `ledger/row`.
+    #[n(2)]
+    pub erased: Vec<String>,
+}
+
+impl Successor {
+    /// The rows that were erased.
+    pub fn erased_rows(&self) -> BTreeSet<RowKey> {
+        self.erased.iter().filter_map(|name| name.parse().ok()).collect()
+    }
 }
 
 impl DocumentPull {

@@ -33,6 +33,8 @@ pub enum Style {
     ColumnNumber,
     /// Text.
     Text,
+    /// Text on as many lines as it needs.
+    Wrapped,
     /// Centred text.
     TextCentre,
     /// `0`.
@@ -41,12 +43,20 @@ pub enum Style {
     Percent,
     /// Decimal as it is.
     Decimal,
+    /// `0.0`.
+    Tenths,
+    /// `0.00`.
+    Hundredths,
     /// The same four in the total row.
     TotalText,
     /// Total of a count.
     TotalCount,
     /// Ratio of totals.
     TotalPercent,
+    /// Mean of totals.
+    TotalTenths,
+    /// Total of money.
+    TotalHundredths,
     /// Notes below the table.
     Note,
     /// No format at all: what messy people write.
@@ -84,13 +94,18 @@ impl Style {
             Style::Header => boxed(11.0).set_font_name("黑体").set_align(FormatAlign::Center).set_text_wrap(),
             Style::ColumnNumber => boxed(9.0).set_align(FormatAlign::Center),
             Style::Text => boxed(10.5).set_num_format("@").set_align(FormatAlign::Left),
+            Style::Wrapped => Style::Text.format().set_text_wrap(),
             Style::TextCentre => boxed(10.5).set_num_format("@").set_align(FormatAlign::Center),
             Style::Count => boxed(10.5).set_num_format("0").set_align(FormatAlign::Right),
             Style::Percent => boxed(10.5).set_num_format("0.0%").set_align(FormatAlign::Right),
             Style::Decimal => boxed(10.5).set_align(FormatAlign::Right),
+            Style::Tenths => boxed(10.5).set_num_format("0.0").set_align(FormatAlign::Right),
+            Style::Hundredths => boxed(10.5).set_num_format("0.00").set_align(FormatAlign::Right),
             Style::TotalText => Style::TextCentre.format().set_bold(),
             Style::TotalCount => Style::Count.format().set_bold(),
             Style::TotalPercent => Style::Percent.format().set_bold(),
+            Style::TotalTenths => Style::Tenths.format().set_bold(),
+            Style::TotalHundredths => Style::Hundredths.format().set_bold(),
             Style::Note => base(10.0).set_align(FormatAlign::Left).set_text_wrap(),
             Style::Plain => Format::new(),
             Style::Date => Format::new().set_num_format("yyyy/m/d"),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use sync_protocol::{RowId, document::RowKey};
+use sync_protocol::document::RowKey;
 
 use super::{import::WHO, look::unit_with_code};
 use crate::{
@@ -21,7 +21,7 @@ pub struct Erase {
     #[arg(long, default_value = "", conflicts_with = "record")]
     name: String,
     /// 要清除的记录：台账名/编号，见列表 · What to erase: ledger/row, from the list
-    #[arg(long, value_parser = record, requires = "reason")]
+    #[arg(long, requires = "reason")]
     record: Option<RowKey>,
     /// 理由，记入审计日志 · Why: it stands in the audit log
     #[arg(long)]
@@ -29,14 +29,6 @@ pub struct Erase {
     /// 决定人 · Who decides
     #[arg(long, default_value = WHO)]
     who: String,
-}
-
-fn record(text: &str) -> Result<RowKey, String> {
-    let parsed = text.split_once('/').and_then(|(ledger, row)| {
-        let row: RowId = row.parse().ok()?;
-        Some(RowKey { ledger: ledger.to_owned(), row })
-    });
-    parsed.ok_or_else(|| "应为 台账名/编号，如 members/4f9k2m7c0q1x8z5t must be ledger/row".to_owned())
 }
 
 /// Lists or erases.

@@ -1,68 +1,290 @@
-//! Counting: sums of tallies, by reporting unit and by group. No row is read for a figure.
+//! Counting: what the lines of a sheet come to. Sums of tallies wherever they say it; rows are read only where a sheet
+//! asks for what no tally keeps apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Date;
 use sync_protocol::{
     Row, UnitId,
-    catalogue::{Content, Group, ReturnForm, Variables},
+    catalogue::{Catalogue, Group, Measure, ReturnForm, Sheet, SheetRows, Term, UnitRows, Variables, Window},
     unit::{Unit, UnitLevel},
 };
 
 use super::{ReturnError, at_and_below};
 use crate::{
-    Server, projection,
-    store::{StoredRow, SumOf},
+    Server, indicators, projection,
+    store::{StoredRow, SumOf, TallySum},
 };
 
-/// Measure id → value.
-pub type Counts = BTreeMap<String, i64>;
+/// Units whose rows are in memory at once.
+const UNITS_PER_CHUNK: usize = 50;
 
-/// The figures of a return.
+/// Measure id → the part that it is kept apart by → value.
+pub type Counts = BTreeMap<String, BTreeMap<String, i64>>;
+
+/// A line of a sheet that counts.
 #[derive(Debug, Clone, Default)]
-pub struct Figures {
-    /// Reporting units in official order.
-    pub by_unit: Vec<(Unit, Counts)>,
-    /// The form's groups.
-    pub by_group: Vec<Counts>,
+pub struct Line {
+    /// What it is called.
+    pub label: String,
+    /// The reporting unit that it is of, if it is of one.
+    pub unit: Option<Unit>,
+    /// The code that it is of, if it is of one.
+    pub code: Option<String>,
+    /// 其中: part of a line above, left out of the total.
+    pub of_which: bool,
+    /// What its units count.
+    pub counts: Counts,
+    /// Names of organisations that belong to it.
+    pub own: BTreeSet<String>,
 }
 
-/// Sums every measure that the form prints.
-pub async fn figures(
-    server: &Server,
-    top: UnitId,
-    form: &ReturnForm,
-    variables: &Variables,
-) -> Result<Figures, ReturnError> {
-    // Stored key → measure id, for the chosen variables.
-    let keys: BTreeMap<String, &str> =
-        used(form).into_iter().filter_map(|id| Some((server.catalogue.measure(id)?.key(variables), id))).collect();
-    let measures: Vec<String> = keys.keys().cloned().collect();
-    let period = server.period();
-    let sums = server.store.sums_by_unit(top, UnitLevel::ReportingUnit, &period, &measures).await?;
-    let mut by_unit: BTreeMap<UnitId, Counts> = BTreeMap::new();
-    for sum in sums {
-        if let (SumOf::Unit(unit), Some(id)) = (sum.of, keys.get(&sum.measure)) {
-            *by_unit.entry(unit).or_default().entry((*id).to_owned()).or_default() += sum.value;
+impl Line {
+    /// What terms come to at a statistics date.
+    pub fn value(&self, terms: &[Term], date: Date) -> i64 {
+        let one = |term: &Term| -> i64 {
+            let parts = self.counts.get(&term.measure).into_iter().flatten();
+            let counts = |by: &str| match term.window {
+                Window::Own => self.own.contains(by),
+                _ => indicators::counts(&term.window, by, date),
+            };
+            term.times * parts.filter(|(by, _)| counts(by)).map(|(_, value)| value).sum::<i64>()
+        };
+        terms.iter().map(one).sum()
+    }
+}
+
+/// What is drawn, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// The server.
+    pub server: &'a Server,
+    /// The return.
+    pub form: &'a ReturnForm,
+    /// What was chosen.
+    pub variables: &'a Variables,
+    /// The unit at the top.
+    pub top: UnitId,
+}
+
+/// The lines of a sheet, without its total.
+pub async fn lines(scope: Scope<'_>, sheet: &Sheet) -> Result<Vec<Line>, ReturnError> {
+    let units = at_and_below(scope.server.store.units().await?, scope.top);
+    let measures = Measures::of(scope, sheet);
+    match &sheet.rows {
+        SheetRows::Units(None) => by_unit(scope, &measures, &units).await,
+        SheetRows::Units(Some(which)) => {
+            let organisations = organisations(scope, &measures, which, &units).await?;
+            let mut lines = empty_lines(&units);
+            for (unit, counts) in organisations {
+                let line = lines.iter_mut().find(|line| line.unit.as_ref().map(|own| own.id) == unit.parent);
+                if let Some(line) = line {
+                    add(&mut line.counts, &counts);
+                }
+            }
+            Ok(lines)
+        }
+        SheetRows::Organisations(which) => {
+            let organisations = organisations(scope, &measures, which, &units).await?;
+            let parent = |unit: &Unit| units.iter().find(|known| Some(known.id) == unit.parent).cloned();
+            let line = |(unit, counts): (Unit, Counts)| Line {
+                label: unit.label().to_owned(),
+                own: BTreeSet::from([unit.name.clone()]),
+                unit: parent(&unit),
+                counts,
+                ..Line::default()
+            };
+            Ok(organisations.into_iter().map(line).collect())
+        }
+        SheetRows::Groups => by_group(scope, &measures).await,
+        SheetRows::Codes { ledger, column, list, per_unit } => {
+            by_code(scope, &measures, &units, (ledger, column, list), *per_unit).await
+        }
+        SheetRows::List { .. } | SheetRows::Indicators | SheetRows::IndicatorMatrix => Ok(Vec::new()),
+    }
+}
+
+/// The measures of a sheet.
+struct Measures<'a> {
+    known: Vec<(&'a Measure, String)>,
+    /// Those whose parts are names of organisations, which may be counted by any unit.
+    anywhere: BTreeSet<&'a str>,
+}
+
+impl<'a> Measures<'a> {
+    fn of(scope: Scope<'a>, sheet: &Sheet) -> Self {
+        let ids: BTreeSet<&str> = sheet.terms().map(|term| term.measure.as_str()).collect();
+        let known: Vec<(&Measure, String)> = ids
+            .iter()
+            .filter_map(|id| scope.server.catalogue.measure(id))
+            .map(|measure| (measure, measure.key(scope.variables)))
+            .collect();
+        let own = sheet.terms().filter(|term| term.window == Window::Own);
+        let own: BTreeSet<&str> = own.map(|term| term.measure.as_str()).collect();
+        let anywhere = known.iter().map(|(measure, _)| measure.id.as_str()).filter(|id| own.contains(id)).collect();
+        Self { known, anywhere }
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.known.iter().map(|(_, key)| key.clone()).collect()
+    }
+
+    fn take(&self, counts: &mut Counts, sum: &TallySum) {
+        for (measure, _) in self.known.iter().filter(|(_, key)| *key == sum.measure) {
+            *counts.entry(measure.id.clone()).or_default().entry(sum.by.clone()).or_default() += sum.value;
         }
     }
+}
+
+fn add(counts: &mut Counts, more: &Counts) {
+    for (id, parts) in more {
+        for (by, value) in parts {
+            *counts.entry(id.clone()).or_default().entry(by.clone()).or_default() += value;
+        }
+    }
+}
+
+/// A line for each reporting unit, in official order.
+fn empty_lines(units: &[Unit]) -> Vec<Line> {
+    let reporting = units.iter().filter(|unit| unit.level == UnitLevel::ReportingUnit);
+    let line = |unit: &Unit| {
+        let below = units.iter().filter(|other| other.id == unit.id || other.parent == Some(unit.id));
+        Line {
+            label: unit.label().to_owned(),
+            unit: Some(unit.clone()),
+            own: below.map(|unit| unit.name.clone()).collect(),
+            ..Line::default()
+        }
+    };
+    reporting.map(line).collect()
+}
+
+async fn by_unit(scope: Scope<'_>, measures: &Measures<'_>, units: &[Unit]) -> Result<Vec<Line>, ReturnError> {
+    let Scope { server, top, .. } = scope;
+    let (keys, period) = (measures.keys(), server.period());
+    let mut lines = empty_lines(units);
+    for sum in server.store.sums_by_unit(top, UnitLevel::ReportingUnit, &period, &keys).await? {
+        let is_of = |line: &&mut Line| line.unit.as_ref().is_some_and(|unit| sum.of == SumOf::Unit(unit.id));
+        if let Some(line) = lines.iter_mut().find(is_of) {
+            measures.take(&mut line.counts, &sum);
+        }
+    }
+    if !measures.anywhere.is_empty() {
+        // A person of this unit may be counted by another: everywhere is looked, and names say whose it is.
+        let all = server.store.sums_by_unit(server.county, UnitLevel::County, &period, &keys).await?;
+        for line in &mut lines {
+            line.counts.retain(|id, _| !measures.anywhere.contains(id.as_str()));
+            let mut found = Counts::new();
+            for sum in &all {
+                measures.take(&mut found, sum);
+            }
+            found.retain(|id, _| measures.anywhere.contains(id.as_str()));
+            add(&mut line.counts, &found);
+        }
+    }
+    Ok(lines)
+}
+
+/// The organisations that have a measure, with their counts.
+async fn organisations(
+    scope: Scope<'_>,
+    measures: &Measures<'_>,
+    which: &str,
+    units: &[Unit],
+) -> Result<Vec<(Unit, Counts)>, ReturnError> {
+    let Scope { server, top, .. } = scope;
+    let mut keys = measures.keys();
+    keys.push(which.to_owned());
+    let mut counts: BTreeMap<UnitId, Counts> = BTreeMap::new();
+    let mut belong = BTreeSet::new();
+    for sum in server.store.sums_by_unit(top, UnitLevel::Organisation, &server.period(), &keys).await? {
+        let SumOf::Unit(unit) = sum.of else { continue };
+        if sum.measure == which {
+            belong.insert(unit);
+        }
+        measures.take(counts.entry(unit).or_default(), &sum);
+    }
+    let own = units.iter().filter(|unit| belong.contains(&unit.id));
+    Ok(own.map(|unit| (unit.clone(), counts.remove(&unit.id).unwrap_or_default())).collect())
+}
+
+async fn by_group(scope: Scope<'_>, measures: &Measures<'_>) -> Result<Vec<Line>, ReturnError> {
+    let Scope { server, form, top, .. } = scope;
     let groups: Vec<String> = (0..form.groups.len()).map(|index| Group::measure_id(&form.id, index)).collect();
-    let mut by_group = vec![Counts::new(); groups.len()];
-    if !groups.is_empty() {
-        for sum in server.store.sums_by_group(top, &groups, &period, &measures).await? {
-            if let (SumOf::Group(group), Some(id)) = (sum.of, keys.get(&sum.measure))
-                && let Some(index) = groups.iter().position(|known| *known == group)
-            {
-                *by_group[index].entry((*id).to_owned()).or_default() += sum.value;
+    let line = |group: &Group| Line { label: group.label.clone(), of_which: group.of_which, ..Line::default() };
+    let mut lines: Vec<Line> = form.groups.iter().map(line).collect();
+    for sum in server.store.sums_by_group(top, &groups, &server.period(), &measures.keys()).await? {
+        if let SumOf::Group(group) = &sum.of
+            && let Some(index) = groups.iter().position(|known| known == group)
+        {
+            measures.take(&mut lines[index].counts, &sum);
+        }
+    }
+    Ok(lines)
+}
+
+async fn by_code(
+    scope: Scope<'_>,
+    measures: &Measures<'_>,
+    units: &[Unit],
+    (ledger, column, list): (&str, &str, &str),
+    per_unit: bool,
+) -> Result<Vec<Line>, ReturnError> {
+    let catalogue = &scope.server.catalogue;
+    let codes = catalogue.list(list).map(|list| list.codes.as_slice()).unwrap_or_default();
+    let line = |unit: Option<&Unit>, code: &sync_protocol::catalogue::Code| Line {
+        label: code.label.clone(),
+        unit: unit.cloned(),
+        code: Some(code.code.clone()),
+        ..Line::default()
+    };
+    let reporting: Vec<Option<&Unit>> = if per_unit {
+        units.iter().filter(|unit| unit.level == UnitLevel::ReportingUnit).map(Some).collect()
+    } else {
+        vec![None]
+    };
+    let mut lines: Vec<Line> = reporting.iter().flat_map(|unit| codes.iter().map(|code| line(*unit, code))).collect();
+    let bound: Vec<(&Measure, Variables)> = measures
+        .known
+        .iter()
+        .filter_map(|(measure, key)| Some((*measure, bound(scope, catalogue, measure, key)?)))
+        .collect();
+    let mut ledgers: BTreeSet<String> = BTreeSet::from([ledger.to_owned()]);
+    for (measure, _) in &bound {
+        measure.reads(&mut |ledger, _| {
+            ledgers.insert(ledger.to_owned());
+        });
+    }
+    for chunk in units.chunks(UNITS_PER_CHUNK) {
+        let ids: Vec<UnitId> = chunk.iter().map(|unit| unit.id).collect();
+        let mut by_unit: BTreeMap<UnitId, UnitRows> = BTreeMap::new();
+        for ledger in &ledgers {
+            for (unit, mut rows) in read(scope.server, ledger, &ids).await? {
+                rows.retain(Row::counts);
+                by_unit.entry(unit).or_default().insert(ledger.clone(), rows);
+            }
+        }
+        for unit in chunk {
+            let Some(rows) = by_unit.get_mut(&unit.id) else { continue };
+            let own = rows.remove(ledger).unwrap_or_default();
+            let reporting = if unit.level == UnitLevel::Organisation { unit.parent } else { Some(unit.id) };
+            for line in lines.iter_mut().filter(|line| line.unit.as_ref().is_none_or(|u| Some(u.id) == reporting)) {
+                let says = |row: &&Row| line.code.as_deref() == Some(row.text(column));
+                rows.insert(ledger.to_owned(), own.iter().filter(says).cloned().collect());
+                for (measure, variables) in &bound {
+                    let counted = Counts::from([(measure.id.clone(), measure.count(rows, variables))]);
+                    add(&mut line.counts, &counted);
+                }
             }
         }
     }
-    let units = at_and_below(server.store.units().await?, top);
-    let reporting = units.into_iter().filter(|unit| unit.level == UnitLevel::ReportingUnit);
-    let by_unit = reporting.map(|unit| {
-        let counts = by_unit.remove(&unit.id).unwrap_or_default();
-        (unit, counts)
-    });
-    Ok(Figures { by_unit: by_unit.collect(), by_group })
+    Ok(lines)
+}
+
+/// The variables of a measure for what was chosen.
+fn bound(scope: Scope<'_>, catalogue: &Catalogue, measure: &Measure, key: &str) -> Option<Variables> {
+    let instances = measure.instances(catalogue, scope.server.campaign_year);
+    instances.into_iter().find(|instance| instance.key == key).map(|instance| instance.variables)
 }
 
 /// The rows of a ledger by unit, removed ones too: open and restricted cells joined.
@@ -83,16 +305,4 @@ pub(crate) async fn read(
         by_unit.entry(unit).or_default().push(row);
     }
     Ok(by_unit)
-}
-
-/// The measures that a form needs.
-fn used(form: &ReturnForm) -> BTreeSet<&str> {
-    form.columns
-        .iter()
-        .flat_map(|column| match &column.content {
-            Content::Measure(id) => vec![id.as_str()],
-            Content::Share { over, under } => vec![over.as_str(), under.as_str()],
-            Content::Sequence | Content::Group | Content::Ratio { .. } => Vec::new(),
-        })
-        .collect()
 }

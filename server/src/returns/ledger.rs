@@ -56,7 +56,7 @@ pub(super) async fn draw(server: &Server, ledger: &Ledger, request: &ReturnReque
 
 /// Units in official order, each reporting unit followed by its organisations; an organisation alone where its reporting
 /// unit is not among them.
-fn in_order(units: &[Unit]) -> Vec<(Unit, Option<Unit>)> {
+pub(super) fn in_order(units: &[Unit]) -> Vec<(Unit, Option<Unit>)> {
     let top = |level| units.iter().filter(move |unit| unit.level == level);
     if top(UnitLevel::ReportingUnit).next().is_none() {
         return units.iter().map(|unit| (unit.clone(), None)).collect();

@@ -1,8 +1,11 @@
 //! Returns 报表: standardized workbooks from the projection.
 
+mod board;
 pub mod conflicts;
 mod figures;
+mod frame;
 mod ledger;
+mod list;
 mod print;
 mod summary;
 
@@ -18,7 +21,7 @@ use crate::{Server, clock, store::StoreError};
 
 pub(crate) use conflicts::record_name;
 pub(crate) use figures::read;
-pub use figures::{Figures, figures};
+pub use figures::{Counts, Line, Scope, lines};
 
 /// Why a return was not drawn.
 #[derive(Debug, thiserror::Error)]

@@ -44,7 +44,7 @@ pub(super) fn printed(catalogue: &Catalogue, column: &Column, value: &Value) -> 
 }
 
 /// `yyyy.m.d` with day precision, `yyyy.mm` with month precision, `yyyy` with year precision.
-fn date(text: &str) -> String {
+pub(super) fn date(text: &str) -> String {
     let parts: Vec<&str> = text.split('-').collect();
     match parts.as_slice() {
         [year, month, day] => format!("{year}.{}.{}", month.trim_start_matches('0'), day.trim_start_matches('0')),

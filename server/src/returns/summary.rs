@@ -1,66 +1,63 @@
-//! Summary returns 汇总表: one row per reporting unit, a second sheet by group.
+//! Summary returns 汇总表: lines that count, a total, live formulas, check relations.
+
+use std::collections::BTreeMap;
 
 use importer::workbook::{
     grid::address,
-    write::{Book, Out, Page, Print, Style, WriteError},
+    write::{Book, Out, Page, Style, WriteError},
 };
 use sync_protocol::{
-    Row, RowId,
-    catalogue::{Content, Format, ReturnColumn, ReturnForm, Variables},
+    Row, RowId, UnitId,
+    catalogue::{Content, Format, ReturnColumn, ReturnForm, Sheet, SheetRows, Summand, TextFold, Variables},
     unit::UnitLevel,
 };
 
 use super::{
-    Drawn, ReturnError, ReturnRequest, chinese_date, created,
-    figures::{Counts, figures},
-    file_name, variables,
+    Drawn, ReturnError, ReturnRequest, at_and_below, board, created,
+    figures::{Line, Scope, lines, read},
+    file_name,
+    frame::Frame,
+    list, print, variables,
 };
 use crate::Server;
 
-/// First row of the header, from 0.
-const HEADER_ROW: u32 = 3;
 /// Height of a data row in points.
 const ROW_HEIGHT: f64 = 18.0;
 /// Printed where a ratio has no denominator or a column does not apply.
-const NOT_APPLICABLE: &str = "—";
-
-/// A row of a sheet: label, counts, whether it is part of a row above.
-struct Line<'a> {
-    label: &'a str,
-    counts: &'a Counts,
-    of_which: bool,
-}
+pub(super) const NOT_APPLICABLE: &str = "—";
 
 pub(super) async fn draw(server: &Server, form: &ReturnForm, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
     let variables = variables(server, form, &request.variables)?;
-    let figures = figures(server, request.top.id, form, &variables).await?;
     if request.top.level == UnitLevel::Organisation {
         return Err(ReturnError::NoReportingUnit(request.top.name.clone()));
     }
-    let by_unit: Vec<Line<'_>> =
-        figures.by_unit.iter().map(|(unit, counts)| Line { label: unit.label(), counts, of_which: false }).collect();
-    let by_group: Vec<Line<'_>> = form
-        .groups
-        .iter()
-        .zip(&figures.by_group)
-        .map(|(group, counts)| Line { label: &group.label, counts, of_which: group.of_which })
-        .collect();
     let period = period(server, form, &variables);
     let path = request.folder.join(file_name(&[&form.form_number, &form.title, &period], request.date));
-    let mut failed_checks = Vec::new();
+    let (mut rows, mut failed_checks) = (None, Vec::new());
     let mut book = Book::new(&form.title, created(request.date))?;
-    for (name, group_header, lines) in [("按填报单位", "填报单位", &by_unit), ("按领域", "领域", &by_group)]
-    {
-        if lines.is_empty() && name == "按领域" {
-            continue;
-        }
-        let sheet = Sheet { form, variables: &variables, period: &period, lines, group_header, request };
-        let mut page = book.sheet(name)?;
-        sheet.write(&mut page)?;
-        failed_checks.extend(sheet.failed_checks(name));
+    let scope = Scope { server, form, variables: &variables, top: request.top.id };
+    for sheet in &form.sheets {
+        let frame = Frame { form, sheet, period: &period, request };
+        let drawn = match &sheet.rows {
+            SheetRows::List { ledger, condition } => {
+                list::draw(server, &frame, (ledger, condition.as_ref()), &mut book).await?
+            }
+            SheetRows::Indicators => board::indicators(server, &frame, &mut book).await?,
+            SheetRows::IndicatorMatrix => board::matrix(server, &frame, &mut book).await?,
+            _ => {
+                let lines = lines(scope, sheet).await?;
+                let texts = texts(server, sheet, &lines, request).await?;
+                let table = Table { server, frame, variables: &variables, lines: &lines, texts };
+                let mut page = book.sheet(&sheet.name)?;
+                table.write(&mut page)?;
+                failed_checks.extend(table.failed_checks());
+                lines.len()
+            }
+        };
+        rows.get_or_insert(drawn);
     }
     book.save(&path)?;
-    Ok(Drawn { path, rows: by_unit.len(), failed_checks })
+    Ok(Drawn { path, rows: rows.unwrap_or_default(), failed_checks })
 }
 
 /// 2012年首次定级(4月): the year and the chosen codes' labels.
@@ -72,91 +69,75 @@ fn period(server: &Server, form: &ReturnForm, variables: &Variables) -> String {
     format!("{}年{}", server.campaign_year, labels.collect::<Vec<_>>().join(" "))
 }
 
-struct Sheet<'a> {
-    form: &'a ReturnForm,
-    variables: &'a Variables,
-    period: &'a str,
-    lines: &'a [Line<'a>],
-    group_header: &'a str,
-    request: &'a ReturnRequest,
+/// What columns of texts say of each line, by their numbers.
+async fn texts(
+    server: &Server,
+    sheet: &Sheet,
+    lines: &[Line],
+    request: &ReturnRequest,
+) -> Result<BTreeMap<String, Vec<String>>, ReturnError> {
+    let mut texts = BTreeMap::new();
+    for column in &sheet.columns {
+        let Content::Text { ledger, condition, fold } = &column.content else { continue };
+        let Some(declared) = server.catalogue.ledger(ledger) else { continue };
+        let variables = server.catalogue.variables(server.campaign_year, None);
+        let units = at_and_below(server.store.units().await?, request.top.id);
+        let ids: Vec<UnitId> = units.iter().map(|unit| unit.id).collect();
+        let rows = read(server, ledger, &ids).await?;
+        let of_line = |line: &Line| {
+            let top = line.unit.as_ref().map(|unit| unit.id);
+            let own = units.iter().filter(|unit| Some(unit.id) == top || unit.parent == top);
+            let rows = own.filter_map(|unit| rows.get(&unit.id)).flatten();
+            let holds = |row: &&Row| row.counts() && condition.as_ref().is_none_or(|c| c.holds(row, &variables));
+            let (TextFold::Greatest(key) | TextFold::List(key)) = fold;
+            let mut found: Vec<_> = rows.filter(holds).filter_map(|row| row.get(key)).collect();
+            found.sort();
+            found.dedup();
+            let wanted = if matches!(fold, TextFold::Greatest(_)) { found.len().saturating_sub(1) } else { 0 };
+            let of = declared.column(key);
+            let printed = found[wanted..].iter().filter_map(|v| Some(print::printed(&server.catalogue, of?, v)));
+            printed.collect::<Vec<_>>().join("、")
+        };
+        texts.insert(column.number.clone(), lines.iter().map(of_line).collect());
+    }
+    Ok(texts)
 }
 
-impl Sheet<'_> {
+struct Table<'a> {
+    server: &'a Server,
+    frame: Frame<'a>,
+    variables: &'a Variables,
+    lines: &'a [Line],
+    texts: BTreeMap<String, Vec<String>>,
+}
+
+/// A figure and the line that it is of.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    row: u32,
+    line: &'a Line,
+}
+
+impl Table<'_> {
+    fn columns(&self) -> &[ReturnColumn] {
+        &self.frame.sheet.columns
+    }
+
     fn write(&self, page: &mut Page<'_>) -> Result<(), WriteError> {
-        let depth = u32::try_from(self.form.header_depth()).unwrap_or(1);
-        let last = u16::try_from(self.form.columns.len()).unwrap_or(u16::MAX) - 1;
-        self.frame(page, last)?;
-        self.header(page, depth)?;
-        let first_row = HEADER_ROW + depth + 1;
+        self.frame.head(page)?;
+        let first_row = self.frame.first_row();
         for (index, line) in self.lines.iter().enumerate() {
             let row = first_row + u32::try_from(index).unwrap_or(u32::MAX);
             page.height(row, ROW_HEIGHT)?;
-            for (column, declared) in (0u16..).zip(&self.form.columns) {
-                let (value, style) = self.cell(declared, row, index, line);
-                page.put(row, column, &value, style)?;
+            for (at, column) in (0u16..).zip(self.columns()) {
+                let (value, style) = self.cell(column, index, Place { row, line });
+                page.put(row, at, &value, style)?;
             }
         }
         let total_row = first_row + u32::try_from(self.lines.len()).unwrap_or(u32::MAX);
         page.height(total_row, ROW_HEIGHT)?;
         self.total(page, first_row, total_row)?;
-        self.foot(page, total_row + 1, last)?;
-        page.width(0, 5.5)?;
-        page.width(1, 18.0)?;
-        for column in 2..=last {
-            page.width(column, 8.2)?;
-        }
-        page.freeze(first_row, 2)?;
-        page.print(Print { landscape: last > 8, repeat_rows: (1, first_row - 1), pages_wide: 1, repeat_columns: None })
-    }
-
-    fn frame(&self, page: &mut Page<'_>, last: u16) -> Result<(), WriteError> {
-        let third = (last + 1) / 3;
-        page.merge((0, last - third + 1), (0, last), &self.form.form_number, Style::FormNumber)?;
-        let title = format!("{}{}（{}）", self.request.top.name, self.form.title, self.period);
-        page.merge((1, 0), (1, last), &title, Style::Title)?;
-        page.height(1, 32.0)?;
-        let unit = format!("填报单位（盖章）：{}", self.request.top.name);
-        page.merge((2, 0), (2, third - 1), &unit, Style::MetaLeft)?;
-        let date = format!("统计截止日期：{}", chinese_date(self.request.date));
-        page.merge((2, third), (2, last - third), &date, Style::MetaCentre)?;
-        page.merge((2, last - third + 1), (2, last), &format!("单位：{}", self.form.units), Style::MetaRight)
-    }
-
-    /// Header levels: equal neighbours under equal parents are merged, short paths reach down.
-    fn header(&self, page: &mut Page<'_>, depth: u32) -> Result<(), WriteError> {
-        let columns = &self.form.columns;
-        let path = |column: usize| -> Vec<&str> {
-            let mut path: Vec<&str> = columns[column].header.iter().map(String::as_str).collect();
-            if matches!(columns[column].content, Content::Group) {
-                path = vec![self.group_header];
-            }
-            path
-        };
-        for level in 0..depth as usize {
-            let mut column = 0;
-            while column < columns.len() {
-                let own = path(column);
-                let mut end = column;
-                while own.len() > level + 1
-                    && end + 1 < columns.len()
-                    && path(end + 1).get(..=level) == own.get(..=level)
-                    && path(end + 1).len() > level + 1
-                {
-                    end += 1;
-                }
-                if let Some(text) = own.get(level) {
-                    let row = HEADER_ROW + u32::try_from(level).unwrap_or(0);
-                    let bottom = if own.len() == level + 1 { HEADER_ROW + depth - 1 } else { row };
-                    let at = |column: usize| u16::try_from(column).unwrap_or(u16::MAX);
-                    page.merge((row, at(column)), (bottom, at(end)), text, Style::Header)?;
-                }
-                column = end + 1;
-            }
-        }
-        for (column, declared) in (0u16..).zip(columns) {
-            page.put(HEADER_ROW + depth, column, &Out::Text(declared.number.clone()), Style::ColumnNumber)?;
-        }
-        Ok(())
+        self.frame.foot(page, total_row + 1, &[])
     }
 
     /// Whether the column applies for the chosen variables.
@@ -165,74 +146,154 @@ impl Sheet<'_> {
         column.only.as_ref().is_none_or(|only| only.holds(&nobody, self.variables))
     }
 
-    fn cell(&self, column: &ReturnColumn, row: u32, index: usize, line: &Line<'_>) -> (Out, Style) {
+    /// What a figure comes to, before it is divided for printing.
+    fn raw(&self, column: &ReturnColumn, line: &Line) -> Option<i64> {
+        match &column.content {
+            Content::Count(terms) => Some(line.value(terms, self.frame.request.date)),
+            Content::Sum(summands) => self.sum_of(summands, line),
+            Content::Parameter(name) => self.parameter(name, line),
+            _ => None,
+        }
+    }
+
+    fn parameter(&self, name: &str, line: &Line) -> Option<i64> {
+        let Some(code) = &line.code else {
+            // The total: every entry that has a line.
+            return self.lines.iter().filter(|line| line.code.is_some()).map(|line| self.parameter(name, line)).sum();
+        };
+        self.server.catalogue.parameter(&format!("{name}.{code}"))?.as_integer()
+    }
+
+    fn sum_of(&self, summands: &[Summand], line: &Line) -> Option<i64> {
+        let one = |summand: &Summand| {
+            let column = self.columns().iter().find(|column| column.number == summand.number)?;
+            let value = self.raw(column, line)?;
+            Some(if summand.minus { -value } else { value })
+        };
+        summands.iter().map(one).sum()
+    }
+
+    fn cell(&self, column: &ReturnColumn, index: usize, place: Place<'_>) -> (Out, Style) {
         if !self.applies(column) {
             return (Out::Text(NOT_APPLICABLE.into()), Style::TextCentre);
         }
+        let line = place.line;
         let value = match &column.content {
             Content::Sequence if line.of_which => Out::Blank,
             Content::Sequence => {
                 let before = self.lines[..index].iter().filter(|line| !line.of_which).count();
-                return (Out::Text((before + 1).to_string()), Style::TextCentre);
+                Out::Text((before + 1).to_string())
             }
-            Content::Group => return (Out::Text(line.label.to_owned()), Style::Text),
-            Content::Measure(id) => Out::Number(number(line.counts, id) as f64),
-            Content::Ratio { over, under } => self.ratio(over, under, row, line.counts),
-            Content::Share { over, under } => share(number(line.counts, over), number(line.counts, under)),
+            Content::Group => return (Out::Text(line.label.clone()), Style::Text),
+            Content::Unit => {
+                let unit = line.unit.as_ref().map(|unit| unit.label().to_owned());
+                return (Out::Text(unit.unwrap_or_default()), Style::Text);
+            }
+            Content::Text { .. } => {
+                let text = self.texts.get(&column.number).map(|texts| texts[index].clone()).unwrap_or_default();
+                let text = if text.is_empty() { NOT_APPLICABLE.to_owned() } else { text };
+                return (Out::Text(text), Style::TextCentre);
+            }
+            _ => self.figure(column, place),
         };
-        let style = match column.format {
-            Format::Text => Style::TextCentre,
-            Format::Count => Style::Count,
-            Format::Percent => Style::Percent,
-        };
-        (value, style)
+        (value, style(column.format, false))
     }
 
-    /// A live formula over the printed cells of the same row, with its value.
-    fn ratio(&self, over: &str, under: &str, row: u32, counts: &Counts) -> Out {
-        let place = |number: &str| self.form.columns.iter().position(|c| c.number == number).unwrap_or_default();
-        let (over, under) = (place(over), place(under));
-        let value = |column: usize| match &self.form.columns[column].content {
-            Content::Measure(id) => number(counts, id),
-            _ => 0,
-        };
-        let name = |column: usize| address(row, u16::try_from(column).unwrap_or(u16::MAX));
-        let text =
-            format!("=IF({under}=0,\"{NOT_APPLICABLE}\",{over}/{under})", under = name(under), over = name(over));
-        let cached = match share(value(over), value(under)) {
-            Out::Number(number) => number.to_string(),
-            _ => NOT_APPLICABLE.to_owned(),
-        };
-        Out::Formula { text, cached }
-    }
-
-    fn sums(&self) -> Counts {
-        let mut sums = Counts::new();
-        for line in self.lines.iter().filter(|line| !line.of_which) {
-            for (id, value) in line.counts {
-                *sums.entry(id.clone()).or_default() += value;
+    fn figure(&self, column: &ReturnColumn, Place { row, line }: Place<'_>) -> Out {
+        match &column.content {
+            Content::Sum(summands) => {
+                let cached = self.sum_of(summands, line).unwrap_or_default().to_string();
+                Out::Formula { text: format!("={}", self.printed_sum(summands, row)), cached }
             }
+            Content::Ratio { over, under } => {
+                let text = format!(
+                    "=IF({under}=0,\"{NOT_APPLICABLE}\",{over}/{under})",
+                    under = self.in_brackets(under, row),
+                    over = self.in_brackets(over, row)
+                );
+                let part = |summands: &[Summand]| self.sum_of(summands, line).unwrap_or_default();
+                let cached = match share(part(over), part(under), 1) {
+                    Out::Number(number) => number.to_string(),
+                    _ => NOT_APPLICABLE.to_owned(),
+                };
+                Out::Formula { text, cached }
+            }
+            Content::Share { over, under } => {
+                let value = |terms| line.value(terms, self.frame.request.date);
+                share(value(over), value(under), column.divisor)
+            }
+            Content::Blank => Out::Blank,
+            _ => self.raw(column, line).map_or(Out::Text(NOT_APPLICABLE.into()), |raw| {
+                if column.divisor == 1 {
+                    Out::Number(raw as f64)
+                } else {
+                    Out::Number(raw as f64 / column.divisor as f64)
+                }
+            }),
         }
-        sums
+    }
+
+    /// `C8+D8-E8` over the printed cells of a row.
+    fn printed_sum(&self, summands: &[Summand], row: u32) -> String {
+        let mut text = String::new();
+        for summand in summands {
+            let at = self.columns().iter().position(|column| column.number == summand.number).unwrap_or_default();
+            text.push_str(match (summand.minus, text.is_empty()) {
+                (true, _) => "-",
+                (false, true) => "",
+                (false, false) => "+",
+            });
+            text.push_str(&address(row, u16::try_from(at).unwrap_or(u16::MAX)));
+        }
+        text
+    }
+
+    fn in_brackets(&self, summands: &[Summand], row: u32) -> String {
+        let text = self.printed_sum(summands, row);
+        if summands.len() == 1 { text } else { format!("({text})") }
+    }
+
+    /// All lines as one.
+    fn sums(&self) -> Line {
+        let mut total = Line { label: "合计".into(), ..Line::default() };
+        for line in self.lines.iter().filter(|line| !line.of_which) {
+            // Names are told apart line by line: what is not a line's own must not come in by another.
+            for (id, parts) in &line.counts {
+                for (by, value) in parts {
+                    let is_elsewhere = self.is_own(id) && !line.own.contains(by);
+                    if !is_elsewhere {
+                        *total.counts.entry(id.clone()).or_default().entry(by.clone()).or_default() += value;
+                    }
+                }
+            }
+            total.own.extend(line.own.iter().cloned());
+        }
+        total
+    }
+
+    fn is_own(&self, id: &str) -> bool {
+        let window = sync_protocol::catalogue::Window::Own;
+        self.frame.sheet.terms().any(|term| term.measure == id && term.window == window)
     }
 
     fn total(&self, page: &mut Page<'_>, first_row: u32, row: u32) -> Result<(), WriteError> {
         let sums = self.sums();
-        for (at, column) in (0u16..).zip(&self.form.columns) {
-            let (value, style) = match &column.content {
-                Content::Sequence => (Out::Blank, Style::TotalText),
-                Content::Group => (Out::Text("合计".into()), Style::TotalText),
-                _ if !self.applies(column) => (Out::Text(NOT_APPLICABLE.into()), Style::TotalText),
-                Content::Measure(id) => {
-                    let cached = number(&sums, id).to_string();
-                    (Out::Formula { text: self.sum(at, first_row), cached }, Style::TotalCount)
+        let place = Place { row, line: &sums };
+        for (at, column) in (0u16..).zip(self.columns()) {
+            let value = match &column.content {
+                Content::Group => Out::Text("合计".into()),
+                Content::Sequence | Content::Unit | Content::Text { .. } | Content::Blank => Out::Blank,
+                _ if !self.applies(column) => Out::Text(NOT_APPLICABLE.into()),
+                Content::Count(_) | Content::Parameter(_) => {
+                    let cached = match self.figure(column, place) {
+                        Out::Number(number) => number.to_string(),
+                        _ => "0".to_owned(),
+                    };
+                    Out::Formula { text: self.sum(at, first_row), cached }
                 }
-                Content::Ratio { over, under } => (self.ratio(over, under, row, &sums), Style::TotalPercent),
-                Content::Share { over, under } => {
-                    (share(number(&sums, over), number(&sums, under)), Style::TotalPercent)
-                }
+                _ => self.figure(column, place),
             };
-            page.put(row, at, &value, style)?;
+            page.put(row, at, &value, style(column.format, true))?;
         }
         Ok(())
     }
@@ -252,40 +313,24 @@ impl Sheet<'_> {
         if ranges.is_empty() { "=0".to_owned() } else { format!("=SUM({})", ranges.join(",")) }
     }
 
-    fn foot(&self, page: &mut Page<'_>, mut row: u32, last: u16) -> Result<(), WriteError> {
-        for (index, note) in self.form.notes.iter().enumerate() {
-            let text = if index == 0 { format!("注：1. {note}") } else { format!("　　{}. {note}", index + 1) };
-            page.merge((row, 0), (row, last), &text, Style::Note)?;
-            row += 1;
-        }
-        let date = chinese_date(self.request.date);
-        let line = format!(
-            "单位负责人（签字）：　　　　　　　　审核人：　　　　　　　　填表人：　　　　　　　　联系电话：　　　　　　　　填报日期：{date}"
-        );
-        page.merge((row, 0), (row, last), &line, Style::MetaLeft)?;
-        page.height(row, 28.0)
-    }
-
     /// Check relations that do not hold in a row or in the total.
-    fn failed_checks(&self, sheet: &str) -> Vec<String> {
-        let sums = self.sums();
-        let total = Line { label: "合计", counts: &sums, of_which: false };
+    fn failed_checks(&self) -> Vec<String> {
+        let total = self.sums();
         let mut failed = Vec::new();
         for line in self.lines.iter().chain([&total]) {
-            for check in &self.form.checks {
-                let columns = |side: &[String]| -> Option<i64> {
-                    side.iter()
-                        .map(|wanted| {
-                            let column = self.form.columns.iter().find(|c| c.number == *wanted)?;
-                            let Content::Measure(id) = &column.content else { return None };
-                            self.applies(column).then(|| number(line.counts, id))
-                        })
-                        .sum()
+            for check in &self.frame.form.checks {
+                let side = |side: &[String]| -> Option<i64> {
+                    let one = |wanted: &String| {
+                        let column = self.columns().iter().find(|column| column.number == *wanted)?;
+                        self.applies(column).then(|| self.raw(column, line))?
+                    };
+                    side.iter().map(one).sum()
                 };
-                if let (Some(left), Some(right)) = (columns(&check.left), columns(&check.right))
+                if let (Some(left), Some(right)) = (side(&check.left), side(&check.right))
                     && !check.holds(left, right)
                 {
-                    failed.push(format!("{sheet} {}：栏次 {} 不成立（{left} 与 {right}）", line.label, check.text));
+                    let (sheet, label) = (&self.frame.sheet.name, &line.label);
+                    failed.push(format!("{sheet} {label}：栏次 {} 不成立（{left} 与 {right}）", check.text));
                 }
             }
         }
@@ -293,10 +338,26 @@ impl Sheet<'_> {
     }
 }
 
-fn number(counts: &Counts, id: &str) -> i64 {
-    counts.get(id).copied().unwrap_or(0)
+/// How a figure looks.
+pub(super) fn style(format: Format, is_total: bool) -> Style {
+    match (format, is_total) {
+        (Format::Text, false) => Style::TextCentre,
+        (Format::Count, false) => Style::Count,
+        (Format::Percent, false) => Style::Percent,
+        (Format::Decimal, false) => Style::Tenths,
+        (Format::Money, false) => Style::Hundredths,
+        (Format::Text, true) => Style::TotalText,
+        (Format::Count, true) => Style::TotalCount,
+        (Format::Percent, true) => Style::TotalPercent,
+        (Format::Decimal, true) => Style::TotalTenths,
+        (Format::Money, true) => Style::TotalHundredths,
+    }
 }
 
-fn share(over: i64, under: i64) -> Out {
-    if under == 0 { Out::Text(NOT_APPLICABLE.into()) } else { Out::Number(over as f64 / under as f64) }
+fn share(over: i64, under: i64, divisor: i64) -> Out {
+    match (under, divisor) {
+        (0, _) => Out::Text(NOT_APPLICABLE.into()),
+        (_, 1) => Out::Number(over as f64 / under as f64),
+        _ => Out::Number(over as f64 / under as f64 / divisor as f64),
+    }
 }

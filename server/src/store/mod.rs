@@ -16,7 +16,7 @@ use importer::{
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     document::RowKey,
-    message::DocumentPull,
+    message::{DocumentPull, Successor},
     session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
 };
@@ -168,8 +168,8 @@ pub struct StoredDocument {
     pub identity: Identity,
     /// Its heads.
     pub heads: Vec<ChangeHash>,
-    /// Its first change, where it is the successor of one of which rows were erased.
-    pub root: Option<ChangeHash>,
+    /// What it stands for, where it is the successor of one of which rows were erased.
+    pub successor: Option<Successor>,
     /// The whole document as of some time.
     pub snapshot: Option<Vec<u8>>,
     /// The changes since.
@@ -186,14 +186,25 @@ pub(crate) fn wants_snapshot(loose: usize, added: usize) -> bool {
 
 /// What a store counts for each unit, whenever one of its documents changes.
 pub trait Tally: Send + Sync + std::fmt::Debug {
-    /// The ledgers whose rows it reads.
-    fn ledgers(&self) -> &[String];
+    /// What a change of rows of these ledgers concerns; everything, if none are given.
+    fn concerned(&self, touched: Option<&BTreeSet<&str>>) -> Concerned;
 
     /// Changes whenever it would count differently: then everything is counted anew.
     fn fingerprint(&self) -> [u8; 32];
 
-    /// Counts the rows of one unit and period: measure key, date where it is kept apart by one, value.
-    fn tally(&self, rows: &[TallyRow<'_>]) -> Result<Vec<(String, String, i64)>, StoreError>;
+    /// Counts the rows of one unit and period: measure key, what it is kept apart by, value.
+    fn tally(&self, rows: &[TallyRow<'_>], concerned: &Concerned) -> Result<Vec<(String, String, i64)>, StoreError>;
+}
+
+/// Measures that have to be counted anew.
+#[derive(Debug, Clone)]
+pub struct Concerned {
+    /// Their places.
+    pub measures: Vec<usize>,
+    /// The keys that they are stored under.
+    pub keys: Vec<String>,
+    /// The ledgers whose rows they read.
+    pub ledgers: Vec<String>,
 }
 
 /// A sum of tallies.
@@ -425,6 +436,6 @@ pub(crate) fn whole(stored: StoredDocument) -> DocumentPull {
         snapshot: stored.snapshot.map(Into::into),
         changes: stored.changes.into_iter().map(Into::into).collect(),
         whole: true,
-        root: stored.root,
+        successor: stored.successor,
     }
 }

@@ -15,15 +15,30 @@ pub struct Term {
     pub window: Window,
 }
 
-/// Which dates of a measure count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which parts count of a measure that is kept apart by a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Window {
     /// All of them.
     All,
     /// Up to and including the statistics date.
     Until,
+    /// Before the statistics date.
+    Before,
+    /// Not before the statistics date, or without a date.
+    NotBefore,
     /// Not earlier than this many months before the statistics date.
     SinceMonths(u8),
+    /// Those with one of these codes.
+    Codes(Vec<String>),
+    /// Dates of birth of whoever is that old at the statistics date, in completed years.
+    Age {
+        /// At least; none without a lower bound.
+        from: Option<i16>,
+        /// At most; none without an upper bound.
+        to: Option<i16>,
+    },
+    /// Names of organisations that belong to the row's unit, whichever unit counts them.
+    Own,
 }
 
 /// Where a target comes from.

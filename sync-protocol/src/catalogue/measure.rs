@@ -18,8 +18,10 @@ pub enum Aggregate {
     Rows,
     /// One if there is such a row: summed, the number of different units.
     Units,
-    /// Sum of an integer or money column; money in fen.
+    /// Sum of a column of whole numbers.
     Sum(String),
+    /// Sum of a column of money or decimals, in hundredths: money in fen.
+    SumHundredths(String),
     /// Number of different values of a column.
     Distinct(String),
 }
@@ -78,7 +80,7 @@ pub struct Measure {
     pub cap_by: Option<CapBy>,
     /// Counted once for every code of this list, which is also the name of a variable.
     pub each: Option<String>,
-    /// Kept apart by the values of this date column, so that a date can be chosen when it is summed.
+    /// Kept apart by the values of this column, so that dates or codes can be chosen when it is summed.
     pub by: Option<String>,
 }
 
@@ -122,8 +124,9 @@ impl Measure {
         let mut groups: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
         for row in rows.get(&self.ledger).into_iter().flatten() {
             if self.condition.as_ref().is_none_or(|condition| condition.holds(row, variables)) {
-                let by = self.by.as_ref().map(|column| row.text(column).to_owned()).unwrap_or_default();
-                groups.entry(by).or_default().push(row);
+                for by in self.parts(row) {
+                    groups.entry(by).or_default().push(row);
+                }
             }
         }
         // 0 may be what is asked for.
@@ -135,6 +138,13 @@ impl Measure {
             .map(|(by, own)| (by, self.finish(&own, self.limit(rows))))
             .filter(|(_, number)| *number != 0)
             .collect()
+    }
+
+    /// What a row is kept apart by: each member of a set, where the column is one.
+    fn parts(&self, row: &Row) -> Vec<String> {
+        let Some(column) = &self.by else { return vec![String::new()] };
+        let members: Vec<String> = row.members(column).map(str::to_owned).collect();
+        if members.is_empty() { vec![row.text(column).to_owned()] } else { members }
     }
 
     /// The most that counts in this unit.
@@ -150,6 +160,9 @@ impl Measure {
             Aggregate::Units => i64::from(!rows.is_empty()),
             Aggregate::Sum(column) => {
                 rows.iter().filter_map(|row| row.get(column)).filter_map(number).fold(0, i64::saturating_add)
+            }
+            Aggregate::SumHundredths(column) => {
+                rows.iter().filter_map(|row| row.get(column)).filter_map(hundredths).fold(0, i64::saturating_add)
             }
             Aggregate::Distinct(column) => {
                 let different: BTreeSet<&Value> = rows.iter().filter_map(|row| row.get(column)).collect();
@@ -180,7 +193,8 @@ impl Measure {
             condition(&having.ledger, &having.condition);
         }
         visit(ledger, "");
-        if let Aggregate::Sum(column) | Aggregate::Distinct(column) = &self.aggregate {
+        if let Aggregate::Sum(column) | Aggregate::SumHundredths(column) | Aggregate::Distinct(column) = &self.aggregate
+        {
             visit(ledger, column);
         }
         if let Some(by) = &self.by {
@@ -192,14 +206,21 @@ impl Measure {
     }
 }
 
-/// A whole number as it is; an amount of money in fen.
+/// A whole number.
 fn number(value: &Value) -> Option<i64> {
-    match value {
-        Value::Int(number) => Some(*number),
-        Value::Text(text) => {
-            let (yuan, fen) = text.split_once('.')?;
-            format!("{yuan}{fen:0<2}").parse().ok().filter(|_| fen.len() <= 2)
-        }
-        _ => None,
-    }
+    if let Value::Int(number) = value { Some(*number) } else { None }
+}
+
+/// A decimal in hundredths, rounded half up: 12.345 is 1235.
+fn hundredths(value: &Value) -> Option<i64> {
+    let text = match value {
+        Value::Int(number) => return number.checked_mul(100),
+        Value::Text(text) => text,
+        _ => return None,
+    };
+    let (sign, text) = text.strip_prefix('-').map_or((1, text.as_str()), |text| (-1, text));
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let up = i64::from(fraction.as_bytes().get(2).is_some_and(|digit| *digit >= b'5'));
+    let two = format!("{whole}{:0<2}", fraction.get(..2).unwrap_or(fraction));
+    Some(sign * (two.parse::<i64>().ok()? + up))
 }

@@ -24,7 +24,10 @@ pub use indicator::{Basis, Figure, Indicator, Term, Window};
 pub use ledger::{Column, ColumnType, Kind, Ledger, Requirement, Sensitivity, UnitKind, UnitSource};
 pub use load::{CatalogueError, CatalogueErrors, Source};
 pub use measure::{Aggregate, CapBy, Having, Instance, Measure, UnitRows};
-pub use returns::{Check, Content, Format, Group, Relation, ReturnColumn, ReturnForm, Variable};
+pub use returns::{
+    CellOf, Check, Content, Format, Group, IndicatorPart, Relation, ReturnColumn, ReturnForm, Sheet, SheetRows,
+    Summand, TextFold, Variable,
+};
 pub use rule::{Beside, Fold, Peers, Place, Rule, Weight, Within};
 pub use workflow::{Actor, Step, StepFault, Workflow};
 

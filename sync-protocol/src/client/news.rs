@@ -7,7 +7,7 @@ use super::{
 use crate::{
     document::{Document, change_hash, change_rows},
     ids::{ActorId, ChangeHash, Identity},
-    message::DocumentPull,
+    message::{DocumentPull, Successor},
     session::Persist,
 };
 
@@ -24,9 +24,9 @@ impl DeviceStore {
     ) -> Result<(Vec<News<'p>>, bool), DeviceError> {
         let (mut news, mut is_any_replaced) = (Vec::new(), false);
         for pull in &step.documents {
-            if self.is_replaced(pull).await? {
+            if let Some(successor) = self.replacing(pull).await? {
                 is_any_replaced = true;
-                news.push(self.replace(pull, &step.receipts, actors).await?);
+                news.push(self.replace(pull, successor, &step.receipts, actors).await?);
             } else {
                 news.push(self.merge(pull, &step.receipts).await?);
             }
@@ -40,36 +40,33 @@ impl DeviceStore {
         Ok((news, is_any_replaced))
     }
 
-    /// Whether the server has put a successor in the place of what this device holds of a document.
-    async fn is_replaced(&self, pull: &DocumentPull) -> Result<bool, DeviceError> {
-        let Some(root) = pull.root.filter(|_| pull.whole) else { return Ok(false) };
-        Ok(!self.document(&pull.identity).await?.contains(root))
+    /// The successor that the server has put in the place of what this device holds of a document.
+    async fn replacing<'p>(&self, pull: &'p DocumentPull) -> Result<Option<&'p Successor>, DeviceError> {
+        let Some(successor) = pull.successor.as_ref().filter(|_| pull.whole) else { return Ok(None) };
+        Ok((!self.document(&pull.identity).await?.contains(successor.root)).then_some(successor))
     }
 
-    /// Puts a document's successor in its place. What was not sent is written anew; what was refused stays, unless it says
-    /// something of rows that are gone.
+    /// Puts a document's successor in its place. What the server does not know is written anew; what was refused stays,
+    /// unless it says something of rows that were erased.
     async fn replace<'p>(
         &self,
         pull: &'p DocumentPull,
+        successor: &Successor,
         receipts: &[ChangeHash],
         actors: &mut (dyn FnMut() -> ActorId + Send),
     ) -> Result<News<'p>, DeviceError> {
         let of = &pull.identity;
         let changes: Vec<Vec<u8>> = pull.changes.iter().map(|bytes| bytes.to_vec()).collect();
         let theirs = Document::load(pull.snapshot.as_ref().map(|bytes| bytes.as_slice()), &changes)?;
-        let ours = self.document(of).await?;
-        let stored = self.changes(of).await?;
-        let is_unsent = |change: &&Stored| change.state == UNSENT && !receipts.contains(&change.hash);
-        let unsent = stored.iter().filter(is_unsent).map(|change| change.hash).collect();
-        let erased = theirs.erased_from(&ours, &unsent);
+        let erased = successor.erased_rows();
         let mut gone = Vec::new();
-        for change in stored {
+        for change in self.changes(of).await? {
             if !change.is_refused() || !change_rows(&change.bytes)?.is_disjoint(&erased) {
                 gone.push(change.hash);
             }
         }
-        let mut document = theirs.clone();
-        let written = document.carry_over(&ours, &unsent, actors)?;
+        let covers = successor.covers.iter().chain(receipts).copied().collect();
+        let written = theirs.clone().carry_over(&self.document(of).await?, &covers, &erased, actors)?;
         let lost = written.into_iter().map(|change| (change.hash, change.bytes)).collect();
         Ok(News { of, base: Base::Snapshot(theirs.save()), gone, there: Vec::new(), lost })
     }

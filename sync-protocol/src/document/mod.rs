@@ -62,6 +62,22 @@ pub struct RowKey {
     pub row: RowId,
 }
 
+impl std::fmt::Display for RowKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.ledger, self.row)
+    }
+}
+
+impl std::str::FromStr for RowKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.split_once('/').and_then(|(ledger, row)| Some((ledger.to_owned(), row.parse().ok()?)));
+        let wrong = || "应为 台账名/编号，如 members/4f9k2m7c0q1x8z5t must be ledger/row".to_owned();
+        parsed.map(|(ledger, row)| Self { ledger, row }).ok_or_else(wrong)
+    }
+}
+
 impl From<&Address> for RowKey {
     fn from(address: &Address) -> Self {
         Self { ledger: address.ledger.to_string(), row: address.row }

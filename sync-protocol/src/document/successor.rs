@@ -12,7 +12,7 @@ use crate::{
     value::Value,
 };
 
-/// A cell that was edited and not sent.
+/// A cell that was edited in a change that the successor does not stand for.
 struct Carried {
     /// What it said before, as its writer saw it.
     seen: Option<Value>,
@@ -68,19 +68,19 @@ impl Document {
         Ok((successor, root))
     }
 
-    /// Writes what stands in changes of `old` that nobody else has, `unsent`, into its successor. What its writer saw is
-    /// replaced; where somebody else has written meanwhile, both values stay. Rows that are gone stay gone.
+    /// Writes what stands in changes of `old` that this successor does not stand for into it. What their writer saw is
+    /// replaced; where somebody else has written meanwhile, both values stay. Rows that were erased stay so.
     pub fn carry_over(
         &mut self,
         old: &Document,
-        unsent: &BTreeSet<ChangeHash>,
+        covers: &BTreeSet<ChangeHash>,
+        erased: &BTreeSet<RowKey>,
         actors: &mut dyn FnMut() -> ActorId,
     ) -> Result<Vec<LocalChange>, DocumentError> {
-        let erased = self.erased_from(old, unsent);
         let mut carried: BTreeMap<Address, Carried> = BTreeMap::new();
         for change in old.doc.get_changes(&[]) {
             let hash = ChangeHash(change.hash().0);
-            if !unsent.contains(&hash) {
+            if covers.contains(&hash) || self.contains(hash) {
                 continue;
             }
             let (before, after) = (old.cells_at(change.deps())?, old.cells_at(&[change.hash()])?);
@@ -116,16 +116,6 @@ impl Document {
         }
         let new = self.changes_since(&base).into_iter();
         Ok(new.map(|(hash, bytes)| LocalChange { hash, bytes }).collect())
-    }
-
-    /// The rows that others know from `old`, of which it is the successor, and that it does not have.
-    pub fn erased_from(&self, old: &Document, unsent: &BTreeSet<ChangeHash>) -> BTreeSet<RowKey> {
-        let sent = old.doc.get_changes(&[]).into_iter().filter(|change| !unsent.contains(&ChangeHash(change.hash().0)));
-        let mut erased: BTreeSet<RowKey> =
-            sent.flat_map(|change| addresses(&change)).map(|a| RowKey::from(&a)).collect();
-        let left = self.row_states();
-        erased.retain(|row| !left.contains_key(row));
-        erased
     }
 
     /// Whether anything was ever written to a row.

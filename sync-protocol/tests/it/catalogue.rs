@@ -19,7 +19,7 @@ fn the_builtin_catalogue_is_sound() {
     let members = catalogue.ledger("members").expect("members");
     let id_card = members.column("id_card").expect("id_card");
     assert_eq!(members.book_of(id_card), Book::UnitRestricted, "identity numbers live in the restricted twin");
-    assert_eq!(catalogue.return_form("r03").map(|form| form.columns.len()), Some(20));
+    assert_eq!(catalogue.return_form("r03").map(|form| form.sheets[0].columns.len()), Some(20));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn mistakes_are_named_with_file_and_line() {
             "r03-grading-summary.toml",
             "ratio = [\"4\", \"2\"]",
             "ratio = [\"40\", \"2\"]",
-            "no earlier counted column has the number `40`",
+            "no earlier figure has the number `40`",
         ),
         ("r03-grading-summary.toml", "2 = 4+6+8", "2 = 4+66", "is no relation between columns"),
     ];

@@ -17,6 +17,7 @@ fn figure(catalogue: &Catalogue, id: &str, units: &[UnitRows]) -> Figure {
             Window::All => true,
             Window::Until => !by.is_empty() && by <= "2012-11-10",
             Window::SinceMonths(_) => by >= "2012-05-10",
+            _ => false,
         };
         counts.filter(|(by, _)| inside(by)).map(|(_, value)| value).sum()
     })

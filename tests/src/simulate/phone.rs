@@ -46,31 +46,28 @@ impl Phone {
     }
 }
 
-/// What was unsent before an exchange.
-pub(super) struct Unsent {
-    changes: Vec<ChangeHash>,
-    /// What each cell that only this device knows was made to say; and in which document a change stands.
+/// What a device holds before an exchange.
+pub(super) struct Held {
+    /// What each cell says, and by which change; and in which document a change stands.
     cells: BTreeMap<(Identity, Address), (Value, ChangeHash)>,
     of: BTreeMap<ChangeHash, Identity>,
 }
 
-impl Unsent {
+impl Held {
     pub(super) async fn of(device: &Device) -> Result<Self> {
-        let mut unsent = Self { changes: device.outbox().await?, cells: BTreeMap::new(), of: BTreeMap::new() };
+        let mut before = Self { cells: BTreeMap::new(), of: BTreeMap::new() };
         for identity in device.documents().await? {
             let document = device.document(&identity).await?;
-            for (hash, bytes) in
-                document.changes_since(&[]).into_iter().filter(|(hash, _)| unsent.changes.contains(hash))
-            {
-                unsent.of.insert(hash, identity.clone());
+            for (hash, bytes) in document.changes_since(&[]) {
+                before.of.insert(hash, identity.clone());
                 for (key, value) in peek(&bytes, &GateLimits::default())? {
                     if let Some(address) = Address::parse(&key) {
-                        unsent.cells.insert((identity.clone(), address), (value.as_str().into(), hash));
+                        before.cells.insert((identity.clone(), address), (value.as_str().into(), hash));
                     }
                 }
             }
         }
-        Ok(unsent)
+        Ok(before)
     }
 
     /// The changes that the device does not have any more.
@@ -91,20 +88,22 @@ impl Unsent {
         &self,
         device: &Device,
         erased: &BTreeMap<Identity, BTreeSet<ChangeHash>>,
+        rows: &BTreeSet<(Identity, RowKey)>,
     ) -> Result<Option<String>> {
         let gone: BTreeSet<Identity> = self.gone(device).await?.into_iter().map(|(_, identity)| identity).collect();
         let held = device.documents().await?;
         for ((identity, address), (value, hash)) in &self.cells {
             // What the server had is its own to keep or to erase.
             let is_own = erased.get(identity).is_some_and(|erased| !erased.contains(hash));
-            if !is_own || !gone.contains(identity) || !held.contains(identity) {
+            let is_erased = rows.contains(&(identity.clone(), RowKey::from(address)));
+            if !is_own || is_erased || !gone.contains(identity) || !held.contains(identity) {
                 continue;
             }
             let document = device.document(identity).await?;
             let state = document.row_state(&RowKey::from(address));
             let says = document.get(address).as_ref() == Some(value)
                 || state.conflicts.iter().any(|c| c.address == *address && c.values.iter().any(|v| v.value == *value));
-            if !says && !state.row.cells.is_empty() {
+            if !says {
                 return Ok(Some(format!("{value:?} at {address:?} went with the document's predecessor")));
             }
         }

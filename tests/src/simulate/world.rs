@@ -22,11 +22,12 @@ use sync_protocol::{
     ActorId, Book, ChangeHash, DeviceId, Document, Identity, UnitId,
     catalogue::ColumnType,
     client::{Device, DeviceConfig, DeviceError},
+    document::RowKey,
 };
 
 use super::{
     line::{Line, Wire, lock},
-    phone::{Phone, Unsent, copy, hashes},
+    phone::{Held, Phone, copy, hashes},
     plan::{Fate, Scenario, Step, bytes},
     store::{Faulty, Mutant},
 };
@@ -68,6 +69,8 @@ pub(super) struct World {
     pub(super) erased: BTreeMap<Identity, BTreeSet<ChangeHash>>,
     /// The same for all time: a server that was set back has them again.
     ever_erased: BTreeMap<Identity, BTreeSet<ChangeHash>>,
+    /// Rows that were erased from them.
+    erased_rows: BTreeSet<(Identity, RowKey)>,
     /// The first promise that was seen broken.
     pub(super) broken: Option<String>,
 }
@@ -105,6 +108,7 @@ impl World {
             written: BTreeMap::new(),
             erased: BTreeMap::new(),
             ever_erased: BTreeMap::new(),
+            erased_rows: BTreeSet::new(),
             broken: None,
         };
         world.start_server().await?;
@@ -329,6 +333,7 @@ impl World {
                 for erased in [&mut self.erased, &mut self.ever_erased] {
                     erased.entry(identity.clone()).or_default().extend(hashes(&document));
                 }
+                self.erased_rows.insert((identity, key.clone()));
             }
             Err(ErasureError::Quarantine(_)) => {}
             Err(error) => self.broken = Some(format!("an erasure failed: {error}")),
@@ -337,29 +342,30 @@ impl World {
     }
 
     async fn exchange(&mut self, index: usize, fates: &[Fate]) -> Result<()> {
-        let unsent = Unsent::of(self.phones[index].device()?).await?;
+        let before = Held::of(self.phones[index].device()?).await?;
         self.exchange_some(index, fates).await?;
-        self.account(index, &unsent).await
+        self.account(index, &before).await
     }
 
     /// One whole exchange without any trouble.
     pub(super) async fn exchange_in_peace(&mut self, index: usize) -> Result<()> {
-        let unsent = Unsent::of(self.phones[index].device()?).await?;
+        let before = Held::of(self.phones[index].device()?).await?;
         let done = self.phones[index].device()?.exchange(0).await;
         match done {
             Ok(done) => self.promised.extend(done.receipts),
             Err(error) => self.broken = Some(format!("{} cannot exchange in peace: {error}", self.phones[index].name)),
         }
-        self.account(index, &unsent).await
+        self.account(index, &before).await
     }
 
     /// Notes what an exchange has made of what was unsent before it.
-    async fn account(&mut self, index: usize, unsent: &Unsent) -> Result<()> {
+    async fn account(&mut self, index: usize, before: &Held) -> Result<()> {
         // What was written onto a document that has a successor by now is written anew.
         let phone = &mut self.phones[index];
-        for (hash, of) in unsent.gone(phone.device()?).await? {
-            if self.ever_erased.contains_key(&of) && !self.promised.contains(&hash) {
+        for (hash, of) in before.gone(phone.device()?).await? {
+            if self.ever_erased.contains_key(&of) {
                 self.written.remove(&hash);
+                self.promised.remove(&hash);
             }
         }
         for hash in phone.device()?.outbox().await? {
@@ -367,7 +373,7 @@ impl World {
                 self.written.insert(hash, phone.name.clone());
             }
         }
-        if let Some(what) = unsent.lost(phone.device()?, &self.ever_erased).await? {
+        if let Some(what) = before.lost(phone.device()?, &self.ever_erased, &self.erased_rows).await? {
             self.broken = Some(format!("{}: {what}", phone.name));
         }
         Ok(())

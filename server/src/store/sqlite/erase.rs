@@ -43,7 +43,7 @@ pub(super) async fn replace(
     }
     write::project(&mut tx, &rows).await?;
     forget(&mut tx, number, erased, quarantined).await?;
-    tallies::count(&mut tx, tally, of.unit, &of.period).await?;
+    tallies::count(&mut tx, tally, (of.unit, &of.period), &tally.concerned(None)).await?;
     tx.commit().await?;
     Ok(Committed::Durable)
 }
@@ -56,6 +56,12 @@ async fn forget(
     quarantined: &[ChangeHash],
 ) -> Result<(), StoreError> {
     for RowKey { ledger, row } in erased {
+        sqlx::query("INSERT INTO erased_rows (document, ledger, row) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            .bind(document)
+            .bind(ledger)
+            .bind(row.as_bytes().as_slice())
+            .execute(&mut *tx)
+            .await?;
         sqlx::query("DELETE FROM wrong_steps WHERE document = $1 AND ledger = $2 AND row = $3")
             .bind(document)
             .bind(ledger)

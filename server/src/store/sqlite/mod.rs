@@ -3,6 +3,7 @@
 mod batches;
 mod codec;
 mod erase;
+mod feed;
 mod memory;
 mod people;
 mod quarantine;
@@ -127,7 +128,7 @@ impl Store for SqliteStore {
     }
 
     async fn is_of_feed(&self, position: &Position) -> Result<bool, StoreError> {
-        read::is_of_feed(&self.readers, position).await
+        feed::is_of_feed(&self.readers, position).await
     }
 
     async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
@@ -143,15 +144,15 @@ impl Store for SqliteStore {
     }
 
     async fn feed(&self, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
-        read::feed(&self.readers, scope, query).await
+        feed::feed(&self.readers, scope, query).await
     }
 
     async fn newest(&self) -> Result<i64, StoreError> {
-        read::newest(&self.readers).await
+        feed::newest(&self.readers).await
     }
 
     async fn moved(&self, after: i64) -> Result<Moved, StoreError> {
-        read::moved(&self.readers, after).await
+        feed::moved(&self.readers, after).await
     }
 
     async fn moves(&self) -> Result<i64, StoreError> {

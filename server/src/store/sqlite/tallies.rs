@@ -7,19 +7,24 @@ use super::{
     codec::{self, placeholders},
     registry,
 };
-use crate::store::{StoreError, SumOf, Tally, TallyRow, TallySum};
+use crate::store::{Concerned, StoreError, SumOf, Tally, TallyRow, TallySum};
 
 /// Tallies in one INSERT.
 const TALLIES_PER_INSERT: usize = 100;
+/// Keys in one DELETE.
+const KEYS_PER_DELETE: usize = 500;
 
-/// Counts a unit anew from its stored rows, inside the transaction that changed it.
+/// Counts anew what a change concerns of a unit, from its stored rows, inside the transaction that changed it.
 pub(super) async fn count(
     tx: &mut SqliteConnection,
     tally: &dyn Tally,
-    unit: UnitId,
-    period: &str,
+    (unit, period): (UnitId, &str),
+    concerned: &Concerned,
 ) -> Result<(), StoreError> {
-    let ledgers = tally.ledgers();
+    if concerned.measures.is_empty() {
+        return Ok(());
+    }
+    let ledgers = &concerned.ledgers;
     // CROSS JOIN fixes the order: from the unit's few documents to their rows, never through all rows of a ledger.
     let sql = format!(
         "SELECT r.ledger, r.row, r.cells, r.removed FROM documents d CROSS JOIN rows r ON r.document = d.number
@@ -40,22 +45,26 @@ pub(super) async fn count(
         })
     });
     let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
-    let tallies = tally.tally(&rows)?;
-    replace(tx, unit, period, &tallies).await
+    let tallies = tally.tally(&rows, concerned)?;
+    replace(tx, (unit, period), concerned, &tallies).await
 }
 
 /// Puts a unit's tallies in the place of those it had.
 pub(super) async fn replace(
     tx: &mut SqliteConnection,
-    unit: UnitId,
-    period: &str,
+    (unit, period): (UnitId, &str),
+    concerned: &Concerned,
     tallies: &[(String, String, i64)],
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM tallies WHERE unit = $1 AND period = $2")
-        .bind(unit.as_bytes().as_slice())
-        .bind(period)
-        .execute(&mut *tx)
-        .await?;
+    for keys in concerned.keys.chunks(KEYS_PER_DELETE) {
+        let marks = placeholders(3, keys.len());
+        let sql = format!("DELETE FROM tallies WHERE unit = $1 AND period = $2 AND measure IN ({marks})");
+        let mut delete = sqlx::query(AssertSqlSafe(sql)).bind(unit.as_bytes().as_slice()).bind(period);
+        for key in keys {
+            delete = delete.bind(key);
+        }
+        delete.execute(&mut *tx).await?;
+    }
     for tallies in tallies.chunks(TALLIES_PER_INSERT) {
         let values = vec!["(?, ?, ?, ?, ?)"; tallies.len()].join(", ");
         let sql = format!("INSERT INTO tallies (measure, period, unit, by, value) VALUES {values}");
@@ -79,8 +88,9 @@ pub(super) async fn rebuild_if_changed(pool: &SqlitePool, tally: &dyn Tally) -> 
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
     let units = sqlx::query("SELECT DISTINCT unit, period FROM documents").fetch_all(&mut *tx).await?;
     sqlx::query("DELETE FROM tallies").execute(&mut *tx).await?;
+    let all = tally.concerned(None);
     for row in units {
-        count(&mut tx, tally, codec::unit_id(&row, "unit")?, row.try_get("period")?).await?;
+        count(&mut tx, tally, (codec::unit_id(&row, "unit")?, row.try_get("period")?), &all).await?;
     }
     sqlx::query("INSERT INTO meta (key, value) VALUES ('tallies', $1) ON CONFLICT (key) DO UPDATE SET value = $1")
         .bind(fingerprint.as_slice())

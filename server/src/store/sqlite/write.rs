@@ -154,11 +154,14 @@ async fn commit_group(
     }
     project(&mut tx, &rows).await?;
     for ((unit, period), touched) in touched {
+        let ledgers = touched.rows.iter().map(|row| row.ledger.as_str()).collect();
+        let concerned = tally.concerned(Some(&ledgers));
         if touched.is_new {
             let rows: Vec<TallyRow<'_>> = touched.rows.iter().map(|row| tally_row(row)).collect();
-            tallies::replace(&mut tx, unit, period, &tally.tally(&rows)?).await?;
+            let tallies = tally.tally(&rows, &concerned)?;
+            tallies::replace(&mut tx, (unit, period), &concerned, &tallies).await?;
         } else {
-            tallies::count(&mut tx, tally, unit, period).await?;
+            tallies::count(&mut tx, tally, (unit, period), &concerned).await?;
         }
     }
     tx.commit().await?;

@@ -200,7 +200,11 @@ impl Node {
                 let needle = needle.value(row, variables);
                 needle.as_deref().and_then(Value::as_text).is_some_and(|n| codes.split(' ').any(|code| code == n))
             }
-            Node::Filled(inner, filled) => inner.value(row, variables).is_some() == *filled,
+            Node::Filled(inner, filled) => {
+                // A set is one cell for each of its members.
+                let has_members = matches!(inner.as_ref(), Node::Column(key) if row.members(key).next().is_some());
+                (has_members || inner.value(row, variables).is_some()) == *filled
+            }
             Node::Column(_)
             | Node::Part(..)
             | Node::Variable(_)

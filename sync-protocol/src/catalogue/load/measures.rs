@@ -4,7 +4,7 @@ use toml::Spanned;
 
 use super::{
     Report,
-    raw::{Count, Limit, RawHaving, RawIndicator, RawMeasure, RawRequirement, RawTerm, RawWorkflow},
+    raw::{Count, Dates, Limit, RawHaving, RawIndicator, RawMeasure, RawRequirement, RawTerm, RawWindow, RawWorkflow},
     returns::{expression, variables_exist},
 };
 use crate::catalogue::{
@@ -32,11 +32,17 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
     }
     let aggregate = match (&raw.sum, &raw.distinct, raw.count) {
         (Some(column), None, Count::Rows) => {
-            let summable = |t: &ColumnType| matches!(t, ColumnType::Int | ColumnType::MoneyYuan | ColumnType::MoneyWan);
-            if ledger.column(column.get_ref()).is_none_or(|c| !summable(&c.column_type)) {
-                report.at(column, format!("`{}` is no int or money column of `{}`", column.get_ref(), ledger.id));
+            let key = column.get_ref();
+            match ledger.column(key).map(|column| &column.column_type) {
+                Some(ColumnType::Int) => Aggregate::Sum(key.clone()),
+                Some(ColumnType::MoneyYuan | ColumnType::MoneyWan | ColumnType::Decimal | ColumnType::Score) => {
+                    Aggregate::SumHundredths(key.clone())
+                }
+                _ => {
+                    report.at(column, format!("`{key}` is no column of numbers of `{}`", ledger.id));
+                    return None;
+                }
             }
-            Aggregate::Sum(column.get_ref().clone())
         }
         (None, Some(column), Count::Rows) => {
             column_exists(column, ledger, report);
@@ -158,18 +164,7 @@ pub(super) fn indicator(raw: RawIndicator, catalogue: &Catalogue, report: &mut R
     let mut terms = |raw: &[Spanned<RawTerm>]| -> Vec<Term> {
         raw.iter()
             .map(|place| {
-                let term = match place.get_ref() {
-                    RawTerm::Plain(measure) => Term { measure: measure.clone(), times: 1, window: Window::All },
-                    RawTerm::Table { measure, times, until, since_months } => {
-                        let window = match (until, since_months) {
-                            (true, _) => Window::Until,
-                            (false, Some(months)) => Window::SinceMonths(*months),
-                            (false, None) => Window::All,
-                        };
-                        let times = times.as_ref().map_or(Some(1), |limit| number(limit, place, catalogue, report));
-                        Term { measure: measure.clone(), times: times.unwrap_or(1), window }
-                    }
-                };
+                let term = term(place, catalogue, report);
                 match catalogue.measure(&term.measure) {
                     None => report.at(place, format!("unknown measure `{}`", term.measure)),
                     Some(measure) => {
@@ -203,6 +198,18 @@ pub(super) fn indicator(raw: RawIndicator, catalogue: &Catalogue, report: &mut R
         basis: raw.basis,
         due: raw.due.map(Spanned::into_inner),
         returns: raw.returns,
+    }
+}
+
+pub(super) fn term(place: &Spanned<RawTerm>, catalogue: &Catalogue, report: &mut Report<'_>) -> Term {
+    match place.get_ref() {
+        RawTerm::Plain(measure) => Term { measure: measure.clone(), times: 1, window: Window::All },
+        RawTerm::Table { measure, times, until, since_months, codes } => {
+            let times = times.as_ref().map_or(Some(1), |limit| number(limit, place, catalogue, report));
+            let dates = until.then_some(Dates::Until);
+            let raw = RawWindow { dates, since_months: *since_months, codes: codes.clone(), ..RawWindow::default() };
+            Term { measure: measure.clone(), times: times.unwrap_or(1), window: raw.into() }
+        }
     }
 }
 

@@ -204,13 +204,15 @@ pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
     for (source, file) in files {
         let mut report = Report { source, errors: &mut errors };
         if let Some(raw) = file.form {
-            let form = returns::return_form(raw, file.column, &catalogue, &mut report);
+            let form = returns::return_form(raw, (file.column, file.sheet), &mut catalogue, &mut report);
             for (index, group) in form.groups.iter().enumerate() {
                 let measure = group.measure(&form.id, index);
                 catalogue.measures.insert(measure.id.clone(), measure);
             }
             catalogue.returns.retain(|known| known.id != form.id);
             catalogue.returns.push(form);
+        } else if let Some(sheet) = file.sheet.first() {
+            report.at(&sheet.rows, "a [[sheet]] needs a [return] in the same file");
         } else if let Some(column) = file.column.first() {
             let place = column.key.as_ref().or(column.number.as_ref()).map_or(0, |s| s.span().start);
             report.byte(place, "a [[column]] needs a [ledger] or a [return] in the same file");

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::catalogue::{Actor, Basis, Format, HeaderWords, Requirement, Sensitivity, UnitSource, Weight, Within};
+use crate::catalogue::{
+    Actor, Basis, Format, HeaderWords, IndicatorPart, Requirement, Sensitivity, UnitSource, Weight, Window, Within,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +29,8 @@ pub(super) struct File {
     pub(super) requirement: Vec<RawRequirement>,
     #[serde(rename = "return")]
     pub(super) form: Option<RawReturn>,
+    #[serde(default)]
+    pub(super) sheet: Vec<RawSheet>,
     pub(super) parameters: Option<toml::Table>,
     pub(super) headers: Option<HeaderWords>,
 }
@@ -55,6 +59,28 @@ pub(super) struct RawLedger {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawColumn {
+    // Of a return: what it prints, in one of these ways.
+    pub(super) count: Option<Spanned<RawCount>>,
+    pub(super) terms: Option<Spanned<Vec<Spanned<RawTerm>>>>,
+    pub(super) sum: Option<Spanned<String>>,
+    pub(super) parameter: Option<Spanned<String>>,
+    pub(super) text: Option<Spanned<RawText>>,
+    pub(super) indicator: Option<IndicatorPart>,
+    pub(super) cell: Option<Spanned<RawCell>>,
+    // Which parts of its measure count.
+    pub(super) dates: Option<Dates>,
+    pub(super) since_months: Option<u8>,
+    pub(super) codes: Option<Vec<String>>,
+    /// Youngest and oldest; -1 for no bound.
+    pub(super) age: Option<[i16; 2]>,
+    /// Names of the row's own organisations, whichever unit counts them.
+    #[serde(default)]
+    pub(super) own: bool,
+    /// Small numbers are suppressed in copies for supervisors.
+    #[serde(default)]
+    pub(super) small: bool,
+    /// Width in characters.
+    pub(super) width: Option<f64>,
     pub(super) key: Option<Spanned<String>>,
     pub(super) title: Option<String>,
     #[serde(rename = "type")]
@@ -72,7 +98,7 @@ pub(super) struct RawColumn {
     pub(super) header: Option<Vec<String>>,
     pub(super) measure: Option<Spanned<String>>,
     pub(super) ratio: Option<Spanned<[String; 2]>>,
-    pub(super) share: Option<Spanned<[String; 2]>>,
+    pub(super) share: Option<Spanned<[Vec<Spanned<RawTerm>>; 2]>>,
     pub(super) print: Option<Print>,
     pub(super) format: Option<Format>,
     pub(super) only: Option<Spanned<String>>,
@@ -83,6 +109,109 @@ pub(super) struct RawColumn {
 pub(super) enum Print {
     Sequence,
     Group,
+    Unit,
+    Organisation,
+    Blank,
+}
+
+/// A measure of one column alone.
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCount {
+    pub(super) ledger: Spanned<String>,
+    #[serde(rename = "where")]
+    pub(super) condition: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) with: Vec<RawHaving>,
+    #[serde(default)]
+    pub(super) without: Vec<RawHaving>,
+    #[serde(default)]
+    pub(super) units: bool,
+    pub(super) sum: Option<Spanned<String>>,
+    pub(super) distinct: Option<Spanned<String>>,
+    pub(super) by: Option<Spanned<String>>,
+}
+
+impl RawCount {
+    pub(super) fn measure(self, id: Spanned<String>, title: String) -> RawMeasure {
+        RawMeasure {
+            id,
+            title,
+            ledger: self.ledger,
+            condition: self.condition,
+            with: self.with,
+            without: self.without,
+            count: if self.units { Count::Units } else { Count::Rows },
+            sum: self.sum,
+            distinct: self.distinct,
+            at_least: None,
+            at_most: None,
+            cap: None,
+            cap_by: None,
+            each: None,
+            by: self.by,
+        }
+    }
+}
+
+/// A text out of the rows of a ledger.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawText {
+    pub(super) ledger: Spanned<String>,
+    #[serde(rename = "where")]
+    pub(super) condition: Option<Spanned<String>>,
+    pub(super) greatest: Option<Spanned<String>>,
+    pub(super) list: Option<Spanned<String>>,
+}
+
+/// A cell of a listed row, or of another row of its unit.
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub(super) enum RawCell {
+    Own(String),
+    Of {
+        ledger: String,
+        column: String,
+        /// The listed row's column, and the other ledger's, that say the same.
+        #[serde(default)]
+        same: Vec<String>,
+    },
+}
+
+/// A sheet of a return.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSheet {
+    pub(super) name: String,
+    pub(super) rows: Spanned<RawRows>,
+    /// In place of 填报单位.
+    pub(super) header: Option<String>,
+    /// Which organisations take part, by their row in `organisations`.
+    #[serde(rename = "where")]
+    pub(super) condition: Option<Spanned<String>>,
+    pub(super) ledger: Option<Spanned<String>>,
+    pub(super) column: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) per_unit: bool,
+    /// Numbers of columns that the sheet leaves out.
+    #[serde(default)]
+    pub(super) except: Vec<String>,
+    /// Columns of its own.
+    #[serde(default)]
+    pub(super) columns: Vec<RawColumn>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawRows {
+    Units,
+    Organisations,
+    Groups,
+    Codes,
+    List,
+    Indicators,
+    IndicatorMatrix,
 }
 
 #[derive(Deserialize)]
@@ -126,7 +255,7 @@ pub(super) struct RawCap {
     pub(super) times: Spanned<Limit>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawHaving {
     pub(super) ledger: Spanned<String>,
@@ -240,7 +369,7 @@ pub(super) struct RawIndicator {
 
 /// A measure's id, or a table when more has to be said.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 pub(super) enum RawTerm {
     Plain(String),
     Table {
@@ -249,7 +378,43 @@ pub(super) enum RawTerm {
         #[serde(default)]
         until: bool,
         since_months: Option<u8>,
+        codes: Option<Vec<String>>,
     },
+}
+
+/// Which parts count of a measure that is kept apart by a column.
+#[derive(Default)]
+pub(super) struct RawWindow {
+    pub(super) dates: Option<Dates>,
+    pub(super) since_months: Option<u8>,
+    pub(super) codes: Option<Vec<String>>,
+    pub(super) age: Option<[i16; 2]>,
+    pub(super) own: bool,
+}
+
+/// Dates against the statistics date.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Dates {
+    Until,
+    Before,
+    NotBefore,
+}
+
+impl From<RawWindow> for Window {
+    fn from(raw: RawWindow) -> Self {
+        let bound = |age: i16| (age >= 0).then_some(age);
+        match raw {
+            RawWindow { dates: Some(Dates::Until), .. } => Window::Until,
+            RawWindow { dates: Some(Dates::Before), .. } => Window::Before,
+            RawWindow { dates: Some(Dates::NotBefore), .. } => Window::NotBefore,
+            RawWindow { own: true, .. } => Window::Own,
+            RawWindow { since_months: Some(months), .. } => Window::SinceMonths(months),
+            RawWindow { codes: Some(codes), .. } => Window::Codes(codes),
+            RawWindow { age: Some([from, to]), .. } => Window::Age { from: bound(from), to: bound(to) },
+            _ => Window::All,
+        }
+    }
 }
 
 #[derive(Deserialize, Default, PartialEq)]

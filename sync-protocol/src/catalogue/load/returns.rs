@@ -6,10 +6,13 @@ use toml::Spanned;
 
 use super::{
     Report,
-    raw::{Print, RawColumn, RawReturn},
+    measures::{self, column_exists, known_ledger},
+    raw::{Print, RawCell, RawColumn, RawReturn, RawRows, RawSheet, RawTerm, RawText, RawWindow},
 };
+use crate::catalogue::returns::belongs;
 use crate::catalogue::{
-    Catalogue, Check, Content, Expression, Format, Group, Ledger, ReturnColumn, ReturnForm, Variable,
+    Aggregate, Catalogue, CellOf, Check, Content, Expression, Format, Group, Ledger, ReturnColumn, ReturnForm, Sheet,
+    SheetRows, Summand, Term, TextFold, Variable, Window,
 };
 use crate::row::{REASON, STATE};
 
@@ -45,8 +48,8 @@ pub(super) fn expression(
 
 pub(super) fn return_form(
     raw: RawReturn,
-    columns: Vec<RawColumn>,
-    catalogue: &Catalogue,
+    (columns, sheets): (Vec<RawColumn>, Vec<RawSheet>),
+    catalogue: &mut Catalogue,
     report: &mut Report<'_>,
 ) -> ReturnForm {
     for variable in &raw.variables {
@@ -60,35 +63,22 @@ pub(super) fn return_form(
     }
     let variables: BTreeSet<String> = raw.variables.iter().map(|v| v.name.clone()).collect();
     let organisations = catalogue.ledger("organisations");
-    let groups = raw.groups.into_iter().filter_map(|group| {
-        let condition = expression(&group.condition, organisations, report)?;
-        Some(Group { label: group.label, condition, of_which: group.of_which })
-    });
-    let groups = groups.collect();
-    let mut printed: Vec<ReturnColumn> = Vec::new();
-    for column in columns {
-        let Some(number) = column.number.clone() else {
-            report.byte(raw.id.span().start, "a return column needs a number (栏次)");
-            continue;
-        };
-        let only = column.only.as_ref().and_then(|text| expression(text, None, report));
-        if let (Some(text), Some(expression)) = (&column.only, &only) {
-            variables_exist(expression, |name| variables.contains(name), text, report);
-        }
-        let Some(content) = content(&number, &column, &printed, &variables, catalogue, report) else { continue };
-        let format = column.format.unwrap_or(match content {
-            Content::Sequence | Content::Group => Format::Text,
-            Content::Measure(_) => Format::Count,
-            Content::Ratio { .. } | Content::Share { .. } => Format::Percent,
-        });
-        printed.push(ReturnColumn {
-            header: column.header.unwrap_or_else(|| vec![number.get_ref().clone()]),
-            number: number.into_inner(),
-            content,
-            format,
-            only,
-        });
+    let groups: Vec<Group> = raw
+        .groups
+        .into_iter()
+        .filter_map(|group| {
+            let condition = expression(&group.condition, organisations, report)?;
+            Some(Group { label: group.label, condition, of_which: group.of_which })
+        })
+        .collect();
+    let scope = Scope { form: raw.id.get_ref().clone(), variables: &variables };
+    let main = columns_of(columns, &scope, "", catalogue, report);
+    let raws = if sheets.is_empty() { default_sheets(&raw.id, &groups) } else { sheets };
+    let mut all = Vec::new();
+    for (index, sheet) in raws.into_iter().enumerate() {
+        all.extend(self::sheet(sheet, index, &scope, &main, catalogue, report));
     }
+    let printed: Vec<&ReturnColumn> = all.iter().flat_map(|sheet| &sheet.columns).collect();
     let mut checks = Vec::new();
     for text in &raw.checks {
         match Check::parse(text.get_ref()) {
@@ -110,7 +100,7 @@ pub(super) fn return_form(
             .map(|v| Variable { name: v.name, list: v.list.into_inner(), default: v.default.into_inner() })
             .collect(),
         groups,
-        columns: printed,
+        sheets: all,
         checks,
         notes: raw.notes,
     }
@@ -118,22 +108,22 @@ pub(super) fn return_form(
 
 /// A measure must exist, and what it is counted for each of must be a choice of this return.
 fn measure_exists<T>(
-    id: &str,
+    term: &Term,
     place: &Spanned<T>,
     variables: &BTreeSet<String>,
     catalogue: &Catalogue,
     report: &mut Report<'_>,
 ) {
-    match catalogue.measure(id) {
-        None => report.at(place, format!("unknown measure `{id}`")),
-        Some(measure) => {
-            if let Some(each) = measure.each.as_ref().filter(|each| !variables.contains(*each)) {
-                report.at(
-                    place,
-                    format!("measure `{id}` is counted for each `{each}`, which is no variable of this return"),
-                );
-            }
-        }
+    let id = &term.measure;
+    let Some(measure) = catalogue.measure(id) else {
+        return report.at(place, format!("unknown measure `{id}`"));
+    };
+    if let Some(each) = measure.each.as_ref().filter(|each| !variables.contains(*each)) {
+        let message = format!("measure `{id}` is counted for each `{each}`, which is no variable of this return");
+        report.at(place, message);
+    }
+    if term.window != Window::All && measure.by.is_none() {
+        report.at(place, format!("measure `{id}` is not kept apart by a column"));
     }
 }
 
@@ -154,42 +144,296 @@ pub(super) fn variables_exist<T>(
     }
 }
 
-/// What a column prints: exactly one of the four ways.
-fn content(
-    number: &Spanned<String>,
-    column: &RawColumn,
-    printed: &[ReturnColumn],
-    variables: &BTreeSet<String>,
-    catalogue: &Catalogue,
+/// What columns of a return may name.
+struct Scope<'a> {
+    form: String,
+    variables: &'a BTreeSet<String>,
+}
+
+/// By reporting unit, and by group where there are groups.
+fn default_sheets(place: &Spanned<String>, groups: &[Group]) -> Vec<RawSheet> {
+    let sheet = |name: &str, header: Option<&str>, rows: RawRows| RawSheet {
+        name: name.to_owned(),
+        rows: Spanned::new(place.span(), rows),
+        header: header.map(str::to_owned),
+        condition: None,
+        ledger: None,
+        column: None,
+        per_unit: false,
+        except: Vec::new(),
+        columns: Vec::new(),
+    };
+    let mut sheets = vec![sheet("按填报单位", None, RawRows::Units)];
+    if !groups.is_empty() {
+        sheets.push(sheet("按领域", Some("领域"), RawRows::Groups));
+    }
+    sheets
+}
+
+fn sheet(
+    raw: RawSheet,
+    index: usize,
+    scope: &Scope<'_>,
+    main: &[ReturnColumn],
+    catalogue: &mut Catalogue,
     report: &mut Report<'_>,
-) -> Option<Content> {
-    Some(match (column.print, &column.measure, &column.ratio, &column.share) {
-        (Some(Print::Sequence), None, None, None) => Content::Sequence,
-        (Some(Print::Group), None, None, None) => Content::Group,
-        (None, Some(id), None, None) => {
-            measure_exists(id.get_ref(), id, variables, catalogue, report);
-            Content::Measure(id.get_ref().clone())
-        }
-        (None, None, Some(place), None) => {
-            for part in place.get_ref() {
-                let is_measure = |c: &ReturnColumn| c.number == *part && matches!(c.content, Content::Measure(_));
-                if !printed.iter().any(is_measure) {
-                    report.at(place, format!("ratio: no earlier counted column has the number `{part}`"));
+) -> Option<Sheet> {
+    let organisations = catalogue.ledger("organisations").cloned();
+    let ledger = match &raw.ledger {
+        Some(name) => Some(known_ledger(name, catalogue, report)?.clone()),
+        None => None,
+    };
+    let place = &raw.rows;
+    let condition = |ledger: Option<&Ledger>, report: &mut Report<'_>| {
+        raw.condition.as_ref().and_then(|text| expression(text, ledger, report))
+    };
+    let rows = match (place.get_ref(), &ledger, &raw.column) {
+        (RawRows::Units | RawRows::Organisations, None, None) => {
+            let id = condition(organisations.as_ref(), report).map(|condition| {
+                let id = format!("{}/{index}/where", scope.form);
+                catalogue.measures.insert(id.clone(), belongs(id.clone(), raw.name.clone(), condition));
+                id
+            });
+            match (place.get_ref(), id) {
+                (RawRows::Units, id) => SheetRows::Units(id),
+                (_, Some(id)) => SheetRows::Organisations(id),
+                (_, None) => {
+                    report.at(place, "organisations need a condition: which");
+                    return None;
                 }
             }
-            let [over, under] = place.get_ref().clone();
-            Content::Ratio { over, under }
         }
-        (None, None, None, Some(place)) => {
-            for id in place.get_ref() {
-                measure_exists(id, place, variables, catalogue, report);
-            }
-            let [over, under] = place.get_ref().clone();
-            Content::Share { over, under }
+        (RawRows::Groups, None, None) => SheetRows::Groups,
+        (RawRows::Codes, Some(ledger), Some(column)) => {
+            let Some(list) = ledger.column(column.get_ref()).and_then(|c| c.column_type.list()) else {
+                report.at(column, format!("`{}` is no enum column of `{}`", column.get_ref(), ledger.id));
+                return None;
+            };
+            let (ledger, column, list) = (ledger.id.clone(), column.get_ref().clone(), list.to_owned());
+            SheetRows::Codes { ledger, column, list, per_unit: raw.per_unit }
         }
+        (RawRows::List, Some(ledger), None) => {
+            SheetRows::List { condition: condition(Some(ledger), report), ledger: ledger.id.clone() }
+        }
+        (RawRows::Indicators, None, None) => SheetRows::Indicators,
+        (RawRows::IndicatorMatrix, None, None) => SheetRows::IndicatorMatrix,
         _ => {
-            report.at(number, "a return column has exactly one of print, measure, ratio, share");
+            report.at(place, "codes need ledger and column, a list needs a ledger, others neither");
             return None;
         }
-    })
+    };
+    let columns = if raw.columns.is_empty() {
+        main.iter().filter(|column| !raw.except.contains(&column.number)).cloned().collect()
+    } else {
+        let listed = if let SheetRows::List { ledger, .. } = &rows { ledger.as_str() } else { "" };
+        columns_of(raw.columns, &Scope { form: format!("{}/{index}", scope.form), ..*scope }, listed, catalogue, report)
+    };
+    Some(Sheet { name: raw.name, header: raw.header, rows, columns })
+}
+
+fn columns_of(
+    raw: Vec<RawColumn>,
+    scope: &Scope<'_>,
+    listed: &str,
+    catalogue: &mut Catalogue,
+    report: &mut Report<'_>,
+) -> Vec<ReturnColumn> {
+    let mut printed: Vec<ReturnColumn> = Vec::new();
+    for column in raw {
+        let Some(number) = column.number.clone() else {
+            let place = column.key.as_ref().map_or(0, |key| key.span().start);
+            report.byte(place, "a return column needs a number (栏次)");
+            continue;
+        };
+        let only = column.only.as_ref().and_then(|text| expression(text, None, report));
+        if let (Some(text), Some(expression)) = (&column.only, &only) {
+            variables_exist(expression, |name| scope.variables.contains(name), text, report);
+        }
+        let (format, small, width) = (column.format, column.small, column.width);
+        let header = column.header.clone().unwrap_or_else(|| vec![number.get_ref().clone()]);
+        let Some(content) = content(&number, column, scope, (&printed, listed), catalogue, report) else { continue };
+        let format = format.unwrap_or(match content {
+            Content::Count(_) | Content::Sum(_) | Content::Parameter(_) => Format::Count,
+            Content::Ratio { .. } | Content::Share { .. } => Format::Percent,
+            _ => Format::Text,
+        });
+        let divisor = divisor(&content, format, catalogue);
+        let number = number.into_inner();
+        printed.push(ReturnColumn { number, header, content, format, divisor, only, small, width });
+    }
+    printed
+}
+
+/// Hundredths become whole ones, and money 万元.
+fn divisor(content: &Content, format: Format, catalogue: &Catalogue) -> i64 {
+    let is_hundredths = |terms: &[Term]| {
+        let aggregates = terms.iter().filter_map(|term| catalogue.measure(&term.measure));
+        aggregates.into_iter().any(|measure| matches!(measure.aggregate, Aggregate::SumHundredths(_)))
+    };
+    let over = match content {
+        Content::Count(terms) => is_hundredths(terms),
+        Content::Share { over, under } => is_hundredths(over) && !is_hundredths(under),
+        _ => false,
+    };
+    match (over, format) {
+        (true, Format::Money) => 1_000_000,
+        (true, _) => 100,
+        (false, _) => 1,
+    }
+}
+
+/// What a column prints: exactly one of the ways.
+fn content(
+    number: &Spanned<String>,
+    column: RawColumn,
+    scope: &Scope<'_>,
+    (printed, listed): (&[ReturnColumn], &str),
+    catalogue: &mut Catalogue,
+    report: &mut Report<'_>,
+) -> Option<Content> {
+    let raw = RawWindow {
+        dates: column.dates,
+        since_months: column.since_months,
+        codes: column.codes,
+        age: column.age,
+        own: column.own,
+    };
+    let window = Window::from(raw);
+    let mut ways: Vec<Content> = Vec::new();
+    if let Some(print) = column.print {
+        ways.push(match print {
+            Print::Sequence => Content::Sequence,
+            Print::Group => Content::Group,
+            Print::Unit => Content::Unit,
+            Print::Organisation => Content::Organisation,
+            Print::Blank => Content::Blank,
+        });
+    }
+    if let Some(id) = &column.measure {
+        let term = Term { measure: id.get_ref().clone(), times: 1, window: window.clone() };
+        measure_exists(&term, id, scope.variables, catalogue, report);
+        ways.push(Content::Count(vec![term]));
+    }
+    if let Some(count) = column.count {
+        let id = format!("{}/{}", scope.form, number.get_ref());
+        let title = column.header.as_ref().map_or_else(|| id.clone(), |header| header.join("›"));
+        let place = Spanned::new(count.span(), id.clone());
+        if let Some(measure) = measures::measure(count.into_inner().measure(place, title), catalogue, report) {
+            catalogue.measures.insert(id.clone(), measure);
+            let term = Term { measure: id, times: 1, window };
+            measure_exists(&term, number, scope.variables, catalogue, report);
+            ways.push(Content::Count(vec![term]));
+        } else {
+            return None;
+        }
+    }
+    let terms = |raw: &[Spanned<RawTerm>], report: &mut Report<'_>| -> Vec<Term> {
+        let terms = raw.iter().map(|place| {
+            let term = measures::term(place, catalogue, report);
+            measure_exists(&term, place, scope.variables, catalogue, report);
+            term
+        });
+        terms.collect()
+    };
+    if let Some(raw) = &column.terms {
+        ways.push(Content::Count(terms(raw.get_ref(), report)));
+    }
+    if let Some(raw) = &column.share {
+        let [over, under] = raw.get_ref();
+        ways.push(Content::Share { over: terms(over, report), under: terms(under, report) });
+    }
+    let summands = |text: &str, place: std::ops::Range<usize>, report: &mut Report<'_>| {
+        let summands = Summand::parse(text);
+        for summand in &summands {
+            let is_number = |c: &ReturnColumn| {
+                let is_figure = matches!(c.content, Content::Count(_) | Content::Sum(_) | Content::Parameter(_));
+                c.number == summand.number && is_figure
+            };
+            if !printed.iter().any(is_number) {
+                report.byte(place.start, format!("no earlier figure has the number `{}`", summand.number));
+            }
+        }
+        summands
+    };
+    if let Some(text) = &column.sum {
+        ways.push(Content::Sum(summands(text.get_ref(), text.span(), report)));
+    }
+    if let Some(place) = &column.ratio {
+        let [over, under] = place.get_ref();
+        let over = summands(over, place.span(), report);
+        ways.push(Content::Ratio { over, under: summands(under, place.span(), report) });
+    }
+    if let Some(name) = column.parameter {
+        if catalogue.parameter(name.get_ref()).is_none_or(|value| !value.is_table()) {
+            report.at(&name, format!("`{}` is no county parameter with an entry for each code", name.get_ref()));
+        }
+        ways.push(Content::Parameter(name.into_inner()));
+    }
+    ways.extend(column.indicator.map(Content::Indicator));
+    if let Some(raw) = &column.text {
+        ways.extend(text(raw, catalogue, report));
+    }
+    if let Some(raw) = &column.cell {
+        ways.extend(cell(raw, listed, catalogue, report));
+    }
+    if ways.len() != 1 {
+        let one = "a return column has exactly one of print, measure, count, terms, sum, ratio, share, parameter, text, indicator, cell";
+        report.at(number, one);
+        return None;
+    }
+    ways.pop()
+}
+
+fn text(raw: &Spanned<RawText>, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Content> {
+    let RawText { ledger, condition, greatest, list } = raw.get_ref();
+    let known = known_ledger(ledger, catalogue, report)?;
+    let fold = match (greatest, list) {
+        (Some(column), None) => {
+            column_exists(column, known, report);
+            TextFold::Greatest(column.get_ref().clone())
+        }
+        (None, Some(column)) => {
+            column_exists(column, known, report);
+            TextFold::List(column.get_ref().clone())
+        }
+        _ => {
+            report.at(raw, "a text has one of `greatest`, `list`");
+            return None;
+        }
+    };
+    let condition = condition.as_ref().and_then(|text| expression(text, Some(known), report));
+    Some(Content::Text { ledger: known.id.clone(), condition, fold })
+}
+
+fn cell(raw: &Spanned<RawCell>, listed: &str, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Content> {
+    let Some(own) = catalogue.ledger(listed) else {
+        report.at(raw, "only a list has cells");
+        return None;
+    };
+    let cell = match raw.get_ref() {
+        RawCell::Own(column) => {
+            if own.column(column).is_none() {
+                report.at(raw, format!("unknown column `{column}`"));
+            }
+            CellOf { ledger: None, column: column.clone(), same: None }
+        }
+        RawCell::Of { ledger, column, same } => {
+            let Some(known) = catalogue.ledger(ledger).filter(|known| known.column(column).is_some()) else {
+                report.at(raw, format!("unknown column `{ledger}/{column}`"));
+                return None;
+            };
+            let same = match same.as_slice() {
+                [] => None,
+                [mine, theirs] if own.column(mine).is_some() && known.column(theirs).is_some() => {
+                    Some((mine.clone(), theirs.clone()))
+                }
+                _ => {
+                    report.at(raw, "`same` is a column of the list and one of the other ledger");
+                    return None;
+                }
+            };
+            CellOf { ledger: Some(known.id.clone()), column: column.clone(), same }
+        }
+    };
+    Some(Content::Cell(cell))
 }
