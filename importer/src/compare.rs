@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sync_protocol::{
     Address, Book, Row, RowId, Value,
-    catalogue::{Catalogue, Column, Ledger, Sensitivity},
+    catalogue::{Catalogue, Column, Ledger},
     conflict::Means,
     document::Edit,
     row::{EXTRA, REMOVED},
@@ -12,8 +12,6 @@ use sync_protocol::{
 use crate::{
     finding::FindingKind,
     plan::{Place, Record, UnitDocuments, UnitPlan},
-    values::masked,
-    workbook::grid::address,
 };
 
 /// A cell of an existing row that an import would change.
@@ -63,7 +61,7 @@ impl Comparison<'_> {
             }
             changed += 1;
             if existing.is_some() {
-                plan.changes.push(self.change(&edit, column, current));
+                plan.changes.push(place.change((ledger, column), &edit, current, self.catalogue));
             }
             plan.edits.entry(book).or_default().push(edit);
         };
@@ -113,33 +111,10 @@ impl Comparison<'_> {
             (Some(_), _) => plan.counts.changed += 1,
         }
     }
-    /// What a person sees of an edit; a column that nobody classed is shown as what it is: restricted.
-    fn change(&self, edit: &Edit, column: Option<&Column>, current: Option<&Value>) -> CellChange {
-        let member = edit.address.member.as_deref().unwrap_or_default();
-        let list = column.and_then(|c| c.column_type.list()).and_then(|id| self.catalogue.list(id));
-        let shown = |value: &Value| {
-            let text = list.map_or_else(|| value.to_string(), |list| list.label(&value.to_string()).to_owned());
-            masked(&text, column.map_or(Sensitivity::S3, |column| column.sensitivity))
-        };
-        let title = match (column, list) {
-            (Some(column), Some(list)) if !member.is_empty() => format!("{}：{}", column.title, list.label(member)),
-            (Some(column), _) => column.title.clone(),
-            (None, _) => member.to_owned(),
-        };
-        let mapped = column.and_then(|column| self.place.column(self.ledger, column));
-        CellChange {
-            sheet: self.place.sheet.name.clone(),
-            cell: address(self.place.sheet.row_number(self.place.row), mapped.unwrap_or(0)),
-            ledger: self.ledger.title.clone(),
-            column: title,
-            before: current.map(shown).unwrap_or_default(),
-            after: shown(&edit.value),
-        }
-    }
 }
 
 /// A header as the last part of an address: no slash, at most 60 bytes.
-fn extra_name(header: &str) -> String {
+pub(crate) fn extra_name(header: &str) -> String {
     let mut name: String = header.chars().map(|c| if c == '/' || c.is_control() { '·' } else { c }).collect();
     while name.len() > 60 {
         name.pop();

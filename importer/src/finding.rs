@@ -101,6 +101,19 @@ pub enum FindingKind {
         /// What is expected there.
         expected: String,
     },
+    /// A unit is not changed in a merged ledger.
+    UnitNotMoved,
+    /// The column was not printed in clear: what stands there now is not taken.
+    NotInClear,
+    /// Rows of a merged ledger that did not come back.
+    RowsAbsent {
+        /// How many.
+        count: usize,
+    },
+    /// The state that a merged ledger was drawn from is not known here any more.
+    StampOutdated,
+    /// A conflict that was settled meanwhile.
+    SettledAlready,
     /// The cell was edited by a person since: that edit stays.
     KeptEdit {
         /// Who.
@@ -147,6 +160,11 @@ impl FindingKind {
             K::DoubtfulMatch { .. } => "doubtful-match",
             K::Remembered => "remembered",
             K::BadDecision { .. } => "bad-decision",
+            K::UnitNotMoved => "unit-not-moved",
+            K::NotInClear => "not-in-clear",
+            K::RowsAbsent { .. } => "rows-absent",
+            K::StampOutdated => "stamp-outdated",
+            K::SettledAlready => "settled-already",
             K::KeptEdit { .. } => "kept-edit",
             K::TotalDiffers { .. } => "total-differs",
         }
@@ -170,7 +188,12 @@ impl FindingKind {
             | K::DuplicateRow { .. }
             | K::DoubtfulMatch { .. }
             | K::BadDecision { .. } => Severity::Error,
-            K::NoTable | K::Remembered | K::UnknownHeader | K::UnknownValue => Severity::Info,
+            K::RowsAbsent { .. }
+            | K::SettledAlready
+            | K::NoTable
+            | K::Remembered
+            | K::UnknownHeader
+            | K::UnknownValue => Severity::Info,
             _ => Severity::Warning,
         }
     }
@@ -214,6 +237,13 @@ impl FindingKind {
             ),
             K::Remembered => "按以前确认的列对应导入".into(),
             K::BadDecision { expected } => format!("无法按此处理，未采用。请改为：{expected}"),
+            K::UnitNotMoved => "在合并台账中不能改变记录所属的单位，此格修改未采用".into(),
+            K::NotInClear => "本列打印时已脱敏，此格修改未采用。请在未脱敏的台账中修改".into(),
+            K::RowsAbsent { count } => {
+                format!("有 {count} 行没有随表交回，未作删除。如需删除，请在该行的“删除”列填写“删除”")
+            }
+            K::StampOutdated => "本表所依据的内容已不在系统中，按普通台账导入".into(),
+            K::SettledAlready => "该冲突已经处理，未再改动".into(),
             K::KeptEdit { who, value } => format!("{who} 已在系统中改为“{value}”，保留系统中的值"),
             K::TotalDiffers { sum } => format!("合计数与各行之和（{sum}）不一致。请核对"),
         }
@@ -263,6 +293,17 @@ impl FindingKind {
             ),
             K::Remembered => "columns read as confirmed before".into(),
             K::BadDecision { expected } => format!("cannot be followed, nothing decided: write {expected}"),
+            K::UnitNotMoved => "a merged ledger does not move records between units; this edit was not taken".into(),
+            K::NotInClear => "the column was masked when it was printed; this edit was not taken".into(),
+            K::RowsAbsent { count } => {
+                format!(
+                    "{count} row(s) did not come back; nothing was removed: mark a row in the column 删除 to remove it"
+                )
+            }
+            K::StampOutdated => {
+                "the state it was drawn from is not known any more; imported as an ordinary ledger".into()
+            }
+            K::SettledAlready => "the conflict was settled already; nothing was changed".into(),
             K::KeptEdit { who, value } => format!("{who} has changed this to `{value}` since; that value stays"),
             K::TotalDiffers { sum } => format!("the total differs from the sum of the rows ({sum}): check it"),
         }

@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 use sync_protocol::{
     Book, Document, RowId, Tenant, UnitId, Value,
-    catalogue::{Catalogue, Column, Ledger},
+    catalogue::{Catalogue, Column, Ledger, Sensitivity},
     document::Edit,
     unit::Unit,
 };
@@ -128,7 +128,15 @@ impl<'a> Importer<'a> {
         self
     }
 
-    fn secrets(&self) -> Secrets<'_> {
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        self.catalogue
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    pub(crate) fn secrets(&self) -> Secrets<'_> {
         Secrets { public: self.catalogue.public_key(), county: self.county_key.as_deref() }
     }
 
@@ -225,7 +233,7 @@ impl<'a> Importer<'a> {
     }
 
     /// Normalises the cells of a row.
-    fn record(&self, place: &Place<'_>, ledger: &Ledger, findings: &mut Vec<Finding>) -> Record {
+    pub(crate) fn record(&self, place: &Place<'_>, ledger: &Ledger, findings: &mut Vec<Finding>) -> Record {
         let mut record = Record::default();
         for mapped in &place.table.columns {
             let Some(cell) = place.cell(mapped.column, self.catalogue) else { continue };
@@ -277,6 +285,12 @@ impl<'a> Importer<'a> {
             findings.push(finding);
         }
         record
+    }
+
+    /// What a cell of a row says.
+    pub(crate) fn normalised(&self, place: &Place<'_>, at: u16, column: &Column, wan: bool) -> Normalised {
+        let cell = place.cell(at, self.catalogue);
+        cell.map_or(Normalised::Empty, |cell| self.normaliser.normalise(cell, &place.workbook.texts, column, wan))
     }
 
     /// A single total row is compared with the sum of the rows above it.
@@ -344,7 +358,50 @@ pub(crate) struct Place<'a> {
     pub(crate) row: usize,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    pub(crate) fn new(workbook: &'a Workbook, table: &'a Table, sheet: &'a Sheet, row: usize) -> Self {
+        Self { workbook, table, sheet, row }
+    }
+
+    pub(crate) fn table(&self) -> &'a Table {
+        self.table
+    }
+
+    /// What a cell says, as a text.
+    pub(crate) fn read(&self, column: u16, catalogue: &Catalogue) -> String {
+        self.cell(column, catalogue).and_then(|cell| self.text(cell)).unwrap_or_default()
+    }
+
+    /// What a person sees of an edit; a column that nobody classed is shown as what it is: restricted.
+    pub(crate) fn change(
+        &self,
+        (ledger, column): (&Ledger, Option<&Column>),
+        edit: &Edit,
+        current: Option<&Value>,
+        catalogue: &Catalogue,
+    ) -> CellChange {
+        let member = edit.address.member.as_deref().unwrap_or_default();
+        let list = column.and_then(|c| c.column_type.list()).and_then(|id| catalogue.list(id));
+        let shown = |value: &Value| {
+            let text = list.map_or_else(|| value.to_string(), |list| list.label(&value.to_string()).to_owned());
+            masked(&text, column.map_or(Sensitivity::S3, |column| column.sensitivity))
+        };
+        let title = match (column, list) {
+            (Some(column), Some(list)) if !member.is_empty() => format!("{}：{}", column.title, list.label(member)),
+            (Some(column), _) => column.title.clone(),
+            (None, _) => member.to_owned(),
+        };
+        let mapped = column.and_then(|column| self.column(ledger, column));
+        CellChange {
+            sheet: self.sheet.name.clone(),
+            cell: address(self.sheet.row_number(self.row), mapped.unwrap_or(0)),
+            ledger: ledger.title.clone(),
+            column: title,
+            before: current.map(shown).unwrap_or_default(),
+            after: shown(&edit.value),
+        }
+    }
+
     /// The cell, with merges and 同上 resolved.
     fn cell(&self, column: u16, catalogue: &Catalogue) -> Option<Cell> {
         let mut cell = self.table.cell(self.sheet, self.row, column)?;
@@ -372,7 +429,7 @@ impl Place<'_> {
         (!text.is_empty()).then_some(text)
     }
 
-    fn finding(&self, kind: &FindingKind, column: Option<u16>, read: String) -> Finding {
+    pub(crate) fn finding(&self, kind: &FindingKind, column: Option<u16>, read: String) -> Finding {
         let place = address(self.sheet.row_number(self.row), column.unwrap_or(0));
         Finding::new(kind, &self.sheet.name, place, "", read)
     }

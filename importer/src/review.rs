@@ -13,6 +13,7 @@ use crate::{
     header::normalise,
     mapping::{Target, printed},
     memory::{Decision, Doubt, Mapping, Memory, fingerprint},
+    stamp::{is_conflicts, is_stamp},
     table::{Table, likely_header},
     text::clean,
     workbook::{
@@ -54,7 +55,7 @@ pub(crate) fn is_own(workbook: &Workbook, sheet: &Sheet) -> bool {
         COLUMNS => &COLUMNS_HEADER,
         DOUBTS => &DOUBTS_HEADER,
         CHOICES => &[COLUMNS_HEADER[5]],
-        _ => return false,
+        _ => return is_stamp(workbook, sheet) || is_conflicts(workbook, sheet),
     };
     (0..).zip(header).all(|(column, text)| cell_text(workbook, sheet, 0, column) == *text)
 }

@@ -21,7 +21,7 @@ const TITLE_ROWS_MAX: usize = 8;
 const HEADER_DEPTH_MAX: u32 = 4;
 
 /// One ledger found on a sheet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Table {
     /// Index of the sheet.
     pub sheet: usize,

@@ -3,9 +3,14 @@
 //! Killed at any moment it has written some documents whole and others not at all; importing the same file
 //! again writes the rest, since what a document already says is not written again.
 
+mod returned;
 mod units;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use importer::{
     CellChange, Finding, FindingKind, Importer, Memory, ReadError, ReadLimits, Register, Table, Workbook,
@@ -25,6 +30,7 @@ use sync_protocol::{
     session::Scope,
 };
 
+use returned::{Plans, Returned};
 pub(crate) use units::document_write;
 use units::{known_documents, round, unit_documents};
 
@@ -136,23 +142,27 @@ pub async fn preview(
 ) -> Result<Preview, ImportError> {
     let file = source.name.clone();
     let job = Job::prepare(server, source).await?;
-    let units: Vec<UnitId> = job.rows.keys().copied().collect();
+    let units = job.units_concerned();
     let known = known_documents(server, &units).await?;
     let runtime = tokio::runtime::Handle::current();
     let plan = move || {
         let importer = importer_of(&job.server, &job.memory);
         let (tables, counts, findings) = (job.titles(), job.left_out(), job.findings.clone());
         let mut preview = Preview { file, tables, counts, findings, ..Preview::default() };
-        let total = units.len();
+        let (total, mut seen) = (units.len(), 0);
         for (done, unit) in units.into_iter().enumerate() {
             progress(done, total);
             let (documents, _) = unit_documents(&job.server, unit, known.get(&unit), &runtime)?;
-            let plan = importer.plan(&job.workbook, &job.tables, &job.rows[&unit], &documents);
-            preview.counts += plan.counts;
-            preview.changes.extend(plan.changes);
-            preview.doubts.extend(plan.doubts);
-            preview.findings.extend(plan.findings);
+            let Plans { ordinary, returned, seen: own } = returned::plan(&job, &importer, unit, &documents)?;
+            seen += own;
+            for plan in [ordinary, returned] {
+                preview.counts += plan.counts;
+                preview.changes.extend(plan.changes);
+                preview.doubts.extend(plan.doubts);
+                preview.findings.extend(plan.findings);
+            }
         }
+        preview.findings.extend(job.absent(seen));
         Ok(preview)
     };
     tokio::task::spawn_blocking(plan).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
@@ -250,19 +260,22 @@ async fn carry_out(
     };
     let settled: Vec<RowId> = job.decided.decisions.iter().map(|(doubt, _)| *doubt).collect();
     let job = Arc::new(job);
-    let mut pending: Vec<UnitId> = job.rows.keys().copied().collect();
-    let total = pending.len();
+    let mut pending = job.units_concerned();
+    let (total, mut seen) = (pending.len(), 0);
     for _ in 0..ROUNDS_MAX {
         if pending.is_empty() {
             break;
         }
-        pending = round(server, &job, pending, &author, &mut report, &|done| progress(done, total)).await?;
+        let (stale, came) = round(server, &job, pending, &author, &mut report, &|done| progress(done, total)).await?;
+        pending = stale;
+        seen += came;
     }
     if !pending.is_empty() {
         let message =
             format!("{} 个单位正被频繁修改，请稍后重新导入 units are being written to: import again", pending.len());
         return Err(ImportError::Interrupted(message));
     }
+    report.findings.extend(job.absent(seen));
     let counts = serde_json::to_string(&report.counts).unwrap_or_default();
     server.store.finish_batch(&batch.id, clock::now_ms(), &counts).await?;
     server.store.settle_doubts(&settled).await?;
@@ -274,6 +287,8 @@ struct Job {
     workbook: Workbook,
     tables: Vec<Table>,
     rows: BTreeMap<UnitId, Vec<RowRef>>,
+    /// What it brings back, where it is a merged ledger of this very server.
+    returned: Option<Returned>,
     units: Vec<sync_protocol::unit::Unit>,
     findings: Vec<Finding>,
     /// What the file itself says to do.
@@ -285,7 +300,8 @@ struct Job {
 
 impl Job {
     async fn prepare(server: &Server, source: Source) -> Result<Self, ImportError> {
-        let mut register = Register::new(server.store.units().await?);
+        let known = server.store.units().await?;
+        let mut register = Register::new(known.clone());
         let offices: Vec<UnitId> = std::iter::once(server.county).chain(source.scope.iter().map(|s| s.unit)).collect();
         let mut memory = server.store.memory(&offices).await?;
         let server = server.clone();
@@ -299,8 +315,15 @@ impl Job {
             let (tables, mut findings) = importer.detect(&workbook);
             findings.extend(decided.findings.iter().cloned());
             let mut units = importer.define_units(&workbook, &tables, &mut register);
-            let mut grouped = importer.group(&workbook, &tables, &register);
+            // What is a merged ledger's own is no row to be matched.
+            let mut others = tables.clone();
+            let mut returned = Returned::of(&server, &workbook, &mut others, known);
+            let mut grouped = importer.group(&workbook, &others, &register);
             findings.extend(grouped.findings);
+            if let Some(returned) = &mut returned {
+                let job = (&server, &workbook, tables.as_slice());
+                returned.complete(job, &mut grouped.units, (scope.as_ref(), &register), &mut findings);
+            }
             if let Some(scope) = scope {
                 units.retain(|unit| register.is_below(unit.id, scope.unit));
                 let may = |unit: UnitId, row: &RowRef| {
@@ -318,9 +341,23 @@ impl Job {
                 grouped.units.retain(|_, rows| !rows.is_empty());
             }
             drop(importer);
-            Ok(Self { workbook, tables, rows: grouped.units, units, findings, decided, memory, server })
+            let rows = grouped.units;
+            Ok(Self { workbook, tables, rows, returned, units, findings, decided, memory, server })
         };
         tokio::task::spawn_blocking(prepare).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
+    }
+
+    /// Every unit that the file has something for.
+    fn units_concerned(&self) -> Vec<UnitId> {
+        let mut units: BTreeSet<UnitId> = self.rows.keys().copied().collect();
+        units.extend(self.returned.iter().flat_map(Returned::units));
+        units.into_iter().collect()
+    }
+
+    /// Rows of a merged ledger that did not come back: nothing is removed for that.
+    fn absent(&self, seen: usize) -> Option<Finding> {
+        let count = self.returned.as_ref()?.rows_drawn().checked_sub(seen).filter(|count| *count > 0)?;
+        Some(Finding::new(&FindingKind::RowsAbsent { count }, "", String::new(), "", String::new()))
     }
 
     /// What is left out before any unit is planned.

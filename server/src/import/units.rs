@@ -1,17 +1,21 @@
 //! Unit by unit: plans on all cores, commits in groups.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
 use importer::{Finding, Importer, UnitDocuments, memory::Doubt, plan::Counts};
 use sync_protocol::{
     Book, ChangeHash, Document, Identity, UnitId,
-    document::{Author, Edit, RowKey},
+    conflict::{Means, Provenance},
+    document::{Author, Edit, RowKey, change_rows},
 };
 
-use super::{ImportError, ImportReport, Job, importer_of};
+use super::{
+    ImportError, ImportReport, Job, importer_of,
+    returned::{self, Plans, Returned},
+};
 use crate::{
     Server, projection,
     store::{Committed, DocumentWrite, NewChange, ProjectedRow, StoreError, actor_bytes, wants_snapshot},
@@ -29,9 +33,12 @@ struct Planned {
     counts: Counts,
     doubts: Vec<Doubt>,
     findings: Vec<Finding>,
+    /// Rows of a merged ledger that came back.
+    seen: usize,
 }
 
-/// Plans and commits these units; returns those that somebody else wrote to meanwhile.
+/// Plans and commits these units; returns those that somebody else wrote to meanwhile, and how many rows of a merged ledger
+/// came back.
 pub(super) async fn round(
     server: &Server,
     job: &Arc<Job>,
@@ -39,7 +46,7 @@ pub(super) async fn round(
     author: &Author,
     report: &mut ImportReport,
     progress: &(dyn Fn(usize) + Send + Sync),
-) -> Result<Vec<UnitId>, ImportError> {
+) -> Result<(Vec<UnitId>, usize), ImportError> {
     let known = known_documents(server, &units).await?;
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Result<Planned, ImportError>>(16);
     let queue = Arc::new(Mutex::new(units.into_iter()));
@@ -66,7 +73,7 @@ pub(super) async fn round(
     drop(sender);
     let mut stale = Vec::new();
     let mut group: Vec<Planned> = Vec::new();
-    let mut done = 0;
+    let (mut done, mut seen) = (0, 0);
     loop {
         let next = receiver.recv().await.transpose()?;
         let last = next.is_none();
@@ -75,7 +82,7 @@ pub(super) async fn round(
         let bytes: usize = group.iter().flat_map(|p| &p.writes).map(DocumentWrite::bytes).sum();
         if last || documents >= COMMIT_DOCUMENTS_MAX || bytes >= COMMIT_BYTES_MAX {
             done += group.len();
-            commit(server, std::mem::take(&mut group), report, &mut stale).await?;
+            seen += commit(server, std::mem::take(&mut group), report, &mut stale).await?;
             progress(done);
         }
         if last {
@@ -86,7 +93,7 @@ pub(super) async fn round(
     while let Some(ended) = workers.join_next().await {
         ended.map_err(|e| ImportError::Interrupted(e.to_string()))?;
     }
-    Ok(stale)
+    Ok((stale, seen))
 }
 
 async fn commit(
@@ -94,11 +101,12 @@ async fn commit(
     mut group: Vec<Planned>,
     report: &mut ImportReport,
     stale: &mut Vec<UnitId>,
-) -> Result<(), ImportError> {
+) -> Result<usize, ImportError> {
     let counts: Vec<usize> = group.iter().map(|planned| planned.writes.len()).collect();
     let writes = group.iter_mut().flat_map(|planned| std::mem::take(&mut planned.writes)).collect();
     let outcomes = server.store.commit(writes).await?;
     let mut rest = outcomes.as_slice();
+    let mut seen = 0;
     for (planned, count) in group.into_iter().zip(counts) {
         let (of_unit, others) = rest.split_at(count.min(rest.len()));
         rest = others;
@@ -108,11 +116,12 @@ async fn commit(
             stale.push(planned.unit);
         } else {
             report.counts += planned.counts;
+            seen += planned.seen;
             report.doubts.extend(planned.doubts);
             report.findings.extend(planned.findings);
         }
     }
-    Ok(())
+    Ok(seen)
 }
 
 /// The documents of these units that exist.
@@ -155,15 +164,58 @@ fn plan_unit(
 ) -> Result<Planned, ImportError> {
     let server = &job.server;
     let (mut documents, loose) = unit_documents(server, unit, known, runtime)?;
-    let plan = importer.plan(&job.workbook, &job.tables, &job.rows[&unit], &documents);
+    let Plans { mut ordinary, mut returned, seen } = returned::plan(job, importer, unit, &documents)?;
+    let mut books: BTreeSet<Book> = ordinary.edits.keys().chain(returned.edits.keys()).copied().collect();
+    books.extend(job.returned.iter().flat_map(|back| back.settled_books(unit)));
     let mut writes = Vec::new();
-    for (book, edits) in plan.edits {
+    for book in books {
         let identity = Identity { unit, book, period: server.period() };
         let document = documents.books.remove(&book);
         let loose = loose.get(&book).copied().unwrap_or(0);
-        writes.extend(write(server, &identity, document, &edits, author, loose)?);
+        let edits = ordinary.edits.remove(&book).unwrap_or_default();
+        let back = returned.edits.remove(&book).unwrap_or_default();
+        match (&job.returned, document) {
+            (Some(from), Some(document)) => {
+                let (write, findings) = merge(server, &identity, document, (from, &back), &edits, author, loose)?;
+                writes.extend(write);
+                returned.findings.extend(findings);
+            }
+            (_, document) => writes.extend(write(server, &identity, document, &edits, author, loose)?),
+        }
     }
-    Ok(Planned { unit, writes, counts: plan.counts, doubts: plan.doubts, findings: plan.findings })
+    let mut counts = ordinary.counts;
+    counts += returned.counts;
+    ordinary.findings.extend(returned.findings);
+    Ok(Planned { unit, writes, counts, doubts: ordinary.doubts, findings: ordinary.findings, seen })
+}
+
+/// What a merged ledger brings back into a document, and what stands beside it in the same file.
+fn merge(
+    server: &Server,
+    identity: &Identity,
+    mut document: Document,
+    (from, back): (&Returned, &[Edit]),
+    edits: &[Edit],
+    author: &Author,
+    loose: usize,
+) -> Result<(Option<DocumentWrite>, Vec<Finding>), ImportError> {
+    let expected_heads = document.heads();
+    let provenance = Provenance { how: Means::Return, ..author.provenance.clone() };
+    let findings = from.write(&mut document, identity, back, &Author { provenance, ..author.clone() })?;
+    document.write(identity, edits, author)?;
+    let new = document.changes_since(&expected_heads);
+    let Some((hash, bytes)) = new.last().cloned() else { return Ok((None, findings)) };
+    let mut touched = BTreeSet::new();
+    for (_, bytes) in &new {
+        touched.extend(change_rows(bytes)?);
+    }
+    let rows = projection::project(&document, &touched);
+    let own = (hash, Some(bytes));
+    let loose = loose + new.len();
+    let mut write = document_write(server, identity, &document, expected_heads, own, rows, author, loose);
+    let change = |(hash, bytes)| NewChange { hash, actor: actor_bytes(author.actor), bytes: Some(bytes) };
+    write.changes = new.into_iter().map(change).collect();
+    Ok((Some(write), findings))
 }
 
 /// One change for one document.
@@ -183,8 +235,7 @@ fn write(
         (hash, None, projection::from_edits(edits))
     } else {
         let Some(change) = document.write(identity, edits, author)? else { return Ok(None) };
-        let touched: std::collections::BTreeSet<RowKey> =
-            edits.iter().map(|edit| RowKey::from(&edit.address)).collect();
+        let touched: BTreeSet<RowKey> = edits.iter().map(|edit| RowKey::from(&edit.address)).collect();
         (change.hash, Some(change.bytes), projection::project(&document, &touched))
     };
     let own = (hash, bytes);

@@ -9,7 +9,7 @@ use sync_protocol::{
     unit::{Unit, UnitLevel},
 };
 
-use super::{ReturnError, at_and_below, frame::Frame, print, summary::NOT_APPLICABLE};
+use super::{ReturnError, at_and_below, frame::Frame, summary::NOT_APPLICABLE};
 use crate::{
     Server,
     indicators::{IndicatorLine, indicators as all_indicators},
@@ -54,7 +54,7 @@ fn cell(server: &Server, frame: &Frame<'_>, line: &IndicatorLine, part: Indicato
             Some(percent) => (Out::Number(percent as f64 / 100.0), Style::Percent),
             None => text(NOT_APPLICABLE),
         },
-        IndicatorPart::Due => text(line.due_on.as_deref().map_or(NOT_APPLICABLE.to_owned(), print::date)),
+        IndicatorPart::Due => text(line.due_on.as_deref().map_or(NOT_APPLICABLE.to_owned(), importer::print::date)),
         IndicatorPart::Gap => {
             let place = |wanted: IndicatorPart| {
                 let is_it = |content: &Content| matches!(content, Content::Indicator(part) if *part == wanted);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use importer::{
     mask::shown,
+    stamp::{CONFLICTS, DECISION, KEEP, OTHER, conflict_name},
     workbook::write::{Book, Out, Print, Style, WriteError},
 };
 use serde::Deserialize;
@@ -14,7 +15,6 @@ use sync_protocol::{
     unit::Unit,
 };
 
-use super::print::printed;
 use crate::{Server, clock, projection, store::StoredConflict};
 
 /// A conflict as the projection keeps it.
@@ -27,6 +27,7 @@ struct Conflict {
 #[derive(Deserialize)]
 struct ConflictValue {
     value: Value,
+    change: String,
     provenance: Option<Provenance>,
     written_at_s: i64,
 }
@@ -44,6 +45,9 @@ pub struct ConflictLine {
     pub column: String,
     /// The values, the winner first.
     pub values: Vec<ConflictSide>,
+    /// The unit, the book and the address of the cell.
+    #[serde(skip)]
+    pub place: (UnitId, sync_protocol::Book, String),
 }
 
 /// One side of a conflict.
@@ -55,6 +59,9 @@ pub struct ConflictSide {
     pub who: String,
     /// When, by the writer's clock, in China Standard Time.
     pub when: String,
+    /// The change that wrote it.
+    #[serde(skip)]
+    pub change: String,
 }
 
 /// The conflicts in words.
@@ -69,7 +76,8 @@ pub fn lines(server: &Server, stored: &[StoredConflict], units: &[Unit], clearan
             let key = conflict.address.split('/').nth(2).unwrap_or_default();
             let column = ledger.and_then(|ledger| ledger.column(key));
             let print = |value: &Value| {
-                let text = column.map_or_else(|| value.to_string(), |c| printed(&server.catalogue, c, value));
+                let text =
+                    column.map_or_else(|| value.to_string(), |c| importer::print::printed(&server.catalogue, c, value));
                 let text = if value.is_null() { "（已清空）".to_owned() } else { text };
                 let (kind, class) =
                     column.map_or((&ColumnType::Text, Sensitivity::S3), |c| (&c.column_type, c.sensitivity));
@@ -77,6 +85,7 @@ pub fn lines(server: &Server, stored: &[StoredConflict], units: &[Unit], clearan
             };
             let values = conflict.values.iter().map(|side| ConflictSide {
                 value: print(&side.value),
+                change: side.change.clone(),
                 who: side.provenance.as_ref().map_or("未知", |p| p.who.as_str()).to_owned(),
                 when: clock::local(side.written_at_s.saturating_mul(1000)).strftime("%Y-%m-%d %H:%M").to_string(),
             });
@@ -86,6 +95,7 @@ pub fn lines(server: &Server, stored: &[StoredConflict], units: &[Unit], clearan
                 record: record_name(&cells),
                 column: column.map_or(key, |column| column.title.as_str()).to_owned(),
                 values: values.collect(),
+                place: (row.unit, row.book, conflict.address.clone()),
             });
         }
     }
@@ -112,19 +122,39 @@ pub(super) fn sheet(
     let stored: Vec<StoredConflict> =
         stored.iter().filter(|row| ledger.is_none_or(|ledger| row.ledger == ledger)).cloned().collect();
     let lines = lines(server, &stored, units, clearance);
-    let mut page = book.sheet("冲突清单")?;
-    let headers =
-        ["序号", "台账", "党组织", "记录", "列", "采用值", "填写人", "填写时间", "另一值", "填写人", "填写时间"];
-    page.merge((0, 0), (0, 10), "冲突清单（同一单元格有不同填写，采用值在前，其余值均已保留）", Style::Title)?;
+    let mut page = book.sheet(CONFLICTS)?;
+    let headers = [
+        "编号",
+        "序号",
+        "台账",
+        "党组织",
+        "记录",
+        "列",
+        KEEP,
+        "填写人",
+        "填写时间",
+        OTHER,
+        "填写人",
+        "填写时间",
+        DECISION,
+    ];
+    let title = "冲突清单（同一单元格有不同填写；在“处理”列选择后交回即生效，不选则各值仍均保留）";
+    page.merge((0, 1), (0, 12), title, Style::Title)?;
     for (column, header) in (0u16..).zip(headers) {
         page.put(1, column, &Out::Text(header.into()), Style::Header)?;
-        page.width(column, [5.5, 16.0, 26.0, 12.0, 12.0, 16.0, 14.0, 16.0, 16.0, 14.0, 16.0][usize::from(column)])?;
+        page.width(
+            column,
+            [5.5, 5.5, 16.0, 26.0, 12.0, 12.0, 16.0, 14.0, 16.0, 16.0, 14.0, 16.0, 10.0][usize::from(column)],
+        )?;
     }
+    page.hide_column(0)?;
     let mut row = 2;
     for (number, line) in lines.iter().enumerate() {
         let Some((winner, others)) = line.values.split_first() else { continue };
         for other in others {
+            let (unit, book, address) = &line.place;
             let texts = [
+                &conflict_name(*unit, *book, address, &winner.change, &other.change),
                 &(number + 1).to_string(),
                 &line.ledger,
                 &line.unit,
@@ -136,15 +166,19 @@ pub(super) fn sheet(
                 &other.value,
                 &other.who,
                 &other.when,
+                "",
             ];
             for (column, text) in (0u16..).zip(texts) {
-                page.put(row, column, &Out::Text(text.clone()), Style::Text)?;
+                page.put(row, column, &Out::Text(text.to_owned()), Style::Text)?;
             }
             row += 1;
         }
     }
+    if row > 2 {
+        page.choice((2, 12), (row - 1, 12), &format!("\"{KEEP},{OTHER}\""))?;
+    }
     if lines.is_empty() {
-        page.merge((2, 0), (2, 10), "没有冲突", Style::TextCentre)?;
+        page.merge((2, 1), (2, 12), "没有冲突", Style::TextCentre)?;
     }
     page.freeze(2, 0)?;
     page.print(Print { landscape: true, repeat_rows: (0, 1), pages_wide: 1, repeat_columns: None })

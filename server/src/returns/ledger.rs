@@ -1,10 +1,13 @@
 //! Merged ledgers 台账合并表: every row of a ledger at and below a unit, in official order, with its conflicts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use importer::workbook::write::{Book, Out, Page, Print, Style};
+use importer::{
+    stamp::{REMOVE, ROW_IDS, Stamp},
+    workbook::write::{Book, Out, Page, Print, Style},
+};
 use sync_protocol::{
-    Row, UnitId,
+    ChangeHash, Row, UnitId,
     catalogue::{Column, Ledger, Sensitivity},
     row::EXTRA,
     unit::{Unit, UnitLevel},
@@ -13,8 +16,10 @@ use sync_protocol::{
 use super::{
     Drawn, ReturnError, ReturnRequest, at_and_below, chinese_date, conflicts, created, figures::read, file_name, print,
 };
-use crate::Server;
+use crate::{Server, store::StoreError};
 
+/// How often rows are read that somebody is writing to.
+const READ_ROUNDS_MAX: usize = 16;
 /// Units whose rows are in memory at once.
 const UNITS_PER_CHUNK: usize = 50;
 /// Title, meta line, header, hidden keys.
@@ -28,19 +33,28 @@ pub(super) async fn draw(server: &Server, ledger: &Ledger, request: &ReturnReque
     let path = request.folder.join(file_name(&[&ledger.title, "合并"], request.date));
     let mut book = Book::new(&ledger.title, created(request.date))?;
     let mut rows = 0;
+    let mut stamp = Stamp {
+        ledger: ledger.id.clone(),
+        period: server.period(),
+        clearance: request.clearance,
+        heads: BTreeMap::new(),
+        rows: BTreeSet::new(),
+    };
     {
         let mut page = book.long_sheet(&ledger.title.chars().take(31).collect::<String>())?;
         let table = Table { server, ledger, extras: &extras, request };
         table.frame(&mut page)?;
         for chunk in units.chunks(UNITS_PER_CHUNK) {
             let ids: Vec<UnitId> = chunk.iter().map(|(unit, _)| unit.id).collect();
-            let mut read = read(server, &ledger.id, &ids).await?;
+            let (mut read, heads) = read_with_heads(server, ledger, &ids).await?;
+            stamp.heads.extend(heads);
             for (unit, parent) in chunk {
                 let mut own = read.remove(&unit.id).unwrap_or_default();
                 own.retain(Row::stands);
                 own.sort_by(|a, b| sort_key(ledger, a).cmp(&sort_key(ledger, b)).then(a.id.cmp(&b.id)));
                 for row in own {
                     table.row(&mut page, rows, unit, parent.as_ref(), &row)?;
+                    stamp.rows.insert((unit.id, row.id));
                     rows += 1;
                 }
             }
@@ -50,6 +64,7 @@ pub(super) async fn draw(server: &Server, ledger: &Ledger, request: &ReturnReque
     let mut stored = server.store.conflicts().await?;
     stored.retain(|row| ids.contains(&row.unit));
     conflicts::sheet(server, &mut book, &stored, &register, Some(&ledger.id), request.clearance)?;
+    stamp.write(&mut book, |statement| server.keys.sign(statement))?;
     book.save(&path)?;
     Ok(Drawn { path, rows, failed_checks: Vec::new() })
 }
@@ -69,6 +84,33 @@ pub(super) fn in_order(units: &[Unit]) -> Vec<(Unit, Option<Unit>)> {
         ordered.extend(own.map(|unit| (unit.clone(), Some(reporting.clone()))));
     }
     ordered
+}
+
+/// The documents of a ledger, and their newest changes.
+type Heads = BTreeMap<(UnitId, sync_protocol::Book), Vec<ChangeHash>>;
+
+/// The rows of some units and the state that they are of: both of the same moment.
+async fn read_with_heads(
+    server: &Server,
+    ledger: &Ledger,
+    units: &[UnitId],
+) -> Result<(BTreeMap<UnitId, Vec<Row>>, Heads), ReturnError> {
+    let heads = async || -> Result<Heads, ReturnError> {
+        let known = server.store.identities(units).await?.into_iter();
+        let own = known
+            .filter(|(identity, _)| identity.period == server.period() && identity.book.open() == ledger.book.open());
+        Ok(own.map(|(identity, heads)| ((identity.unit, identity.book), heads)).collect())
+    };
+    let mut before = heads().await?;
+    for _ in 0..READ_ROUNDS_MAX {
+        let rows = read(server, &ledger.id, units).await?;
+        let after = heads().await?;
+        if before == after {
+            return Ok((rows, after));
+        }
+        before = after;
+    }
+    Err(StoreError::Database("these units are being written to: try again".into()).into())
 }
 
 fn sort_key(ledger: &Ledger, row: &Row) -> Vec<Option<sync_protocol::Value>> {
@@ -117,8 +159,8 @@ impl Table<'_> {
             Sensitivity::S0 | Sensitivity::S1 => "（个人信息已脱敏）",
         };
         let meta = format!("统计截止日期：{}{masked}", chinese_date(self.request.date));
-        page.merge((1, 1), (1, last), &meta, Style::MetaLeft)?;
-        page.put(2, 0, &Out::Text("系统编号".into()), Style::Header)?;
+        page.merge((1, 1), (1, last.min(10)), &meta, Style::MetaLeft)?;
+        page.put(2, 0, &Out::Text(ROW_IDS.into()), Style::Header)?;
         page.put(2, 1, &Out::Text("序号".into()), Style::Header)?;
         for (at, column) in (2u16..).zip(columns) {
             page.put(2, at, &Out::Text(column.title.clone()), Style::Header)?;
@@ -126,6 +168,8 @@ impl Table<'_> {
         for (at, header) in (2u16 + u16::try_from(columns.len()).unwrap_or(0)..).zip(self.extras) {
             page.put(2, at, &Out::Text(header.clone()), Style::Header)?;
         }
+        page.put(2, last + 1, &Out::Text(REMOVE.into()), Style::Header)?;
+        page.width(last + 1, 6.0)?;
         page.put(3, 0, &Out::Text("@row".into()), Style::ColumnNumber)?;
         for (at, column) in (2u16..).zip(columns) {
             page.put(3, at, &Out::Text(column.key.clone()), Style::ColumnNumber)?;
@@ -163,6 +207,8 @@ impl Table<'_> {
             let text = row.text(&format!("{EXTRA}/{header}")).to_owned();
             page.put(at, place, &Out::Text(text), Style::Text)?;
         }
+        let remove = 2 + u16::try_from(self.ledger.columns.len() + self.extras.len()).unwrap_or(0);
+        page.put(at, remove, &Out::Blank, Style::Text)?;
         Ok(())
     }
 }

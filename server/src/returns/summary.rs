@@ -17,7 +17,7 @@ use super::{
     figures::{Line, Scope, lines, read},
     file_name,
     frame::Frame,
-    list, print, variables,
+    list, variables,
 };
 use crate::Server;
 
@@ -95,7 +95,8 @@ async fn texts(
             found.dedup();
             let wanted = if matches!(fold, TextFold::Greatest(_)) { found.len().saturating_sub(1) } else { 0 };
             let of = declared.column(key);
-            let printed = found[wanted..].iter().filter_map(|v| Some(print::printed(&server.catalogue, of?, v)));
+            let printed =
+                found[wanted..].iter().filter_map(|v| Some(importer::print::printed(&server.catalogue, of?, v)));
             printed.collect::<Vec<_>>().join("、")
         };
         texts.insert(column.number.clone(), lines.iter().map(of_line).collect());

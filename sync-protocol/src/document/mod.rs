@@ -154,6 +154,19 @@ impl Document {
         heads
     }
 
+    /// The document as it was when these changes were the newest; none, if it does not know one of them.
+    pub fn fork_at(&self, heads: &[ChangeHash]) -> Result<Option<Self>, DocumentError> {
+        if !heads.iter().all(|hash| self.contains(*hash)) {
+            return Ok(None);
+        }
+        if heads.is_empty() {
+            return Ok(Some(Self::new()));
+        }
+        let heads: Vec<_> = heads.iter().map(|hash| automerge::ChangeHash(hash.0)).collect();
+        let doc = self.doc.fork_at(&heads).map_err(|e| DocumentError::Apply(e.to_string()))?;
+        Ok(Some(Self { doc }))
+    }
+
     /// Whether nobody wrote anything yet.
     pub fn is_empty(&self) -> bool {
         self.doc.get_heads().is_empty()

@@ -1,0 +1,206 @@
+//! A merged ledger that comes back: only cells that a person has changed become edits, against the state it was drawn from.
+
+use std::collections::BTreeMap;
+
+use sync_protocol::{
+    Address, Book, Document, Row, RowId, Value,
+    catalogue::{Column, Ledger, Sensitivity},
+    document::Edit,
+    row::{EXTRA, REMOVED},
+};
+
+use crate::{
+    compare::extra_name,
+    finding::FindingKind,
+    mapping::Target,
+    matching::{Known, Matched},
+    plan::{Importer, Place, UnitDocuments, UnitPlan},
+    print,
+    rows::RowRef,
+    stamp::REMOVE,
+    table::Table,
+    values::Normalised,
+    workbook::grid::{Workbook, address},
+};
+
+/// The documents of a unit, then and now.
+#[derive(Debug, Clone, Copy)]
+pub struct States<'a> {
+    /// As they were when the ledger was drawn.
+    pub drawn: &'a UnitDocuments,
+    /// As they are.
+    pub now: &'a UnitDocuments,
+    /// The highest class of data that was written in clear.
+    pub clearance: Sensitivity,
+}
+
+/// What a column that names a unit says of the unit of these rows.
+pub type UnitNames<'a> = &'a dyn Fn(&Ledger, &str) -> Option<String>;
+
+/// Rows of the file and, where their hidden cells name them, their ids.
+pub type ReturnedRows = [(RowRef, Option<RowId>)];
+
+impl Importer<'_> {
+    /// What rows of one unit would change; rows that were not in the ledger when it was drawn are handed back.
+    pub fn plan_returned(
+        &self,
+        (workbook, tables): (&Workbook, &[Table]),
+        rows: &ReturnedRows,
+        states: States<'_>,
+        names: UnitNames<'_>,
+    ) -> (UnitPlan, Vec<RowRef>, Vec<RowId>) {
+        let mut plan = UnitPlan::default();
+        let (mut new, mut seen) = (Vec::new(), Vec::new());
+        let mut known: BTreeMap<usize, Known> = BTreeMap::new();
+        for (row, id) in rows {
+            let table = &tables[row.table];
+            let ledger = &self.catalogue().ledgers()[table.ledger];
+            let known = known.entry(table.ledger).or_insert_with(|| Known::new(ledger, states.drawn));
+            let sheet = &workbook.sheets[table.sheet];
+            let place = Place::new(workbook, table, sheet, row.row);
+            let id = id.or_else(|| self.found(known, ledger, &place, states.drawn));
+            let Some((id, drawn)) = id.and_then(|id| Some((id, known.rows.get(&id)?.clone()))) else {
+                new.push(*row);
+                continue;
+            };
+            if let Some(first) = known.taken.get(&id) {
+                let kind = FindingKind::DuplicateRow { first: first.clone() };
+                plan.findings.push(place.finding(&kind, None, String::new()));
+                plan.counts.refused += 1;
+                continue;
+            }
+            known.taken.insert(id, format!("{}!{}", sheet.name, address(sheet.row_number(row.row), 0)));
+            seen.push(id);
+            let before = plan.edits.values().map(Vec::len).sum::<usize>();
+            Compared { importer: self, ledger, id, drawn: &drawn, states, place: &place }.run(names, &mut plan);
+            let after = plan.edits.values().map(Vec::len).sum::<usize>();
+            if after > before { plan.counts.changed += 1 } else { plan.counts.unchanged += 1 }
+        }
+        (plan, new, seen)
+    }
+
+    /// The row by its natural key, where its hidden cell was lost.
+    fn found(&self, known: &mut Known, ledger: &Ledger, place: &Place<'_>, drawn: &UnitDocuments) -> Option<RowId> {
+        let record = self.record(place, ledger, &mut Vec::new());
+        match known.find(ledger, &record, place, &self.secrets(), (drawn, self.memory())) {
+            Matched::Row { id, .. } => Some(id),
+            Matched::Keyless(_) | Matched::Doubtful(_) => None,
+        }
+    }
+}
+
+/// A row of the file against the row as it was drawn.
+struct Compared<'a> {
+    importer: &'a Importer<'a>,
+    ledger: &'a Ledger,
+    id: RowId,
+    drawn: &'a Row,
+    states: States<'a>,
+    place: &'a Place<'a>,
+}
+
+impl Compared<'_> {
+    fn run(&self, names: UnitNames<'_>, plan: &mut UnitPlan) {
+        let catalogue = self.importer.catalogue();
+        for mapped in &self.place.table().columns {
+            let text = self.place.read(mapped.column, catalogue);
+            let (index, wan) = match &mapped.target {
+                Target::Column { index, wan } => (*index, *wan),
+                Target::Extra(header) => {
+                    let address = self.address(EXTRA).member(extra_name(header));
+                    let drawn = self.drawn.text(address.cell().as_ref()).to_owned();
+                    if !text.is_empty() && text != drawn {
+                        self.write(self.ledger.book.restricted(), address, Value::Text(text), None, plan);
+                    }
+                    continue;
+                }
+            };
+            let column = &self.ledger.columns[index];
+            let printed = match names(self.ledger, &column.key) {
+                Some(name) => name,
+                None => print::text(catalogue, column, self.drawn, self.states.clearance),
+            };
+            if is_same(&text, &printed) {
+                continue;
+            }
+            let kind = if self.ledger.unit.names_unit(&column.key) {
+                FindingKind::UnitNotMoved
+            } else if column.sensitivity > self.states.clearance {
+                FindingKind::NotInClear
+            } else {
+                self.cell(mapped.column, column, wan, plan);
+                continue;
+            };
+            plan.findings.push(self.place.about(&kind, self.ledger, column));
+        }
+        let remove = self.place.table().headers.iter().find(|(_, header)| header.iter().any(|text| text == REMOVE));
+        if remove.is_some_and(|(column, _)| !self.place.read(*column, catalogue).is_empty()) {
+            self.write(self.ledger.book, self.address(REMOVED), Value::Bool(true), None, plan);
+        }
+    }
+
+    fn address(&self, column: &str) -> Address {
+        Address::new(&self.ledger.id, self.id, column)
+    }
+
+    /// A cell that a person has changed.
+    fn cell(&self, at: u16, column: &Column, wan: bool, plan: &mut UnitPlan) {
+        let book = self.ledger.book_of(column);
+        let (value, kind) = match self.importer.normalised(self.place, at, column, wan) {
+            Normalised::Empty => (Value::Null, None),
+            Normalised::One(value) => (value, None),
+            Normalised::Doubtful(value, kind) | Normalised::First(value, _, kind) => (value, Some(kind)),
+            Normalised::Set(codes) => return self.set(column, &codes, plan),
+            Normalised::Bad(kind) => return plan.findings.push(self.place.about(&kind, self.ledger, column)),
+        };
+        if let Some(kind) = kind {
+            plan.findings.push(self.place.about(&kind, self.ledger, column));
+        }
+        if column.column_type.is_set() {
+            return self.set(column, &[], plan);
+        }
+        let drawn = self.drawn.cells.get(&column.key);
+        if drawn == Some(&value) || drawn.is_none() && value.is_null() {
+            return;
+        }
+        self.write(book, self.address(&column.key), value, Some(column), plan);
+    }
+
+    fn set(&self, column: &Column, codes: &[String], plan: &mut UnitPlan) {
+        let drawn: Vec<&str> = self.drawn.members(&column.key).collect();
+        let come = codes.iter().filter(|code| !drawn.contains(&code.as_str())).map(|code| (code.clone(), true));
+        let gone =
+            drawn.iter().filter(|code| !codes.iter().any(|c| c == *code)).map(|code| ((*code).to_owned(), false));
+        for (code, present) in come.chain(gone) {
+            let address = self.address(&column.key).member(code);
+            self.write(self.ledger.book_of(column), address, Value::Bool(present), Some(column), plan);
+        }
+    }
+
+    /// An edit, unless it is there already: it was delivered before, or somebody has written the same.
+    fn write(&self, book: Book, address: Address, value: Value, column: Option<&Column>, plan: &mut UnitPlan) {
+        let now = self.states.now.books.get(&book);
+        let is_there = now.is_some_and(|document| document.get(&address).as_ref() == Some(&value));
+        if is_there || now.is_some_and(|document| self.was_delivered(document, book, &address, &value)) {
+            return;
+        }
+        let edit = Edit { address, value };
+        let drawn = self.drawn.cells.get(edit.address.cell().as_ref());
+        let catalogue = self.importer.catalogue();
+        plan.changes.push(self.place.change((self.ledger, column), &edit, drawn, catalogue));
+        plan.edits.entry(book).or_default().push(edit);
+    }
+
+    /// Whether a value that was written since the ledger was drawn, and that another has taken the place of, is this one.
+    fn was_delivered(&self, now: &Document, book: Book, address: &Address, value: &Value) -> bool {
+        let drawn = self.states.drawn.books.get(&book);
+        let is_new = |change| drawn.is_none_or(|drawn| !drawn.contains(change));
+        now.history(address).iter().any(|written| is_new(written.change) && written.value == *value)
+    }
+}
+
+/// The same text, or the same number however it is written.
+fn is_same(text: &str, printed: &str) -> bool {
+    let number = |text: &str| text.parse::<f64>().ok();
+    text == printed.trim() || number(text).is_some_and(|n| number(printed.trim()) == Some(n))
+}

@@ -1,0 +1,237 @@
+//! A merged ledger that comes back from an office: the workbook is a replica. Its edits are made on the state that it was
+//! drawn from and merged, so that what somebody else has written meanwhile to the same cell becomes a conflict.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use importer::{
+    Finding, FindingKind, Importer, Register, Table, UnitDocuments, UnitPlan, Workbook,
+    returned::States,
+    rows::RowRef,
+    stamp::{Decided, Stamp, decided, row_name},
+    workbook::grid::{Cell, address},
+};
+use sync_protocol::{
+    Book, ChangeHash, Document, Identity, RowId, UnitId,
+    bundle::is_signed_by,
+    catalogue::Ledger,
+    document::{Author, Edit},
+    session::Scope,
+    unit::Unit,
+};
+
+use super::{ImportError, Job};
+use crate::Server;
+
+/// Body rows in which the column of row ids is looked for.
+const ROWS_LOOKED_AT: usize = 50;
+
+/// What a workbook brings back.
+pub(super) struct Returned {
+    stamp: Stamp,
+    /// Rows of the ledger by unit; without an id where their hidden cell is gone, or where they are new.
+    rows: BTreeMap<UnitId, Vec<(RowRef, Option<RowId>)>>,
+    /// Conflicts that people have settled, by document.
+    settled: BTreeMap<(UnitId, Book), Vec<Decided>>,
+    units: BTreeMap<UnitId, Unit>,
+}
+
+/// What is planned for one unit.
+#[derive(Default)]
+pub(super) struct Plans {
+    /// Against what is stored.
+    pub(super) ordinary: UnitPlan,
+    /// Against the state that the workbook was drawn from.
+    pub(super) returned: UnitPlan,
+    /// Rows of the stamp that came back.
+    pub(super) seen: usize,
+}
+
+impl Returned {
+    /// Takes the rows that a signed stamp names out of the tables' bodies.
+    pub(super) fn of(server: &Server, workbook: &Workbook, tables: &mut [Table], units: Vec<Unit>) -> Option<Self> {
+        let key = server.keys.public().signing;
+        let stamp = Stamp::read(workbook, |statement, signature| is_signed_by(&key, statement, signature))?;
+        if stamp.period != server.period() {
+            return None;
+        }
+        let mut rows: BTreeMap<UnitId, Vec<(RowRef, Option<RowId>)>> = BTreeMap::new();
+        for (index, table) in tables.iter_mut().enumerate() {
+            if server.catalogue.ledgers()[table.ledger].id != stamp.ledger {
+                continue;
+            }
+            let sheet = &workbook.sheets[table.sheet];
+            let name = |row: usize, column: u16| match sheet.cell(row, column) {
+                Some(Cell::Text(id)) => row_name(workbook.texts.get(id)).filter(|name| stamp.rows.contains(name)),
+                _ => None,
+            };
+            let looked_at = table.body.iter().take(ROWS_LOOKED_AT);
+            let column = looked_at.clone().find_map(|row| {
+                sheet.row(*row).iter().map(|(column, _)| *column).find(|column| name(*row, *column).is_some())
+            });
+            table.body.retain(|row| {
+                let is_keys = sheet
+                    .row(*row)
+                    .iter()
+                    .any(|(_, cell)| matches!(cell, Cell::Text(id) if workbook.texts.get(*id).trim() == "@row"));
+                let Some((unit, id)) = column.and_then(|column| name(*row, column)) else { return !is_keys };
+                rows.entry(unit).or_default().push((RowRef { table: index, row: *row }, Some(id)));
+                false
+            });
+        }
+        let units = units.into_iter().map(|unit| (unit.id, unit)).collect();
+        Some(Self { stamp, rows, settled: BTreeMap::new(), units })
+    }
+
+    /// Takes rows without an id, too, and what was decided on the list of conflicts; leaves out what the sender may not
+    /// write to.
+    pub(super) fn complete(
+        &mut self,
+        job: (&Server, &Workbook, &[Table]),
+        grouped: &mut BTreeMap<UnitId, Vec<RowRef>>,
+        (scope, register): (Option<&Scope>, &Register),
+        findings: &mut Vec<Finding>,
+    ) {
+        let (server, workbook, tables) = job;
+        let ledger = |row: &RowRef| &server.catalogue.ledgers()[tables[row.table].ledger];
+        for (unit, rows) in grouped.iter_mut() {
+            for row in rows.extract_if(.., |row| ledger(row).id == self.stamp.ledger) {
+                self.rows.entry(*unit).or_default().push((row, None));
+            }
+        }
+        grouped.retain(|_, rows| !rows.is_empty());
+        let may = |unit: UnitId, book: Book| {
+            scope.is_none_or(|scope| register.is_below(unit, scope.unit) && scope.books.contains(&book))
+        };
+        for (unit, rows) in &mut self.rows {
+            let is_out = |(row, _): &mut (RowRef, Option<RowId>)| {
+                let book = ledger(row).book;
+                !may(*unit, book) || !may(*unit, book.restricted())
+            };
+            for (row, _) in rows.extract_if(.., is_out) {
+                let sheet = &workbook.sheets[tables[row.table].sheet];
+                let place = address(sheet.row_number(row.row), 0);
+                findings.push(Finding::new(&FindingKind::OutOfScope, &sheet.name, place, "", String::new()));
+            }
+        }
+        self.rows.retain(|_, rows| !rows.is_empty());
+        let (settled, unclear) = decided(workbook);
+        for (sheet, row) in unclear {
+            let kind = FindingKind::BadDecision { expected: "采用值、另一值".into() };
+            findings.push(Finding::new(&kind, &sheet, address(row, 0), "处理", String::new()));
+        }
+        for decided in settled {
+            if may(decided.unit, decided.book) {
+                self.settled.entry((decided.unit, decided.book)).or_default().push(decided);
+            } else {
+                let place = address(decided.row, 0);
+                findings.push(Finding::new(&FindingKind::OutOfScope, &decided.sheet, place, "处理", String::new()));
+            }
+        }
+    }
+
+    /// The units that it has something for.
+    pub(super) fn units(&self) -> BTreeSet<UnitId> {
+        self.rows.keys().copied().chain(self.settled.keys().map(|(unit, _)| *unit)).collect()
+    }
+
+    /// The rows of the stamp.
+    pub(super) fn rows_drawn(&self) -> usize {
+        self.stamp.rows.len()
+    }
+
+    /// The state of a document that the workbook was drawn from.
+    pub(super) fn heads(&self, unit: UnitId, book: Book) -> &[ChangeHash] {
+        self.stamp.heads.get(&(unit, book)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The books of a unit in which conflicts were settled.
+    pub(super) fn settled_books(&self, unit: UnitId) -> impl Iterator<Item = Book> {
+        self.settled.keys().filter(move |(of, _)| *of == unit).map(|(_, book)| *book)
+    }
+
+    /// The documents as the workbook was drawn from them; none, if one of them is not known any more.
+    fn drawn(&self, now: &UnitDocuments) -> Result<Option<UnitDocuments>, ImportError> {
+        let mut drawn = UnitDocuments::none(now.unit);
+        for ((unit, book), heads) in &self.stamp.heads {
+            if *unit != now.unit {
+                continue;
+            }
+            let Some(document) = now.books.get(book) else { return Ok(None) };
+            let Some(document) = document.fork_at(heads)? else { return Ok(None) };
+            drawn.books.insert(*book, document);
+        }
+        Ok(Some(drawn))
+    }
+
+    /// Edits and settled conflicts, made on the state that the workbook was drawn from and merged into the document.
+    pub(super) fn write(
+        &self,
+        document: &mut Document,
+        identity: &Identity,
+        edits: &[Edit],
+        author: &Author,
+    ) -> Result<Vec<Finding>, ImportError> {
+        let mut findings = Vec::new();
+        let place = (identity.unit, identity.book);
+        let Some(mut fork) = document.fork_at(self.heads(identity.unit, identity.book))? else {
+            return Ok(findings);
+        };
+        fork.write(identity, edits, author)?;
+        for decided in self.settled.get(&place).into_iter().flatten() {
+            let open = document.conflicts();
+            let conflict = open.iter().find(|conflict| conflict.address == decided.address);
+            let chosen = conflict.and_then(|c| c.values.iter().find(|value| value.change == decided.change));
+            match chosen {
+                Some(chosen) if fork.contains(decided.change) => {
+                    fork.settle(&decided.address, &chosen.value, author)?;
+                }
+                _ => {
+                    let at = address(decided.row, 0);
+                    findings.push(Finding::new(
+                        &FindingKind::SettledAlready,
+                        &decided.sheet,
+                        at,
+                        "处理",
+                        String::new(),
+                    ));
+                }
+            }
+        }
+        document.merge(&fork)?;
+        Ok(findings)
+    }
+}
+
+/// Plans the rows of one unit.
+pub(super) fn plan(
+    job: &Job,
+    importer: &Importer<'_>,
+    unit: UnitId,
+    now: &UnitDocuments,
+) -> Result<Plans, ImportError> {
+    let mut rows = job.rows.get(&unit).cloned().unwrap_or_default();
+    let mut plans = Plans::default();
+    if let Some(returned) = &job.returned
+        && let Some(own) = returned.rows.get(&unit)
+    {
+        if let Some(drawn) = returned.drawn(now)? {
+            let of = returned.units.get(&unit);
+            let parent = of.and_then(|unit| returned.units.get(&unit.parent?));
+            let parent =
+                parent.filter(|_| of.is_some_and(|unit| unit.level == sync_protocol::unit::UnitLevel::Organisation));
+            let names = |ledger: &Ledger, column: &str| of.and_then(|unit| ledger.unit.named(column, unit, parent));
+            let states = States { drawn: &drawn, now, clearance: returned.stamp.clearance };
+            let (plan, new, seen) = importer.plan_returned((&job.workbook, &job.tables), own, states, &names);
+            (plans.returned, plans.seen) = (plan, seen.len());
+            rows.extend(new);
+        } else {
+            let sheet = own.first().map_or("", |(row, _)| &job.workbook.sheets[job.tables[row.table].sheet].name);
+            let kind = FindingKind::StampOutdated;
+            plans.returned.findings.push(Finding::new(&kind, sheet, String::new(), "", String::new()));
+            plans.seen = own.len();
+            rows.extend(own.iter().map(|(row, _)| *row));
+        }
+    }
+    plans.ordinary = importer.plan(&job.workbook, &job.tables, &rows, now);
+    Ok(plans)
+}
