@@ -23,6 +23,7 @@ pub mod register;
 pub mod returned;
 pub mod review;
 pub mod rows;
+pub mod seal;
 pub mod stamp;
 pub mod table;
 pub mod text;

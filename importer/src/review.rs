@@ -13,6 +13,7 @@ use crate::{
     header::normalise,
     mapping::{Target, printed},
     memory::{Decision, Doubt, Mapping, Memory, fingerprint},
+    seal::is_seal,
     stamp::{is_conflicts, is_stamp},
     table::{Table, likely_header},
     text::clean,
@@ -55,7 +56,7 @@ pub(crate) fn is_own(workbook: &Workbook, sheet: &Sheet) -> bool {
         COLUMNS => &COLUMNS_HEADER,
         DOUBTS => &DOUBTS_HEADER,
         CHOICES => &[COLUMNS_HEADER[5]],
-        _ => return is_stamp(workbook, sheet) || is_conflicts(workbook, sheet),
+        _ => return is_stamp(workbook, sheet) || is_conflicts(workbook, sheet) || is_seal(workbook, sheet),
     };
     (0..).zip(header).all(|(column, text)| cell_text(workbook, sheet, 0, column) == *text)
 }

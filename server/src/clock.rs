@@ -24,6 +24,11 @@ pub fn local(ms: i64) -> jiff::civil::DateTime {
     jiff::tz::Offset::constant(8).to_datetime(instant)
 }
 
+/// The instant, in milliseconds since 1970, of a date and time in China Standard Time.
+pub fn of_local(time: jiff::civil::DateTime) -> i64 {
+    jiff::tz::Offset::constant(8).to_timestamp(time).map_or(i64::MAX, jiff::Timestamp::as_millisecond)
+}
+
 /// Fresh random bytes.
 #[expect(clippy::disallowed_methods, reason = "this is the module that may")]
 pub fn random<const N: usize>() -> [u8; N] {

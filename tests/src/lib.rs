@@ -10,3 +10,4 @@ pub mod roster;
 pub mod running;
 pub mod sheet;
 pub mod simulate;
+pub mod worked;

@@ -2,12 +2,14 @@
 //!
 //! With a fixed creation time the same calls give the same bytes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rust_xlsxwriter::{
     Color, DataValidation, DataValidationErrorStyle, DocProperties, ExcelDateTime, Format, FormatAlign, FormatBorder,
-    Formula, Note, Workbook, Worksheet, XlsxError,
+    Formula, Image, Note, Workbook, Worksheet, XlsxError,
 };
+
+use crate::seal::{Cells, number};
 
 /// Why a workbook could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +161,9 @@ pub struct Print {
 pub struct Book {
     workbook: Workbook,
     formats: HashMap<Style, Format>,
+    /// What was written, where it is to be sealed.
+    cells: Option<Cells>,
+    has_pictures: bool,
 }
 
 impl std::fmt::Debug for Book {
@@ -182,41 +187,92 @@ impl Book {
         let properties =
             DocProperties::new().set_title(title).set_author("台账通 Taizhang").set_creation_datetime(&created);
         workbook.set_properties(&properties);
-        Ok(Self { workbook, formats: HashMap::new() })
+        Ok(Self { workbook, formats: HashMap::new(), cells: None, has_pictures: false })
+    }
+
+    /// Notes from now on what is written, to be sealed.
+    pub fn record(&mut self) {
+        self.cells = Some(Cells::new());
+    }
+
+    /// What was written since, and nothing is noted any more.
+    pub fn recorded(&mut self) -> Cells {
+        self.cells.take().unwrap_or_default()
+    }
+
+    /// A sheet that was written before.
+    pub fn reopened(&mut self, name: &str) -> Result<Page<'_>, WriteError> {
+        let sheet = self.workbook.worksheet_from_name(name)?;
+        Ok(Page { sheet, formats: &mut self.formats, cells: None })
+    }
+
+    /// A picture on a sheet that was written before, so many pixels wide.
+    pub fn picture(
+        &mut self,
+        sheet: &str,
+        (row, column): (u32, u16),
+        png: &[u8],
+        pixels: u32,
+    ) -> Result<(), WriteError> {
+        let image = Image::new_from_buffer(png)?.set_scale_to_size(pixels, pixels, true);
+        self.workbook.worksheet_from_name(sheet)?.insert_image(row, column, &image)?;
+        self.has_pictures = true;
+        Ok(())
     }
 
     /// A sheet that is kept in memory until the workbook is saved; cells in any order.
     pub fn sheet(&mut self, name: &str) -> Result<Page<'_>, WriteError> {
         let sheet = self.workbook.add_worksheet();
         sheet.set_name(name)?;
-        Ok(Page { sheet, formats: &mut self.formats })
+        let cells = self.cells.as_mut().map(|cells| cells.entry(name.to_owned()).or_default());
+        Ok(Page { sheet, formats: &mut self.formats, cells })
     }
 
     /// A sheet for long lists: rows are written in order and leave memory at once.
     pub fn long_sheet(&mut self, name: &str) -> Result<Page<'_>, WriteError> {
         let sheet = self.workbook.add_worksheet_with_constant_memory()?;
         sheet.set_name(name)?;
-        Ok(Page { sheet, formats: &mut self.formats })
+        Ok(Page { sheet, formats: &mut self.formats, cells: None })
     }
 
     /// Writes the file whole, or not at all: a temporary file beside it takes its name at the end.
     pub fn save(mut self, path: &std::path::Path) -> Result<(), WriteError> {
         let temporary = path.with_extension("xlsx.part");
-        self.workbook.save(&temporary)?;
+        if self.has_pictures {
+            std::fs::write(&temporary, self.bytes()?).map_err(XlsxError::IoError)?;
+        } else {
+            self.workbook.save(&temporary)?;
+        }
         std::fs::rename(&temporary, path).map_err(XlsxError::IoError)?;
         Ok(())
     }
 
     /// The file in memory.
     pub fn bytes(mut self) -> Result<Vec<u8>, WriteError> {
-        Ok(self.workbook.save_to_buffer()?)
+        let bytes = self.workbook.save_to_buffer()?;
+        if !self.has_pictures {
+            return Ok(bytes);
+        }
+        Ok(packed_again(bytes).map_err(|e| XlsxError::IoError(std::io::Error::other(e)))?)
     }
+}
+
+/// The same archive with the size of each file in front of it: written as a stream, an uncompressed file has no size there,
+/// and not every reader finds its end.
+fn packed_again(bytes: Vec<u8>) -> zip::result::ZipResult<Vec<u8>> {
+    let mut from = zip::ZipArchive::new(std::io::Cursor::new(bytes))?;
+    let mut to = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for file in 0..from.len() {
+        to.raw_copy_file(from.by_index_raw(file)?)?;
+    }
+    Ok(to.finish()?.into_inner())
 }
 
 /// A sheet that is being written.
 pub struct Page<'a> {
     sheet: &'a mut Worksheet,
     formats: &'a mut HashMap<Style, Format>,
+    cells: Option<&'a mut BTreeMap<(u32, u16), String>>,
 }
 
 impl std::fmt::Debug for Page<'_> {
@@ -228,6 +284,7 @@ impl std::fmt::Debug for Page<'_> {
 impl Page<'_> {
     /// Writes one cell.
     pub fn put(&mut self, row: u32, column: u16, value: &Out, style: Style) -> Result<(), WriteError> {
+        self.note_down(row, column, value);
         let format = self.formats.entry(style).or_insert_with(|| style.format());
         match value {
             Out::Text(text) if text.is_empty() => self.sheet.write_blank(row, column, format)?,
@@ -249,11 +306,25 @@ impl Page<'_> {
         Ok(())
     }
 
+    fn note_down(&mut self, row: u32, column: u16, value: &Out) {
+        let Some(cells) = &mut self.cells else { return };
+        let text = match value {
+            Out::Text(text) => text.trim().to_owned(),
+            Out::Number(value) | Out::Serial(value) => number(*value),
+            Out::Formula { cached, .. } => cached.parse().map_or_else(|_| cached.clone(), number),
+            Out::Blank => String::new(),
+        };
+        if !text.is_empty() {
+            cells.insert((row, column), text);
+        }
+    }
+
     /// Merges a range and writes its text; a range of one cell is only written.
     pub fn merge(&mut self, from: (u32, u16), to: (u32, u16), text: &str, style: Style) -> Result<(), WriteError> {
         if from == to {
             return self.put(from.0, from.1, &Out::Text(text.to_owned()), style);
         }
+        self.note_down(from.0, from.1, &Out::Text(text.to_owned()));
         let format = self.formats.entry(style).or_insert_with(|| style.format()).clone();
         self.sheet.merge_range(from.0, from.1, to.0, to.1, text, &format)?;
         Ok(())

@@ -1,6 +1,6 @@
 //! What the command line shows of a county: returns, indicators, rows that break a rule, steps, conflicts, the store's health.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -15,14 +15,17 @@ use crate::{
     Server,
     audit::{self, Event},
     clock, doctor, indicators, quality,
-    returns::{self, ReturnRequest, conflicts},
+    returns::{self, AsOf, ReturnRequest, conflicts},
 };
 
 /// What to draw.
 #[derive(Debug, Args)]
 pub struct ReturnArguments {
-    /// 报表编号或台账名 · Number of a return (R03) or id of a ledger (members)
+    /// 报表编号或台账名；verify 为核对一份报表 · Number of a return (R03) or id of a ledger (members); verify to check a file
     name: String,
+    /// 要核对的报表 · The return to check
+    #[arg(required_if_eq("name", "verify"))]
+    file: Option<PathBuf>,
     /// 选项，如 round=final · Choices, e.g. round=final
     #[arg(long = "set", value_parser = choice)]
     variables: Vec<(String, String)>,
@@ -32,6 +35,12 @@ pub struct ReturnArguments {
     /// 统计截止日期 · Statistics date, e.g. 2012-04-30; today if absent
     #[arg(long)]
     date: Option<jiff::civil::Date>,
+    /// 按某一时刻收到的内容，如 2012-11-10T18:00 · As of what had come in by then
+    #[arg(long, conflicts_with = "as_of_seq")]
+    as_of: Option<jiff::civil::DateTime>,
+    /// 按回执号，见报表注脚 · As of this number of the feed, which a return prints
+    #[arg(long)]
+    as_of_seq: Option<i64>,
     /// 输出目录 · Folder to write into
     #[arg(long, default_value = "returns")]
     out: PathBuf,
@@ -50,6 +59,9 @@ fn choice(text: &str) -> Result<(String, String), String> {
 
 /// Draws a return or a merged ledger.
 pub async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result<bool> {
+    if let ("verify", Some(file)) = (arguments.name.as_str(), &arguments.file) {
+        return verify(server, file, arguments.json).await;
+    }
     let top = match &arguments.unit {
         Some(code) => unit_with_code(server, code).await?,
         None => returns::county(server).await?,
@@ -63,8 +75,13 @@ pub async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result
         date: arguments.date.unwrap_or_else(returns::today),
         clearance,
         top,
+        as_of_seq: None,
     };
-    let drawn = returns::draw(server, &request).await?;
+    let time = arguments.as_of.map(|time| AsOf::Time(clock::of_local(time)));
+    let drawn = match time.or(arguments.as_of_seq.map(AsOf::Seq)) {
+        Some(as_of) => Box::pin(returns::draw_as_of(server, &request, as_of)).await?,
+        None => returns::draw(server, &request).await?,
+    };
     let detail = json!({ "return": name, "rows": drawn.rows, "class": format!("{clearance:?}") });
     audit::note_console(server, "taizhang", Event::ReturnDrawn, Some(unit), detail).await?;
     if arguments.json {
@@ -76,6 +93,27 @@ pub async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result
         }
     }
     Ok(drawn.failed_checks.is_empty())
+}
+
+/// Checks a return that came from somewhere; `false` unless it is as it was drawn.
+async fn verify(server: &Server, file: &Path, json: bool) -> anyhow::Result<bool> {
+    let bytes = tokio::fs::read(file).await.with_context(|| file.display().to_string())?;
+    let verified = returns::verify::verify(server, bytes).await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&verified)?);
+        return Ok(verified.verdict == "valid");
+    }
+    println!("{}: {}", verified.verdict, verified.sentence);
+    if let (Some(drawn), Some(code)) = (&verified.drawn, &verified.code) {
+        println!("  {} {} · {} · {} · {code}", drawn.number, drawn.title, drawn.unit_name, drawn.date);
+    }
+    if verified.is_stale {
+        println!("  生成以后，所依据的台账又有修改 something that it was drawn of has changed since");
+    }
+    for cell in &verified.altered {
+        println!("  {cell}");
+    }
+    Ok(verified.verdict == "valid")
 }
 
 /// Prints indicators.

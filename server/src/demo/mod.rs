@@ -268,6 +268,7 @@ async fn draw(server: &Server, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         date,
         clearance: Sensitivity::S2,
         top: top.clone(),
+        as_of_seq: None,
     };
     let mut paths = Vec::new();
     for request in [

@@ -21,6 +21,7 @@ mod session;
 mod sockets;
 mod status;
 mod units;
+mod verify;
 
 use std::{sync::Arc, time::Duration};
 
@@ -59,6 +60,8 @@ struct Routes {
     requests: OpenApiRouter<Arc<Server>>,
     /// Those by which somebody gets in: how often they are asked is limited.
     attempts: OpenApiRouter<Arc<Server>>,
+    /// Those by which strangers make the server work: limited, too, on an account of their own.
+    checks: OpenApiRouter<Arc<Server>>,
     /// Those that last.
     sockets: OpenApiRouter<Arc<Server>>,
 }
@@ -74,14 +77,16 @@ fn routes() -> Routes {
         .merge(quarantine::routes())
         .merge(erasures::routes())
         .merge(returns::routes())
+        .merge(verify::page_routes())
         .merge(audit::routes())
         .merge(exchange::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(imports::routes())
         .merge(bundles::routes().layer(DefaultBodyLimit::max(bundles::BUNDLE_BYTES_MAX)));
     let attempts = OpenApiRouter::new().merge(session::open_routes()).merge(devices::open_routes());
+    let attempts = attempts.layer(DefaultBodyLimit::max(64 << 10));
     let sockets = OpenApiRouter::new().merge(live::routes()).merge(repo::routes());
-    Routes { requests, attempts: attempts.layer(DefaultBodyLimit::max(64 << 10)), sockets }
+    Routes { requests, attempts, checks: verify::routes(), sockets }
 }
 
 /// All routes.
@@ -89,12 +94,14 @@ pub fn router(server: Arc<Server>) -> Router {
     let header = |name: header::HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, header::HeaderValue::from_static(value))
     };
-    let Routes { requests, attempts, sockets } = routes();
-    let (requests, attempts, sockets) = (Router::from(requests), Router::from(attempts), Router::from(sockets));
+    let Routes { requests, attempts, checks, sockets } = routes();
+    let (requests, attempts) = (Router::from(requests), Router::from(attempts));
+    let (checks, sockets) = (Router::from(checks), Router::from(sockets));
     let (is_secure, is_behind_proxy) = (server.is_secure, server.is_behind_proxy);
     let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT);
     let router = requests
         .merge(attempts::limited(attempts, is_behind_proxy))
+        .merge(attempts::limited(checks, is_behind_proxy))
         .layer(timeout)
         .layer(RequestBodyTimeoutLayer::new(SILENCE_MAX))
         .merge(sockets)

@@ -44,8 +44,9 @@ pub fn document() -> String {
 }
 
 fn described() -> utoipa::openapi::OpenApi {
-    let super::Routes { requests, attempts, sockets } = super::routes();
-    let router = OpenApiRouter::with_openapi(Base::openapi()).merge(requests).merge(attempts).merge(sockets);
+    let super::Routes { requests, attempts, checks, sockets } = super::routes();
+    let router = OpenApiRouter::with_openapi(Base::openapi());
+    let router = router.merge(requests).merge(attempts).merge(checks).merge(sockets);
     let mut document = router.into_openapi();
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
     let components = document.components.get_or_insert_default();

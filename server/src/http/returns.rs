@@ -21,7 +21,7 @@ use crate::{
     Server,
     audit::{self, Event},
     auth::Permission,
-    returns::{self, ReturnError, ReturnRequest},
+    returns::{self, AsOf, ReturnError, ReturnRequest},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
@@ -39,6 +39,10 @@ struct WantedReturn {
     unit: Option<String>,
     /// Statistics date, `2012-04-30`; today where it is left out.
     date: Option<String>,
+    /// As of what had come in by this time, in milliseconds since 1970.
+    as_of_ms: Option<i64>,
+    /// As of this number of the feed, which a sealed return prints as 回执号.
+    as_of_seq: Option<i64>,
 }
 
 /// Draw a return or a merged ledger. Columns above the caller's class are masked.
@@ -66,9 +70,20 @@ async fn draw(
     let folder = tempfile::tempdir().map_err(ReturnError::from)?;
     let (unit, clearance) = (top.id, caller.clearance());
     let variables = wanted.choices.into_iter().collect();
-    let request =
-        ReturnRequest { name: wanted.name, variables, folder: folder.path().to_owned(), date, clearance, top };
-    let drawn = returns::draw(&server, &request).await?;
+    let request = ReturnRequest {
+        name: wanted.name,
+        variables,
+        folder: folder.path().to_owned(),
+        date,
+        clearance,
+        top,
+        as_of_seq: None,
+    };
+    let as_of = wanted.as_of_ms.map(AsOf::Time).or(wanted.as_of_seq.map(AsOf::Seq));
+    let drawn = match as_of {
+        Some(as_of) => Box::pin(returns::draw_as_of(&server, &request, as_of)).await?,
+        None => returns::draw(&server, &request).await?,
+    };
     let detail = json!({
         "return": request.name, "rows": drawn.rows, "class": format!("{clearance:?}"), "date": date.to_string(),
     });

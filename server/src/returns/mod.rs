@@ -6,8 +6,10 @@ mod figures;
 mod frame;
 mod ledger;
 mod list;
+mod past;
 mod print;
 mod summary;
+pub mod verify;
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -22,6 +24,7 @@ use crate::{Server, clock, store::StoreError};
 pub(crate) use conflicts::record_name;
 pub(crate) use figures::read;
 pub use figures::{Counts, Line, Scope, lines};
+pub use past::{AsOf, Past};
 
 /// Why a return was not drawn.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +72,8 @@ pub struct ReturnRequest {
     pub clearance: Sensitivity,
     /// The unit at the top of what is drawn.
     pub top: Unit,
+    /// The number of the feed that it is drawn as of; the newest, if none is given.
+    pub as_of_seq: Option<i64>,
 }
 
 /// A drawn return.
@@ -101,6 +106,19 @@ pub fn at_and_below(units: Vec<Unit>, top: UnitId) -> Vec<Unit> {
             }
         })
         .collect()
+}
+
+/// Draws a return or a merged ledger as of a moment of the past.
+pub async fn draw_as_of(server: &Server, request: &ReturnRequest, as_of: AsOf) -> Result<Drawn, ReturnError> {
+    let seq = match as_of {
+        AsOf::Seq(seq) => seq,
+        AsOf::Time(time_ms) => server.store.seq_at(time_ms).await?,
+    };
+    let past = Past::open(server, seq).await?;
+    let request = ReturnRequest { as_of_seq: Some(seq), ..request.clone() };
+    let drawn = Box::pin(draw(&past.server, &request)).await;
+    past.close().await;
+    drawn
 }
 
 /// Draws a return or a merged ledger.

@@ -256,6 +256,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The documents of these units, without bytes.
     async fn identities(&self, units: &[UnitId]) -> Result<Vec<(Identity, Vec<ChangeHash>)>, StoreError>;
 
+    /// The number of the last change of a document of this unit or one below it.
+    async fn newest_below(&self, unit: UnitId) -> Result<i64, StoreError>;
+
+    /// The number of the last change that had come in by this time; zero before the first.
+    async fn seq_at(&self, time_ms: i64) -> Result<i64, StoreError>;
+
+    /// The changes of a document up to this number of the feed.
+    async fn changes_until(&self, document: DocumentId, seq: i64) -> Result<Vec<ChangeHash>, StoreError>;
+
     /// Every document, without bytes, by id.
     async fn all_identities(&self) -> Result<Vec<(Identity, Vec<ChangeHash>)>, StoreError>;
 

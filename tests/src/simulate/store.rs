@@ -154,6 +154,9 @@ delegate! {
     fn document(document: DocumentId) -> Option<StoredDocument>;
     fn head(document: DocumentId) -> Option<Head>;
     fn identities(units: &[UnitId]) -> Vec<(Identity, Vec<ChangeHash>)>;
+    fn newest_below(unit: UnitId) -> i64;
+    fn seq_at(time_ms: i64) -> i64;
+    fn changes_until(document: DocumentId, seq: i64) -> Vec<ChangeHash>;
     fn all_identities() -> Vec<(Identity, Vec<ChangeHash>)>;
     fn known_changes(hashes: &[ChangeHash]) -> BTreeSet<ChangeHash> => known;
     fn arrivals(hashes: &[ChangeHash]) -> BTreeMap<ChangeHash, Arrival>;

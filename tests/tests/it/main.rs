@@ -15,6 +15,7 @@ mod preview;
 mod quality;
 mod quarantine;
 mod repo;
+mod returns;
 mod round_trip;
 mod schema;
 mod simulate;

@@ -92,6 +92,10 @@ fn lines() -> Vec<Line> {
         // A record of which nothing restricted is kept.
         ("post", "/api/erasures", "head", 404, true),
         ("post", "/api/returns", READERS, 200, true),
+        // Bytes that bear no seal.
+        ("post", "/api/returns/verify", &everybody, 200, false),
+        ("get", "/verify", &everybody, 200, false),
+        ("get", "/verify.js", &everybody, 200, false),
         ("get", "/api/audit", "auditor administrator", 200, false),
         // Bytes that are no bundle.
         ("post", "/api/bundles", "clerk handler officer head administrator", 400, false),

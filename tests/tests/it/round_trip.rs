@@ -53,6 +53,7 @@ impl County {
             date: jiff::civil::date(2012, 4, 30),
             clearance,
             top: returns::county(&self.server).await?,
+            as_of_seq: None,
         };
         Ok(returns::draw(&self.server, &request).await?.path)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{
-    ChangeHash, DocumentId,
+    ChangeHash, DocumentId, UnitId,
     message::DocumentPull,
     session::{FeedPage, FeedQuery, Position, Scope},
 };
@@ -202,4 +202,33 @@ async fn add(
         documents.push(DocumentPull { identity, snapshot: None, changes, whole: false, successor });
     }
     Ok(bytes)
+}
+
+pub(super) async fn seq_at(pool: &SqlitePool, time_ms: i64) -> Result<i64, StoreError> {
+    // A clock that was set back must not hide what came in before: the last number counts, not the last time.
+    let seq = sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM changes WHERE received_at_ms <= $1");
+    Ok(seq.bind(time_ms).fetch_one(pool).await?)
+}
+
+pub(super) async fn changes_until(
+    pool: &SqlitePool,
+    document: DocumentId,
+    seq: i64,
+) -> Result<Vec<ChangeHash>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT c.hash FROM changes c JOIN documents d ON d.number = c.document WHERE d.id = $1 AND c.seq <= $2",
+    )
+    .bind(document.as_bytes().as_slice())
+    .bind(seq)
+    .fetch_all(pool)
+    .await?;
+    rows.iter().map(|row| Ok(ChangeHash(codec::hash32(row, "hash")?))).collect()
+}
+
+pub(super) async fn newest_below(pool: &SqlitePool, unit: UnitId) -> Result<i64, StoreError> {
+    let Some(path) = registry::path(pool, unit).await? else { return Ok(0) };
+    let newest = sqlx::query_scalar(
+        "SELECT coalesce(max(d.seq), 0) FROM documents d JOIN units u ON u.id = d.unit WHERE u.path >= $1 AND u.path < $2",
+    );
+    Ok(newest.bind(&path).bind(registry::subtree_end(&path)).fetch_one(pool).await?)
 }

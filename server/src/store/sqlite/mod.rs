@@ -115,6 +115,18 @@ impl Store for SqliteStore {
         read::all_identities(&self.readers).await
     }
 
+    async fn newest_below(&self, unit: UnitId) -> Result<i64, StoreError> {
+        feed::newest_below(&self.readers, unit).await
+    }
+
+    async fn seq_at(&self, time_ms: i64) -> Result<i64, StoreError> {
+        feed::seq_at(&self.readers, time_ms).await
+    }
+
+    async fn changes_until(&self, document: DocumentId, seq: i64) -> Result<Vec<ChangeHash>, StoreError> {
+        feed::changes_until(&self.readers, document, seq).await
+    }
+
     async fn known_changes(&self, hashes: &[ChangeHash]) -> Result<BTreeSet<ChangeHash>, StoreError> {
         read::known_changes(&self.readers, hashes).await
     }
