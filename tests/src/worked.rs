@@ -121,12 +121,22 @@ pub struct Printed {
 impl Printed {
     /// Draws it as of 2012-11-10; no check relation may fail.
     pub async fn draw(server: &Server, folder: &Path, name: &str, choices: &[(&str, &str)]) -> Result<Self> {
+        Self::draw_for(server, folder, (name, choices), Sensitivity::S2).await
+    }
+
+    /// The same for somebody who sees this class in clear.
+    pub async fn draw_for(
+        server: &Server,
+        folder: &Path,
+        (name, choices): (&str, &[(&str, &str)]),
+        clearance: Sensitivity,
+    ) -> Result<Self> {
         let request = ReturnRequest {
             name: name.to_owned(),
             variables: choices.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             folder: folder.to_owned(),
             date: jiff::civil::date(2012, 11, 10),
-            clearance: Sensitivity::S2,
+            clearance,
             top: returns::county(server).await?,
             as_of_seq: None,
         };

@@ -22,8 +22,15 @@ use super::{caller::COOKIE, error::Problem};
 struct Base;
 
 /// Routes that anybody may ask.
-pub(super) const OPEN: [(&str, &str); 4] =
-    [("get", "/"), ("get", "/api/status"), ("post", "/api/session"), ("post", "/api/enrol")];
+pub(super) const OPEN: [(&str, &str); 7] = [
+    ("get", "/"),
+    ("get", "/api/status"),
+    ("post", "/api/session"),
+    ("post", "/api/enrol"),
+    ("post", "/api/returns/verify"),
+    ("get", "/verify"),
+    ("get", "/verify.js"),
+];
 
 /// What any route may answer instead of its result.
 const PROBLEMS: [(&str, &str); 9] = [

@@ -8,6 +8,7 @@ mod ledger;
 mod list;
 mod past;
 mod print;
+mod small;
 mod summary;
 pub mod verify;
 

@@ -1,6 +1,6 @@
 //! Summary returns 汇总表: lines that count, a total, live formulas, check relations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use importer::{
     seal::{CODE, Seal},
@@ -10,8 +10,10 @@ use importer::{
     },
 };
 use sync_protocol::{
-    Row, RowId, UnitId,
-    catalogue::{Content, Format, ReturnColumn, ReturnForm, Sheet, SheetRows, Summand, TextFold, Variables},
+    Row, RowId, UnitId, Value,
+    catalogue::{
+        Content, Format, ReturnColumn, ReturnForm, Sensitivity, Sheet, SheetRows, Summand, TextFold, Variables,
+    },
     unit::UnitLevel,
 };
 
@@ -20,7 +22,9 @@ use super::{
     figures::{Line, Scope, lines, read},
     file_name,
     frame::Frame,
-    list, variables,
+    list,
+    small::{self, STAR},
+    variables,
 };
 use crate::Server;
 
@@ -59,7 +63,11 @@ pub(super) async fn draw(server: &Server, form: &ReturnForm, request: &ReturnReq
             _ => {
                 let lines = lines(scope, sheet).await?;
                 let texts = texts(server, sheet, &lines, request).await?;
-                let table = Table { server, frame, variables: &variables, lines: &lines, texts };
+                let mut table =
+                    Table { server, frame, variables: &variables, lines: &lines, texts, hidden: BTreeSet::new() };
+                if request.clearance < Sensitivity::S2 {
+                    table.hidden = table.small_cells();
+                }
                 let mut page = book.sheet(&sheet.name)?;
                 table.write(&mut page)?;
                 failed_checks.extend(table.failed_checks());
@@ -181,6 +189,8 @@ struct Table<'a> {
     variables: &'a Variables,
     lines: &'a [Line],
     texts: BTreeMap<String, Vec<String>>,
+    /// Lines and columns that are not printed in this copy.
+    hidden: BTreeSet<(usize, usize)>,
 }
 
 /// A figure and the line that it is of.
@@ -202,7 +212,11 @@ impl Table<'_> {
             let row = first_row + u32::try_from(index).unwrap_or(u32::MAX);
             page.height(row, ROW_HEIGHT)?;
             for (at, column) in (0u16..).zip(self.columns()) {
-                let (value, style) = self.cell(column, index, Place { row, line });
+                let is_hidden = self.hidden.contains(&(index, usize::from(at)));
+                let (value, style) = match self.cell(column, index, Place { row, line }) {
+                    _ if is_hidden => (Out::Text(STAR.into()), Style::TextCentre),
+                    cell => cell,
+                };
                 page.put(row, at, &value, style)?;
             }
         }
@@ -216,6 +230,17 @@ impl Table<'_> {
     fn applies(&self, column: &ReturnColumn) -> bool {
         let nobody = Row::new(RowId::random([0; 10]));
         column.only.as_ref().is_none_or(|only| only.holds(&nobody, self.variables))
+    }
+
+    /// The cells that are about so few people that a copy for supervisors does not print them.
+    fn small_cells(&self) -> BTreeSet<(usize, usize)> {
+        let places: Vec<usize> = (0..self.columns().len()).filter(|at| self.columns()[*at].small).collect();
+        let figure = |line: &Line, at: &usize| self.raw(&self.columns()[*at], line).unwrap_or_default();
+        let figures: Vec<Vec<i64>> =
+            self.lines.iter().map(|line| places.iter().map(|at| figure(line, at)).collect()).collect();
+        let parameters = self.server.catalogue.variables(self.server.campaign_year, None);
+        let Some(Value::Int(least)) = parameters.get("small_cell_min").cloned() else { return BTreeSet::new() };
+        small::suppressed(&figures, least).into_iter().map(|(line, at)| (line, places[at])).collect()
     }
 
     /// What a figure comes to, before it is divided for printing.
@@ -356,6 +381,11 @@ impl Table<'_> {
                 Content::Group => Out::Text("合计".into()),
                 Content::Sequence | Content::Unit | Content::Text { .. } | Content::Blank => Out::Blank,
                 _ if !self.applies(column) => Out::Text(NOT_APPLICABLE.into()),
+                // A sum over what is not printed would be another one: it stands there as a number.
+                _ if self.hidden.iter().any(|(_, column)| *column == usize::from(at)) => {
+                    let alone = self.lines.len() == 1;
+                    if alone { Out::Text(STAR.into()) } else { self.figure(column, place) }
+                }
                 Content::Count(_) | Content::Parameter(_) => {
                     let cached = match self.figure(column, place) {
                         Out::Number(number) => number.to_string(),
