@@ -124,6 +124,10 @@ impl Style {
     }
 }
 
+/// Rows that a chart stands in front of, and its width.
+const CHART_ROWS: usize = 16;
+const CHART_PIXELS: u32 = 960;
+
 /// What is written into a cell.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Out {
@@ -142,6 +146,19 @@ pub enum Out {
     Serial(f64),
     /// Only the style.
     Blank,
+}
+
+/// Figures as bars, beside the labels in the second column of their sheet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chart {
+    /// Its title.
+    pub title: String,
+    /// The sheet of the figures.
+    pub sheet: String,
+    /// Their rows, inclusive.
+    pub rows: (u32, u32),
+    /// Their column.
+    pub column: u16,
 }
 
 /// Print set-up of a sheet.
@@ -204,6 +221,29 @@ impl Book {
     pub fn reopened(&mut self, name: &str) -> Result<Page<'_>, WriteError> {
         let sheet = self.workbook.worksheet_from_name(name)?;
         Ok(Page { sheet, formats: &mut self.formats, cells: None })
+    }
+
+    /// A sheet of charts.
+    pub fn charts(&mut self, name: &str, charts: &[Chart]) -> Result<(), WriteError> {
+        let sheet = self.workbook.add_worksheet();
+        sheet.set_name(name)?;
+        for (row, chart) in (0u32..).step_by(CHART_ROWS).zip(charts) {
+            let (first, last) = chart.rows;
+            let mut drawn = rust_xlsxwriter::Chart::new(rust_xlsxwriter::ChartType::Column);
+            drawn.add_series().set_categories((chart.sheet.as_str(), first, 1, last, 1)).set_values((
+                chart.sheet.as_str(),
+                first,
+                chart.column,
+                last,
+                chart.column,
+            ));
+            drawn.title().set_name(&chart.title);
+            drawn.legend().set_hidden();
+            drawn.set_width(CHART_PIXELS).set_height(300);
+            sheet.insert_chart(row, 0, &drawn)?;
+        }
+        sheet.set_paper_size(9).set_landscape().set_print_fit_to_pages(1, 0);
+        Ok(())
     }
 
     /// A picture on a sheet that was written before, so many pixels wide.

@@ -16,6 +16,11 @@ pub(super) struct Frame<'a> {
     pub(super) request: &'a ReturnRequest,
 }
 
+/// The first row of a sheet's table, below the header and the row of numbers.
+pub(super) fn first_row(sheet: &Sheet) -> u32 {
+    HEADER_ROW + u32::try_from(sheet.header_depth()).unwrap_or(1) + 1
+}
+
 /// Height of a line of a header in points.
 const LINE_HEIGHT: f64 = 14.5;
 
@@ -45,7 +50,7 @@ impl Frame<'_> {
 
     /// The first row below the header and the row of numbers.
     pub(super) fn first_row(&self) -> u32 {
-        HEADER_ROW + self.depth() + 1
+        first_row(self.sheet)
     }
 
     /// Everything above the rows.

@@ -1,6 +1,7 @@
 //! Returns 报表: standardized workbooks from the projection.
 
 mod board;
+mod collection;
 pub mod conflicts;
 mod figures;
 mod frame;
@@ -8,6 +9,7 @@ mod ledger;
 mod list;
 mod past;
 mod print;
+mod sealing;
 mod small;
 mod summary;
 pub mod verify;
@@ -125,6 +127,9 @@ pub async fn draw_as_of(server: &Server, request: &ReturnRequest, as_of: AsOf) -
 /// Draws a return or a merged ledger.
 pub async fn draw(server: &Server, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
     tokio::fs::create_dir_all(&request.folder).await?;
+    if request.name == collection::NAME {
+        return Box::pin(collection::draw(server, request)).await;
+    }
     if let Some(form) = server.catalogue.return_form(&request.name) {
         return summary::draw(server, form, request).await;
     }
@@ -133,7 +138,7 @@ pub async fn draw(server: &Server, request: &ReturnRequest) -> Result<Drawn, Ret
     }
     let returns = server.catalogue.returns().iter().map(|form| form.number.clone());
     let ledgers = server.catalogue.ledgers().iter().map(|ledger| ledger.id.clone());
-    let available: Vec<String> = returns.chain(ledgers).collect();
+    let available: Vec<String> = returns.chain(ledgers).chain([collection::NAME.to_owned()]).collect();
     Err(ReturnError::Unknown(request.name.clone(), available.join(", ")))
 }
 

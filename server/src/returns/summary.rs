@@ -2,12 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use importer::{
-    seal::{CODE, Seal},
-    workbook::{
-        grid::address,
-        write::{Book, Out, Page, Style, WriteError},
-    },
+use importer::workbook::{
+    grid::address,
+    write::{Book, Out, Page, Style, WriteError},
 };
 use sync_protocol::{
     Row, RowId, UnitId, Value,
@@ -22,44 +19,61 @@ use super::{
     figures::{Line, Scope, lines, read},
     file_name,
     frame::Frame,
-    list,
+    list, sealing,
     small::{self, STAR},
     variables,
 };
 use crate::Server;
 
-/// Pixels of a QR code on the sheet, and of each of its modules in the picture.
-const QR_PIXELS: u32 = 90;
-const QR_SCALE: usize = 3;
 /// Height of a data row in points.
 const ROW_HEIGHT: f64 = 18.0;
 /// Printed where a ratio has no denominator or a column does not apply.
 pub(super) const NOT_APPLICABLE: &str = "—";
 
+/// What was drawn into a book.
+pub(super) struct Sheets {
+    /// Rows of the first sheet.
+    pub(super) rows: usize,
+    /// Check relations that do not hold.
+    pub(super) failed_checks: Vec<String>,
+}
+
 pub(super) async fn draw(server: &Server, form: &ReturnForm, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
-    let variables = variables(server, form, &request.variables)?;
+    let period = period(server, form, &variables(server, form, &request.variables)?);
+    let path = request.folder.join(file_name(&[&form.form_number, &form.title, &period], request.date));
+    let drawn = sealing::drawn(server, (&form.number, &form.title), request).await?;
+    let mut book = Book::new(&form.title, created(request.date))?;
+    book.record();
+    let Sheets { rows, failed_checks } = sheets(server, form, request, &mut book).await?;
+    sealing::seal(server, &mut book, drawn)?;
+    book.save(&path)?;
+    Ok(Drawn { path, rows, failed_checks })
+}
+
+/// Draws the sheets of a return into a book.
+pub(super) async fn sheets(
+    server: &Server,
+    form: &ReturnForm,
+    request: &ReturnRequest,
+    book: &mut Book,
+) -> Result<Sheets, ReturnError> {
+    let chosen: Vec<_> =
+        request.variables.iter().filter(|(name, _)| form.variables.iter().any(|v| v.name == *name)).cloned().collect();
+    let variables = variables(server, form, &chosen)?;
     if request.top.level == UnitLevel::Organisation {
         return Err(ReturnError::NoReportingUnit(request.top.name.clone()));
     }
     let period = period(server, form, &variables);
-    let path = request.folder.join(file_name(&[&form.form_number, &form.title, &period], request.date));
     let (mut rows, mut failed_checks) = (None, Vec::new());
-    let mut book = Book::new(&form.title, created(request.date))?;
-    // Before anything is read: what comes in meanwhile makes it stale.
-    let seq = match request.as_of_seq {
-        Some(seq) => seq,
-        None => server.store.newest_below(request.top.id).await?,
-    };
-    book.record();
     let scope = Scope { server, form, variables: &variables, top: request.top.id };
     for sheet in &form.sheets {
         let frame = Frame { form, sheet, period: &period, request };
         let drawn = match &sheet.rows {
             SheetRows::List { ledger, condition } => {
-                list::draw(server, &frame, (ledger, condition.as_ref()), &mut book).await?
+                list::draw(server, &frame, (ledger, condition.as_ref()), book).await?
             }
-            SheetRows::Indicators => board::indicators(server, &frame, &mut book).await?,
-            SheetRows::IndicatorMatrix => board::matrix(server, &frame, &mut book).await?,
+            SheetRows::Indicators => board::indicators(server, &frame, book).await?,
+            SheetRows::IndicatorMatrix => board::matrix(server, &frame, book).await?,
             _ => {
                 let lines = lines(scope, sheet).await?;
                 let texts = texts(server, sheet, &lines, request).await?;
@@ -76,67 +90,7 @@ pub(super) async fn draw(server: &Server, form: &ReturnForm, request: &ReturnReq
         };
         rows.get_or_insert(drawn);
     }
-    let drawn = sealed(form, request, seq);
-    seal(server, &mut book, drawn)?;
-    book.save(&path)?;
-    Ok(Drawn { path, rows: rows.unwrap_or_default(), failed_checks })
-}
-
-/// Of what this return is drawn.
-fn sealed(form: &ReturnForm, request: &ReturnRequest, seq: i64) -> importer::seal::Drawn {
-    importer::seal::Drawn {
-        number: form.number.clone(),
-        title: form.title.clone(),
-        unit: request.top.id.to_string(),
-        unit_name: request.top.name.clone(),
-        date: request.date.to_string(),
-        choices: request.variables.clone(),
-        class: format!("{:?}", request.clearance),
-        seq,
-    }
-}
-
-/// Seals what was written: a hidden sheet, and below each table the code that stands for it, to be read and to be scanned.
-fn seal(server: &Server, book: &mut Book, drawn: importer::seal::Drawn) -> Result<(), ReturnError> {
-    let cells = book.recorded();
-    let seq = drawn.seq;
-    let seal = Seal::new(drawn, &cells);
-    let text = format!("{CODE}{}　　回执号：{seq}", seal.code());
-    let code = qr(&text)?;
-    for (sheet, cells) in &cells {
-        let row = cells.keys().map(|(row, _)| row + 1).max().unwrap_or_default();
-        let last = cells.keys().map(|(_, column)| *column).max().unwrap_or_default();
-        let mut page = book.reopened(sheet)?;
-        page.merge((row, 0), (row, last), &text, Style::Note)?;
-        book.picture(sheet, (row + 1, 0), &code, QR_PIXELS)?;
-    }
-    seal.write(book, |statement| server.keys.sign(statement))?;
-    Ok(())
-}
-
-/// A QR code as a picture.
-fn qr(text: &str) -> Result<Vec<u8>, ReturnError> {
-    let code = qrcode::QrCode::new(text).map_err(|e| std::io::Error::other(e.to_string()))?;
-    let (width, quiet) = (code.width(), 4);
-    let side = width + 2 * quiet;
-    let colors = code.to_colors();
-    let is_dark = |x: usize, y: usize| {
-        let inside = |at: usize| at.checked_sub(quiet).filter(|at| *at < width);
-        inside(x).zip(inside(y)).is_some_and(|(x, y)| colors[y * width + x] == qrcode::Color::Dark)
-    };
-    let scaled = side * QR_SCALE;
-    let mut pixels = Vec::with_capacity(scaled * scaled);
-    for y in 0..scaled {
-        pixels.extend((0..scaled).map(|x| if is_dark(x / QR_SCALE, y / QR_SCALE) { 0 } else { 255 }));
-    }
-    let mut png = Vec::new();
-    let side = u32::try_from(scaled).unwrap_or(u32::MAX);
-    let mut encoder = png::Encoder::new(&mut png, side, side);
-    encoder.set_color(png::ColorType::Grayscale);
-    encoder.set_depth(png::BitDepth::Eight);
-    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
-    written.map_err(|e| std::io::Error::other(e.to_string()))?;
-    Ok(png)
+    Ok(Sheets { rows: rows.unwrap_or_default(), failed_checks })
 }
 
 /// 2012年首次定级(4月): the year and the chosen codes' labels.

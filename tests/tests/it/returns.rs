@@ -14,6 +14,30 @@ use tests::{
     worked::{Printed, synthetic},
 };
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_has_everything_in_one_workbook() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = synthetic(folder.path(), None).await?;
+    let printed = Printed::draw_for(&server, folder.path(), ("collection", &[]), Sensitivity::S1).await?;
+    printed.says("R03 按填报单位", 2, "合计 14 14 100.0% 4 28.6% 7 50.0% 3 21.4%")?;
+    printed.says("R05 按填报单位", 2, "合计 9 4 4 7 6 3 50.0%")?;
+    let sheets = node::json("read-sheet.mjs", &[&printed.path, Path::new("目录")])?;
+    let listed: Vec<&str> =
+        sheets["rows"].as_array().context("rows")?.iter().skip(2).filter_map(|row| row[1].as_str()).collect();
+    let drawn = node::json("sheet-names.mjs", &[&printed.path])?;
+    let drawn: Vec<&str> = drawn.as_array().context("names")?.iter().filter_map(|name| name.as_str()).collect();
+    assert_eq!(drawn[..3], ["封面", "目录", "R24 全县"]);
+    assert_eq!(listed, drawn[2..drawn.len() - 1], "the contents name every sheet but the hidden one");
+    assert_eq!(returns::verify::verify(&server, std::fs::read(&printed.path)?).await?.verdict, "valid");
+    if let Some(soffice) = office::soffice()? {
+        let out = tempfile::tempdir()?;
+        let again = office::recalculated(&soffice, std::slice::from_ref(&printed.path), out.path())?;
+        let compared = node::json("compare-values.mjs", &[&printed.path, &again[0]])?;
+        assert_eq!(compared["different"], json!([]));
+    }
+    Ok(())
+}
+
 /// Ledgers of the other returns, with something for their ratios.
 const OTHERS: [(&str, &str); 6] = [
     (

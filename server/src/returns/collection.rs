@@ -1,0 +1,178 @@
+//! 汇总工作簿: everything that a supervisor reads, in one workbook: cover, contents, the indicators, all returns, conflicts,
+//! the quality of the data, the definitions used, and charts.
+
+use importer::workbook::write::{Book, Chart, Out, Print, Style};
+use sync_protocol::catalogue::{ReturnForm, SheetRows, Weight};
+
+use super::{
+    Drawn, ReturnError, ReturnRequest, at_and_below, chinese_date, conflicts, created, file_name, sealing, summary,
+};
+use crate::{Server, quality};
+
+/// Its name on the command line and in requests.
+pub const NAME: &str = "collection";
+const TITLE: &str = "汇总工作簿";
+/// Lines about the quality of the data: a supervisor reads the first, the command line prints all.
+const QUALITY_LINES_MAX: usize = 5_000;
+
+/// A table whose figures people would rather look at: return, 栏次, title.
+const CHARTS: [(&str, &str, &str); 4] = [
+    ("R03", "3", "分类定级完成率"),
+    ("R04", "12", "后进党组织转化率"),
+    ("R05", "18", "“两新”组织党组织覆盖率"),
+    ("R07", "8", "12项长效机制达标率"),
+];
+
+/// A form whose sheets say which return they are of.
+fn numbered(form: &ReturnForm) -> ReturnForm {
+    let mut form = form.clone();
+    for sheet in &mut form.sheets {
+        sheet.name = format!("{} {}", form.number, sheet.name);
+    }
+    form
+}
+
+pub(super) async fn draw(server: &Server, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
+    let path = request.folder.join(file_name(&[&request.top.name, TITLE], request.date));
+    let drawn = sealing::drawn(server, (NAME, TITLE), request).await?;
+    let mut forms: Vec<ReturnForm> = server.catalogue.returns().iter().map(numbered).collect();
+    // The board of indicators first, the others by number, lists after what they are summed to.
+    forms.sort_by_key(|form| {
+        (form.sheets.iter().all(|sheet| !matches!(sheet.rows, SheetRows::Indicators)), form.number.clone())
+    });
+    let mut book = Book::new(TITLE, created(request.date))?;
+    book.record();
+    cover(&mut book, request)?;
+    contents(&mut book, &forms)?;
+    let (mut rows, mut failed_checks, mut charts) = (0, Vec::new(), Vec::new());
+    for form in &forms {
+        let sheets = Box::pin(summary::sheets(server, form, request, &mut book)).await?;
+        rows += sheets.rows;
+        failed_checks.extend(sheets.failed_checks);
+        for (number, column, title) in CHARTS {
+            if form.number == number
+                && let Some(sheet) = form.sheets.first()
+                && let Some(at) = sheet.columns.iter().position(|c| c.number == column)
+            {
+                let first = super::frame::first_row(sheet);
+                let last = first + u32::try_from(sheets.rows.saturating_sub(1)).unwrap_or(u32::MAX);
+                let column = u16::try_from(at).unwrap_or(u16::MAX);
+                charts.push(Chart { title: title.to_owned(), sheet: sheet.name.clone(), rows: (first, last), column });
+            }
+        }
+    }
+    let units = at_and_below(server.store.units().await?, request.top.id);
+    let mut stored = server.store.conflicts().await?;
+    stored.retain(|row| units.iter().any(|unit| unit.id == row.unit));
+    conflicts::sheet(server, &mut book, &stored, &units, None, request.clearance)?;
+    quality_sheet(&mut book, &quality::quality(server, &units, request.date).await?)?;
+    definitions(server, &mut book)?;
+    book.charts("图表", &charts)?;
+    sealing::seal(server, &mut book, drawn)?;
+    book.save(&path)?;
+    Ok(Drawn { path, rows, failed_checks })
+}
+
+fn cover(book: &mut Book, request: &ReturnRequest) -> Result<(), ReturnError> {
+    let mut page = book.sheet("封面")?;
+    page.width(0, 90.0)?;
+    page.height(5, 60.0)?;
+    page.put(5, 0, &Out::Text(format!("{}基层组织建设年{TITLE}", request.top.name)), Style::Title)?;
+    page.put(9, 0, &Out::Text(format!("编制单位：{}", request.top.name)), Style::MetaCentre)?;
+    page.put(10, 0, &Out::Text(format!("统计截止日期：{}", chinese_date(request.date))), Style::MetaCentre)?;
+    let print = Print { landscape: false, repeat_rows: (0, 0), pages_wide: 1, repeat_columns: None };
+    Ok(page.print(print)?)
+}
+
+fn contents(book: &mut Book, forms: &[ReturnForm]) -> Result<(), ReturnError> {
+    let mut page = book.sheet("目录")?;
+    page.merge((0, 0), (0, 2), "目录", Style::Title)?;
+    for (column, (header, width)) in (0u16..).zip([("序号", 6.0), ("工作表", 30.0), ("内容", 60.0)]) {
+        page.put(1, column, &Out::Text(header.into()), Style::Header)?;
+        page.width(column, width)?;
+    }
+    let returns = forms.iter().flat_map(|form| form.sheets.iter().map(|s| (s.name.clone(), form.title.clone())));
+    let others = [
+        (importer::stamp::CONFLICTS, "同一单元格的不同填写"),
+        ("数据质量", "违反规则或缺必填项的记录"),
+        ("口径说明", "指标定义和县级参数"),
+        ("图表", "各填报单位进度"),
+    ];
+    let others = others.map(|(name, content)| (name.to_owned(), content.to_owned()));
+    for (row, (name, content)) in (2u32..).zip(returns.chain(others)) {
+        page.put(row, 0, &Out::Text((row - 1).to_string()), Style::TextCentre)?;
+        page.put(row, 1, &Out::Text(name), Style::Text)?;
+        page.put(row, 2, &Out::Text(content), Style::Text)?;
+    }
+    page.freeze(2, 0)?;
+    Ok(page.print(Print { landscape: false, repeat_rows: (0, 1), pages_wide: 1, repeat_columns: None })?)
+}
+
+fn quality_sheet(book: &mut Book, lines: &[quality::QualityLine]) -> Result<(), ReturnError> {
+    let mut page = book.sheet("数据质量")?;
+    page.merge((0, 0), (0, 6), &format!("数据质量（共 {} 条）", lines.len()), Style::Title)?;
+    let headers = [
+        ("序号", 6.0),
+        ("规则", 16.0),
+        ("程度", 8.0),
+        ("台账", 20.0),
+        ("单位", 30.0),
+        ("记录", 14.0),
+        ("问题和处理办法", 60.0),
+    ];
+    for (column, (header, width)) in (0u16..).zip(headers) {
+        page.put(1, column, &Out::Text(header.into()), Style::Header)?;
+        page.width(column, width)?;
+    }
+    for (row, line) in (2u32..).zip(lines.iter().take(QUALITY_LINES_MAX)) {
+        let weight = match line.weight {
+            Weight::E => "错误",
+            Weight::W => "警告",
+            Weight::I => "提示",
+        };
+        let texts = [&(row - 1).to_string(), &line.rule, weight, &line.ledger, &line.unit, &line.record, &line.text];
+        for (column, text) in (0u16..).zip(texts) {
+            page.put(row, column, &Out::Text(text.to_owned()), Style::Wrapped)?;
+        }
+    }
+    if lines.len() > QUALITY_LINES_MAX {
+        let row = 2 + u32::try_from(QUALITY_LINES_MAX).unwrap_or(u32::MAX);
+        let text = format!("其余 {} 条从略，可用 taizhang quality 列出全部", lines.len() - QUALITY_LINES_MAX);
+        page.merge((row, 0), (row, 6), &text, Style::Note)?;
+    }
+    page.freeze(2, 0)?;
+    Ok(page.print(Print { landscape: true, repeat_rows: (0, 1), pages_wide: 1, repeat_columns: None })?)
+}
+
+/// What the indicators count, and what the county has decided.
+fn definitions(server: &Server, book: &mut Book) -> Result<(), ReturnError> {
+    let mut page = book.sheet("口径说明")?;
+    page.merge((0, 0), (0, 3), "口径说明", Style::Title)?;
+    for (column, (header, width)) in (0u16..).zip([("指标", 28.0), ("分子", 46.0), ("分母", 46.0), ("目标", 10.0)])
+    {
+        page.put(1, column, &Out::Text(header.into()), Style::Header)?;
+        page.width(column, width)?;
+    }
+    let titles = |terms: &[sync_protocol::catalogue::Term]| {
+        let titles = terms.iter().filter_map(|term| server.catalogue.measure(&term.measure));
+        titles.map(|measure| measure.title.clone()).collect::<Vec<_>>().join("＋")
+    };
+    let mut row = 2;
+    for indicator in server.catalogue.indicators() {
+        let target = indicator.target_percent.map_or("—".to_owned(), |percent| format!("{percent}%"));
+        let name = format!("{} {}", indicator.id, indicator.title);
+        let texts = [name, titles(&indicator.numerator), titles(&indicator.denominator), target];
+        for (column, text) in (0u16..).zip(texts) {
+            page.put(row, column, &Out::Text(text), Style::Wrapped)?;
+        }
+        row += 1;
+    }
+    page.merge((row, 0), (row, 3), "县级参数", Style::Header)?;
+    for (name, value) in server.catalogue.variables(server.campaign_year, None) {
+        row += 1;
+        page.put(row, 0, &Out::Text(name), Style::Wrapped)?;
+        page.merge((row, 1), (row, 3), &value.to_string(), Style::Wrapped)?;
+    }
+    page.freeze(2, 0)?;
+    Ok(page.print(Print { landscape: true, repeat_rows: (0, 1), pages_wide: 1, repeat_columns: None })?)
+}
