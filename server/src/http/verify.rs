@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Bytes of a workbook that anybody may send.
-const WORKBOOK_BYTES_MAX: usize = 16 << 20;
+const WORKBOOK_BYTES_MAX: usize = 4 << 20;
 /// Workbooks of strangers that are read at once.
 static TURNS: Semaphore = Semaphore::const_new(1);
 

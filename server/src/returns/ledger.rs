@@ -21,7 +21,7 @@ use crate::{Server, store::StoreError};
 /// How often rows are read that somebody is writing to.
 const READ_ROUNDS_MAX: usize = 16;
 /// Units whose rows are in memory at once.
-const UNITS_PER_CHUNK: usize = 50;
+const UNITS_PER_CHUNK: usize = 20;
 /// Title, meta line, header, hidden keys.
 const FIRST_ROW: u32 = 4;
 
