@@ -89,7 +89,7 @@ impl Style {
             |size: f64| Format::new().set_font_name("宋体").set_font_size(size).set_align(FormatAlign::VerticalCenter);
         let boxed = |size: f64| base(size).set_border(FormatBorder::Thin);
         match self {
-            Style::Title => base(20.0).set_bold().set_align(FormatAlign::Center),
+            Style::Title => base(20.0).set_bold().set_align(FormatAlign::Center).set_text_wrap(),
             Style::FormNumber | Style::MetaRight => base(11.0).set_align(FormatAlign::Right),
             Style::MetaLeft => base(11.0).set_align(FormatAlign::Left),
             Style::MetaCentre => base(11.0).set_align(FormatAlign::Center),

@@ -24,6 +24,21 @@ pub(super) fn first_row(sheet: &Sheet) -> u32 {
 /// Height of a line of a header in points.
 const LINE_HEIGHT: f64 = 14.5;
 
+/// Width of a letter of the title, in characters of a cell.
+const TITLE_WIDTH: f64 = 3.9;
+/// Lines of a row at most.
+const LINES_MAX: f64 = 8.0;
+
+/// The height that a row of texts needs in points.
+pub(super) fn row_height<'a>(texts: impl Iterator<Item = (&'a ReturnColumn, &'a str)>) -> f64 {
+    let lines = texts.map(|(column, text)| {
+        // A letter of Chinese is as wide as two characters.
+        let units: usize = text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
+        (units as f64 / width(column)).ceil()
+    });
+    LINE_HEIGHT * lines.fold(1.0, f64::max).min(LINES_MAX) + 3.0
+}
+
 /// Width in characters.
 fn width(column: &ReturnColumn) -> f64 {
     column.width.unwrap_or(match column.content {
@@ -60,12 +75,21 @@ impl Frame<'_> {
         page.merge((0, last + 1 - third), (0, last), &self.form.form_number, Style::FormNumber)?;
         let title = format!("{}{}（{}）", self.request.top.name, self.form.title, self.period);
         page.merge((1, 0), (1, last), &title, Style::Title)?;
-        page.height(1, 32.0)?;
+        let room: f64 = self.sheet.columns.iter().map(width).sum();
+        let lines = (title.chars().count() as f64 * TITLE_WIDTH / room).ceil().clamp(1.0, 3.0);
+        page.height(1, 32.0 * lines)?;
         let unit = format!("填报单位（盖章）：{}", self.request.top.name);
-        page.merge((2, 0), (2, third - 1), &unit, Style::MetaLeft)?;
         let date = format!("统计截止日期：{}", chinese_date(self.request.date));
-        page.merge((2, third), (2, last - third), &date, Style::MetaCentre)?;
-        page.merge((2, last + 1 - third), (2, last), &format!("单位：{}", self.form.units), Style::MetaRight)?;
+        let units = format!("单位：{}", self.form.units);
+        if last < 3 {
+            page.merge((2, 0), (2, last), &[unit, date, units].join("　"), Style::MetaLeft)?;
+        } else {
+            // The first column alone holds only a number.
+            let left = (third - 1).max(1);
+            page.merge((2, 0), (2, left), &unit, Style::MetaLeft)?;
+            page.merge((2, left + 1), (2, last - third), &date, Style::MetaCentre)?;
+            page.merge((2, last + 1 - third), (2, last), &units, Style::MetaRight)?;
+        }
         self.header(page)
     }
 

@@ -9,7 +9,12 @@ use sync_protocol::{
     unit::UnitLevel,
 };
 
-use super::{ReturnError, at_and_below, figures::read, frame::Frame, print};
+use super::{
+    ReturnError, at_and_below,
+    figures::read,
+    frame::{Frame, row_height},
+    print,
+};
 use crate::Server;
 
 /// Writes the list; says how many rows it has.
@@ -50,6 +55,7 @@ pub(super) async fn draw(
         for row in of_unit(ledger).iter().filter(|row| condition.is_none_or(|c| c.holds(row, &variables))) {
             let at = frame.first_row() + u32::try_from(count).unwrap_or(u32::MAX);
             count += 1;
+            let mut texts = Vec::new();
             for (column, declared) in (0u16..).zip(&frame.sheet.columns) {
                 let (value, style) = match &declared.content {
                     Content::Sequence => (Out::Text(count.to_string()), Style::TextCentre),
@@ -58,7 +64,7 @@ pub(super) async fn draw(
                     }
                     Content::Organisation => {
                         let name = if is_organisation { unit.name.clone() } else { String::new() };
-                        (Out::Text(name), Style::Text)
+                        (Out::Text(name), Style::Wrapped)
                     }
                     Content::Cell(CellOf { ledger: of, column, same }) => {
                         let holder = match (of, same) {
@@ -80,7 +86,11 @@ pub(super) async fn draw(
                     _ => (Out::Blank, Style::Text),
                 };
                 page.put(at, column, &value, style)?;
+                if let Out::Text(text) = value {
+                    texts.push((declared, text));
+                }
             }
+            page.height(at, row_height(texts.iter().map(|(column, text)| (*column, text.as_str()))))?;
         }
     }
     let mut end = frame.first_row() + u32::try_from(count).unwrap_or(u32::MAX);
