@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sync_protocol::{
     Address, Book, Document, Row, RowId, Value,
     catalogue::{Column, Ledger, Sensitivity},
+    conflict::{Means, Provenance},
     document::Edit,
     row::{EXTRA, REMOVED},
 };
@@ -191,11 +192,14 @@ impl Compared<'_> {
         plan.edits.entry(book).or_default().push(edit);
     }
 
-    /// Whether a value that was written since the ledger was drawn, and that another has taken the place of, is this one.
+    /// Whether a sheet has brought this value since the ledger was drawn, and another has taken its place.
     fn was_delivered(&self, now: &Document, book: Book, address: &Address, value: &Value) -> bool {
         let drawn = self.states.drawn.books.get(&book);
         let is_new = |change| drawn.is_none_or(|drawn| !drawn.contains(change));
-        now.history(address).iter().any(|written| is_new(written.change) && written.value == *value)
+        let by_sheet = |by: &Provenance| by.how == Means::Return;
+        now.history(address).iter().any(|written| {
+            is_new(written.change) && written.value == *value && written.provenance.as_ref().is_some_and(by_sheet)
+        })
     }
 }
 

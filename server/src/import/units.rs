@@ -175,7 +175,9 @@ fn plan_unit(
         let edits = ordinary.edits.remove(&book).unwrap_or_default();
         let back = returned.edits.remove(&book).unwrap_or_default();
         match (&job.returned, document) {
-            (Some(from), Some(document)) => {
+            // A document that nobody had written to yet may be what a person has filled in.
+            (Some(from), document) if document.is_some() || !back.is_empty() => {
+                let document = document.unwrap_or_default();
                 let (write, findings) = merge(server, &identity, document, (from, &back), &edits, author, loose)?;
                 writes.extend(write);
                 returned.findings.extend(findings);

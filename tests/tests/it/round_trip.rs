@@ -176,6 +176,29 @@ async fn exactly_the_edited_cells_change() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_had_written_to_yet_is_filled_in() -> Result<()> {
+    let county = County::open().await?;
+    // A branch of which nothing restricted is known.
+    let code = roster::branch_code(1);
+    let text = format!("党组织编码|姓名|出生日期|入党时间\n{code}|孙八|1979-09-09|1999-09");
+    let file = county.path("second.xlsx");
+    std::fs::write(&file, sheet::workbook(&[("党员", &text)])?)?;
+    assert_eq!(county.import(&file).await?.counts.added, 1);
+    let drawn = county.draw(Sensitivity::S3).await?;
+    let spec = json!({ "set": [["孙八", "现居住地", "黑山村5号"]] });
+    let report = county.import(&county.treated(&drawn, "filled.xlsx", spec)?).await?;
+    assert_eq!((report.counts.changed, codes(&report)), (1, Vec::new()), "{report:?}");
+    let unit = county::branch(&county.server, 1);
+    let restricted = Identity { unit, book: Book::UnitRestricted, period: county.server.period() };
+    let stored = county.server.store.document(restricted.document(&county.server.tenant)).await?.context("written")?;
+    let document = sync_protocol::Document::load(stored.snapshot.as_deref(), &stored.changes)?;
+    let addresses: Vec<String> = document.rows("members").values().map(|row| row.text("address").to_owned()).collect();
+    assert_eq!(addresses, ["黑山村5号"]);
+    assert!(server::doctor::diagnose(&county.server, &|_, _| {}).await?.wrong.is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_field_and_the_office_edit_at_once_and_the_sheet_settles_it() -> Result<()> {
     let county = County::open().await?;
     let url = county::serve(&county.server).await?;
