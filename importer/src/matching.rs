@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use sync_protocol::{Row, RowId, Value, catalogue::Ledger};
 
 use crate::{
+    finding::{Finding, FindingKind},
     memory::{Candidate, Decision, Doubt, Memory},
     plan::{Place, Record, UnitDocuments},
     values::masked,
@@ -18,7 +19,7 @@ pub(crate) struct Known {
     by_key: HashMap<(usize, Vec<String>), Vec<RowId>>,
     keys_of: HashMap<(RowId, usize), Vec<String>>,
     /// Rows of this file: where they stand.
-    pub(crate) taken: HashMap<RowId, String>,
+    taken: HashMap<RowId, String>,
     /// How often a content without any key was met.
     keyless: HashMap<RowId, u32>,
 }
@@ -66,6 +67,17 @@ impl Known {
             }
         }
         known
+    }
+
+    /// Takes a row of this file for a stored or new one; the finding, if another row of the file was taken for it.
+    pub(crate) fn take(&mut self, id: RowId, place: &Place<'_>) -> Option<Finding> {
+        if let Some(first) = self.taken.get(&id) {
+            let kind = FindingKind::DuplicateRow { first: first.clone() };
+            return Some(place.finding(&kind, None, String::new()));
+        }
+        let Place { sheet, row, .. } = place;
+        self.taken.insert(id, format!("{}!{}", sheet.name, address(sheet.row_number(*row), 0)));
+        None
     }
 
     /// Finds the row. A match by a weaker key that a stronger one contradicts, or of several rows, waits for a person.

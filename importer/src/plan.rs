@@ -218,13 +218,11 @@ impl<'a> Importer<'a> {
             if memory.is_only_decided() && !decided {
                 continue;
             }
-            if let Some(first) = known.taken.get(&id) {
-                let kind = FindingKind::DuplicateRow { first: first.clone() };
-                plan.findings.push(place.finding(&kind, None, String::new()));
+            if let Some(duplicate) = known.take(id, &place) {
+                plan.findings.push(duplicate);
                 plan.counts.refused += 1;
                 continue;
             }
-            known.taken.insert(id, format!("{}!{}", sheet.name, address(sheet.row_number(row.row), 0)));
             let existing = known.rows.get(&id);
             let catalogue = self.catalogue;
             Comparison { catalogue, ledger, id, existing, documents, place: &place }.run(record, &mut plan);

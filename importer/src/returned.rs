@@ -21,7 +21,7 @@ use crate::{
     stamp::REMOVE,
     table::Table,
     values::Normalised,
-    workbook::grid::{Workbook, address},
+    workbook::grid::Workbook,
 };
 
 /// The documents of a unit, then and now.
@@ -64,13 +64,11 @@ impl Importer<'_> {
                 new.push(*row);
                 continue;
             };
-            if let Some(first) = known.taken.get(&id) {
-                let kind = FindingKind::DuplicateRow { first: first.clone() };
-                plan.findings.push(place.finding(&kind, None, String::new()));
+            if let Some(duplicate) = known.take(id, &place) {
+                plan.findings.push(duplicate);
                 plan.counts.refused += 1;
                 continue;
             }
-            known.taken.insert(id, format!("{}!{}", sheet.name, address(sheet.row_number(row.row), 0)));
             seen.push(id);
             let before = plan.edits.values().map(Vec::len).sum::<usize>();
             Compared { importer: self, ledger, id, drawn: &drawn, states, place: &place }.run(names, &mut plan);

@@ -171,14 +171,13 @@ async fn by_unit(scope: Scope<'_>, measures: &Measures<'_>, units: &[Unit]) -> R
     }
     if !measures.anywhere.is_empty() {
         // A person of this unit may be counted by another: everywhere is looked, and names say whose it is.
-        let all = server.store.sums_by_unit(server.county, UnitLevel::County, &period, &keys).await?;
+        let mut found = Counts::new();
+        for sum in server.store.sums_by_unit(server.county, UnitLevel::County, &period, &keys).await? {
+            measures.take(&mut found, &sum);
+        }
+        found.retain(|id, _| measures.anywhere.contains(id.as_str()));
         for line in &mut lines {
             line.counts.retain(|id, _| !measures.anywhere.contains(id.as_str()));
-            let mut found = Counts::new();
-            for sum in &all {
-                measures.take(&mut found, sum);
-            }
-            found.retain(|id, _| measures.anywhere.contains(id.as_str()));
             add(&mut line.counts, &found);
         }
     }
