@@ -194,6 +194,29 @@ impl Seal {
     }
 }
 
+/// Every cell of the returns in a workbook as a person reads it: sheet, row and column from 0, text.
+pub fn printed(workbook: &Workbook) -> BTreeMap<(String, u32, u16), String> {
+    let mut printed = BTreeMap::new();
+    for sheet in workbook.sheets.iter().filter(|sheet| !is_seal(workbook, sheet)) {
+        for row in 0..sheet.row_count() {
+            for (column, cell) in sheet.row(row) {
+                let text = match cell {
+                    Cell::Text(id) => workbook.texts.get(*id).trim().to_owned(),
+                    // Shares have four digits that anybody looks at.
+                    Cell::Number { value, .. } => format!("{}", (value * 1e4).round() / 1e4),
+                    Cell::Date(stamp) => number(stamp.serial()),
+                    Cell::Bool(flag) => flag.to_string(),
+                    Cell::Error => "#".to_owned(),
+                };
+                if !text.is_empty() && !text.starts_with(CODE) {
+                    printed.insert((sheet.name.clone(), sheet.row_number(row), *column), text);
+                }
+            }
+        }
+    }
+    printed
+}
+
 /// What the line of the code begins with.
 pub const CODE: &str = "校验码：";
 

@@ -47,6 +47,12 @@ pub enum Event {
     ImportUndone,
     /// A return or merged ledger was drawn and handed out.
     ReturnDrawn,
+    /// A copy of a return was submitted, and frozen.
+    ReturnSubmitted,
+    /// A submitted return was returned, approved, merged, published or archived.
+    ReturnStepped,
+    /// A submitted copy was handed out.
+    SubmissionRead,
     /// A file with findings, which quotes the workbook, was handed out.
     FindingsDrawn,
     /// The history of a cell was looked at.
@@ -84,6 +90,9 @@ impl Event {
             Self::Imported => "imported",
             Self::ImportUndone => "import-undone",
             Self::ReturnDrawn => "return-drawn",
+            Self::ReturnSubmitted => "return-submitted",
+            Self::ReturnStepped => "return-stepped",
+            Self::SubmissionRead => "submission-read",
             Self::FindingsDrawn => "findings-drawn",
             Self::HistoryRead => "history-read",
             Self::QuarantineRead => "quarantine-read",

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod auth;
 pub mod bundle;
+pub mod changes;
 pub mod clock;
 pub mod config;
 pub mod console;
@@ -21,6 +22,7 @@ pub mod projection;
 pub mod quality;
 pub mod returns;
 pub mod store;
+pub mod submissions;
 pub mod sync;
 pub mod tallies;
 pub mod tls;

@@ -17,6 +17,7 @@ use server::{
         look::{self, ReturnArguments},
         people::{Audit, Person},
         quarantine::Quarantine,
+        submissions::Submissions,
     },
     demo, http, people, returns,
 };
@@ -73,6 +74,9 @@ enum Command {
     },
     /// 生成报表或合并台账 · Draw a return (R03) or a merged ledger (members)
     Return(ReturnArguments),
+    /// 报送报表：报送、列出、审核、退回、查看差异 · The life of submitted returns
+    #[command(subcommand)]
+    Submission(Submissions),
     /// 综合指标 · Indicators of the county or of a unit with everything below it
     Indicators {
         /// 指标编号或名称，默认全部 · Ids (I-12) or names; all if absent
@@ -106,6 +110,21 @@ enum Command {
     Quarantine(Quarantine),
     /// 清除一条记录的敏感信息，不可恢复 · Erase what restricted books hold of a record, for good
     Erase(Erase),
+    /// 修改记录：某一时刻或回执号以来改了哪些格，谁改的 · What has changed since, by whom
+    Changes {
+        /// 单位编码，默认全县 · Code of the unit; the county if absent
+        #[arg(long)]
+        unit: Option<String>,
+        /// 此时刻以来，如 2012-11-10T18:00 · Since this time
+        #[arg(long, conflicts_with = "since_seq")]
+        since: Option<jiff::civil::DateTime>,
+        /// 此回执号以来，见报表注脚 · Since this number of the feed, which a return prints
+        #[arg(long, default_value_t = 0)]
+        since_seq: i64,
+        /// 以 JSON 输出 · Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// 列出冲突 · List conflicts
     Conflicts {
         /// 以 JSON 输出 · Print JSON
@@ -240,6 +259,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         }
         Command::Afterwards(command) => import::afterwards(&server, command).await,
         Command::Return(arguments) => look::draw(&server, arguments).await,
+        Command::Submission(command) => Box::pin(console::submissions::submissions(&server, command)).await,
         Command::Indicators { names, unit, date, json } => {
             look::print_indicators(&server, &names, unit.as_deref(), date.unwrap_or_else(returns::today), json).await
         }
@@ -247,6 +267,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Steps => look::print_steps(&server).await,
         Command::Quarantine(command) => console::quarantine::quarantine(&server, command).await,
         Command::Erase(arguments) => console::erase::erase(&server, arguments).await,
+        Command::Changes { unit, since, since_seq, json } => {
+            look::print_changes(&server, unit.as_deref(), (since, since_seq), json).await
+        }
         Command::Conflicts { json } => look::print_conflicts(&server, json).await,
         Command::Device { name, owner, unit, office, read_only } => {
             let kind = console::device::Kind { office, read_only };

@@ -19,7 +19,6 @@ use server::{
     import::import_file,
     returns::{self, ReturnRequest},
 };
-use sync_protocol::catalogue::Sensitivity;
 use tests::{process::peak_memory_mib, roster};
 
 const BRANCHES: usize = 1_000;
@@ -59,15 +58,8 @@ async fn prepare(data: &Path) -> anyhow::Result<()> {
 
 async fn draw(data: &Path, name: &str, folder: &Path) -> anyhow::Result<()> {
     let server = open(data).await?;
-    let request = ReturnRequest {
-        name: name.to_owned(),
-        variables: Vec::new(),
-        folder: folder.to_owned(),
-        date: jiff::civil::date(2012, 11, 10),
-        clearance: Sensitivity::S2,
-        top: returns::county(&server).await?,
-        as_of_seq: None,
-    };
+    let top = returns::county(&server).await?;
+    let request = ReturnRequest::new(name, top, jiff::civil::date(2012, 11, 10), folder);
     let begun = Instant::now();
     let drawn = returns::draw(&server, &request).await?;
     let seconds = begun.elapsed().as_secs_f64();

@@ -132,13 +132,9 @@ impl Printed {
         clearance: Sensitivity,
     ) -> Result<Self> {
         let request = ReturnRequest {
-            name: name.to_owned(),
             variables: choices.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-            folder: folder.to_owned(),
-            date: jiff::civil::date(2012, 11, 10),
             clearance,
-            top: returns::county(server).await?,
-            as_of_seq: None,
+            ..ReturnRequest::new(name, returns::county(server).await?, jiff::civil::date(2012, 11, 10), folder)
         };
         let drawn = returns::draw(server, &request).await?;
         assert!(drawn.failed_checks.is_empty(), "{name}: {:?}", drawn.failed_checks);

@@ -181,6 +181,8 @@ pub struct Book {
     /// What was written, where it is to be sealed.
     cells: Option<Cells>,
     has_pictures: bool,
+    properties: DocProperties,
+    footer: String,
 }
 
 impl std::fmt::Debug for Book {
@@ -188,6 +190,9 @@ impl std::fmt::Debug for Book {
         f.debug_struct("Book").finish_non_exhaustive()
     }
 }
+
+/// The foot of each page.
+const PAGES: &str = "&C第 &P 页 共 &N 页";
 
 /// Days and seconds of the creation time.
 #[derive(Debug, Clone, Copy)]
@@ -204,7 +209,14 @@ impl Book {
         let properties =
             DocProperties::new().set_title(title).set_author("台账通 Taizhang").set_creation_datetime(&created);
         workbook.set_properties(&properties);
-        Ok(Self { workbook, formats: HashMap::new(), cells: None, has_pictures: false })
+        let footer = PAGES.to_owned();
+        Ok(Self { workbook, formats: HashMap::new(), cells: None, has_pictures: false, properties, footer })
+    }
+
+    /// Says in the properties of the file, and in the foot of each page written from now on, whom it is handed to.
+    pub fn hand_to(&mut self, reader: &str) {
+        self.workbook.set_properties(&self.properties.clone().set_comment(reader));
+        self.footer = format!("&L{}{PAGES}", reader.replace('&', "&&"));
     }
 
     /// Notes from now on what is written, to be sealed.
@@ -220,7 +232,7 @@ impl Book {
     /// A sheet that was written before.
     pub fn reopened(&mut self, name: &str) -> Result<Page<'_>, WriteError> {
         let sheet = self.workbook.worksheet_from_name(name)?;
-        Ok(Page { sheet, formats: &mut self.formats, cells: None })
+        Ok(Page { sheet, formats: &mut self.formats, cells: None, footer: &self.footer })
     }
 
     /// A sheet of charts.
@@ -265,14 +277,14 @@ impl Book {
         let sheet = self.workbook.add_worksheet();
         sheet.set_name(name)?;
         let cells = self.cells.as_mut().map(|cells| cells.entry(name.to_owned()).or_default());
-        Ok(Page { sheet, formats: &mut self.formats, cells })
+        Ok(Page { sheet, formats: &mut self.formats, cells, footer: &self.footer })
     }
 
     /// A sheet for long lists: rows are written in order and leave memory at once.
     pub fn long_sheet(&mut self, name: &str) -> Result<Page<'_>, WriteError> {
         let sheet = self.workbook.add_worksheet_with_constant_memory()?;
         sheet.set_name(name)?;
-        Ok(Page { sheet, formats: &mut self.formats, cells: None })
+        Ok(Page { sheet, formats: &mut self.formats, cells: None, footer: &self.footer })
     }
 
     /// Writes the file whole, or not at all: a temporary file beside it takes its name at the end.
@@ -313,6 +325,7 @@ pub struct Page<'a> {
     sheet: &'a mut Worksheet,
     formats: &'a mut HashMap<Style, Format>,
     cells: Option<&'a mut BTreeMap<(u32, u16), String>>,
+    footer: &'a str,
 }
 
 impl std::fmt::Debug for Page<'_> {
@@ -441,7 +454,7 @@ impl Page<'_> {
             self.sheet.set_repeat_columns(from, to)?;
         }
         self.sheet.set_repeat_rows(print.repeat_rows.0, print.repeat_rows.1)?;
-        self.sheet.set_footer("&C第 &P 页 共 &N 页");
+        self.sheet.set_footer(self.footer);
         Ok(())
     }
 }

@@ -105,6 +105,12 @@ impl Caller {
         if store.is_below(unit, self.grant.unit).await? { Ok(()) } else { Err(Denied::Outside) }
     }
 
+    /// Whether they may review what this unit submits: it stands below their own.
+    pub async fn may_review(&self, store: &dyn Store, unit: UnitId) -> Result<(), Denied> {
+        self.may_at(store, Permission::ReviewReturns, unit).await?;
+        if unit == self.grant.unit { Err(Denied::Outside) } else { Ok(()) }
+    }
+
     /// Whether they may see this book of this unit.
     pub async fn may_read(&self, store: &dyn Store, unit: UnitId, book: Book) -> Result<(), Denied> {
         self.may_at(store, Permission::ReadRecords, unit).await?;

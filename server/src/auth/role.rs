@@ -30,6 +30,10 @@ pub enum Permission {
     ReadRecords,
     /// To have returns and merged ledgers drawn.
     DrawReturns,
+    /// To submit returns of one's unit.
+    SubmitReturns,
+    /// To approve what units below have submitted, or return it.
+    ReviewReturns,
     /// To send workbooks in.
     Import,
     /// To hold documents on a device and sync them.
@@ -129,10 +133,12 @@ impl std::fmt::Display for Role {
 
 impl Permission {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::SeeUnits,
         Self::ReadRecords,
         Self::DrawReturns,
+        Self::SubmitReturns,
+        Self::ReviewReturns,
         Self::Import,
         Self::Sync,
         Self::CarryBundles,
@@ -149,6 +155,8 @@ impl Permission {
             Self::SeeUnits => "查看单位 · see units",
             Self::ReadRecords => "查看记录（冲突、指标、修改历史）· read records",
             Self::DrawReturns => "生成报表 · draw returns",
+            Self::SubmitReturns => "报送报表 · submit returns",
+            Self::ReviewReturns => "审核下级报送的报表 · review what units below submit",
             Self::Import => "导入台账 · import workbooks",
             Self::Sync => "设备同步 · sync a device",
             Self::CarryBundles => "递交数据包 · hand in bundles",
@@ -198,6 +206,9 @@ impl Grant {
             P::ReadRecords | P::DrawReturns => {
                 matches!(self.role, R::OfficeClerk | R::TownshipOfficer | R::CountySupervisor)
             }
+            P::SubmitReturns => matches!(self.role, R::OfficeClerk | R::TownshipOfficer),
+            // Not those of one's own unit: the caller looks after that.
+            P::ReviewReturns => matches!(self.role, R::TownshipOfficer | R::CountySupervisor),
             // A ledger file holds identity numbers: whoever sends it in handles restricted data.
             P::Import => self.is_handler && self.role.may_be_handler(),
             P::Sync => !matches!(self.role, R::Auditor | R::Administrator),

@@ -14,6 +14,7 @@ use sync_protocol::{
 use crate::{
     Server,
     audit::{self, Event},
+    changes::{self, CellChange},
     clock, doctor, indicators, quality,
     returns::{self, AsOf, ReturnRequest, conflicts},
 };
@@ -41,6 +42,9 @@ pub struct ReturnArguments {
     /// 按回执号，见报表注脚 · As of this number of the feed, which a return prints
     #[arg(long)]
     as_of_seq: Option<i64>,
+    /// 按各填报单位已审核的报送件汇总：报送期，如 2012-04 · Merged from the copies that units have submitted for this period
+    #[arg(long, conflicts_with_all = ["as_of", "as_of_seq"])]
+    copies: Option<String>,
     /// 输出目录 · Folder to write into
     #[arg(long, default_value = "returns")]
     out: PathBuf,
@@ -52,7 +56,7 @@ pub struct ReturnArguments {
     json: bool,
 }
 
-fn choice(text: &str) -> Result<(String, String), String> {
+pub(super) fn choice(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("应为 名称=值 must be name=value")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
@@ -68,20 +72,15 @@ pub async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result
     };
     let clearance = if arguments.unmasked { Sensitivity::S3 } else { Sensitivity::S2 };
     let (unit, name) = (top.id, arguments.name.clone());
-    let request = ReturnRequest {
-        name: arguments.name,
-        variables: arguments.variables,
-        folder: arguments.out,
-        date: arguments.date.unwrap_or_else(returns::today),
-        clearance,
-        top,
-        as_of_seq: None,
-    };
     let time = arguments.as_of.map(|time| AsOf::Time(clock::of_local(time)));
-    let drawn = match time.or(arguments.as_of_seq.map(AsOf::Seq)) {
-        Some(as_of) => Box::pin(returns::draw_as_of(server, &request, as_of)).await?,
-        None => returns::draw(server, &request).await?,
+    let date = arguments.date.unwrap_or_else(returns::today);
+    let request = ReturnRequest {
+        variables: arguments.variables,
+        clearance,
+        as_of: time.or(arguments.as_of_seq.map(AsOf::Seq)).or(arguments.copies.map(AsOf::Copies)),
+        ..ReturnRequest::new(arguments.name, top, date, arguments.out)
     };
+    let drawn = Box::pin(returns::draw(server, &request)).await?;
     let detail = json!({ "return": name, "rows": drawn.rows, "class": format!("{clearance:?}") });
     audit::note_console(server, "taizhang", Event::ReturnDrawn, Some(unit), detail).await?;
     if arguments.json {
@@ -160,6 +159,33 @@ pub async fn print_quality(server: &Server, unit: Option<&str>, json: bool) -> a
         println!("{} 条 lines，其中错误 errors {errors} 条", lines.len());
     }
     Ok(lines.iter().all(|line| line.weight < Weight::E))
+}
+
+/// Prints what has changed since some state.
+pub async fn print_changes(
+    server: &Server,
+    unit: Option<&str>,
+    (since, since_seq): (Option<jiff::civil::DateTime>, i64),
+    json: bool,
+) -> anyhow::Result<bool> {
+    let units = returns::at_and_below(server.store.units().await?, top(server, unit).await?);
+    let since = match since {
+        Some(time) => server.store.seq_at(clock::of_local(time)).await?,
+        None => since_seq,
+    };
+    let (latest, _) = changes::changes(server, &units, since, Sensitivity::S2, usize::MAX / 2).await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&latest)?);
+        return Ok(true);
+    }
+    for change in &latest {
+        let CellChange { ledger, unit, record, column, before, after, who, how, written_at_ms } = change;
+        let before = before.as_deref().unwrap_or("（空）");
+        let (when, how) = (clock::local(*written_at_ms).strftime("%Y-%m-%d %H:%M"), changes::means(*how));
+        println!("{when} {who}（{how}） {unit} · {ledger} · {record} · {column}：{before} → {after}");
+    }
+    println!("{} 处 changes", latest.len());
+    Ok(true)
 }
 
 /// Prints steps of workflows that were not allowed.

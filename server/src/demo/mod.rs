@@ -262,13 +262,8 @@ fn stable_id(name: &str) -> [u8; 16] {
 async fn draw(server: &Server, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let top = returns::county(server).await?;
     let request = |name: &str, round: Option<&str>, date| ReturnRequest {
-        name: name.to_owned(),
         variables: round.map(|round| ("round".to_owned(), round.to_owned())).into_iter().collect(),
-        folder: folder.to_owned(),
-        date,
-        clearance: Sensitivity::S2,
-        top: top.clone(),
-        as_of_seq: None,
+        ..ReturnRequest::new(name, top.clone(), date, folder)
     };
     let mut paths = Vec::new();
     for request in [

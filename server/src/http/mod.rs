@@ -20,6 +20,7 @@ mod returns;
 mod session;
 mod sockets;
 mod status;
+mod submissions;
 mod units;
 mod verify;
 
@@ -32,7 +33,10 @@ use axum::{
 };
 use tower_http::{
     catch_panic::CatchPanicLayer,
-    compression::CompressionLayer,
+    compression::{
+        CompressionLayer, Predicate,
+        predicate::{DefaultPredicate, NotForContentType},
+    },
     decompression::RequestDecompressionLayer,
     set_header::SetResponseHeaderLayer,
     timeout::{RequestBodyTimeoutLayer, TimeoutLayer},
@@ -77,6 +81,7 @@ fn routes() -> Routes {
         .merge(quarantine::routes())
         .merge(erasures::routes())
         .merge(returns::routes())
+        .merge(submissions::routes())
         .merge(verify::page_routes())
         .merge(audit::routes())
         .merge(exchange::routes())
@@ -107,7 +112,8 @@ pub fn router(server: Arc<Server>) -> Router {
         .merge(sockets)
         .fallback(async || ApiError::NotFound)
         .layer(RequestDecompressionLayer::new())
-        .layer(CompressionLayer::new())
+        // A workbook is compressed already, and its length tells a browser how far a download is.
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(NotForContentType::new(XLSX))))
         .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(ApiError::Internal)))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::X_FRAME_OPTIONS, "DENY"))

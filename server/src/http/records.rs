@@ -17,13 +17,21 @@ use crate::{
     Server,
     audit::{self, Event},
     auth::{Caller, Permission},
+    changes::{self, CellChange},
     history::{self, CellVersion, HistoryError},
     indicators,
     returns::{self, conflicts},
 };
 
+/// Changes in one answer.
+const CHANGES_MAX: usize = 2_000;
+
 pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
-    OpenApiRouter::new().routes(routes!(list_conflicts)).routes(routes!(list_indicators)).routes(routes!(cell_history))
+    OpenApiRouter::new()
+        .routes(routes!(list_conflicts))
+        .routes(routes!(list_indicators))
+        .routes(routes!(list_changes))
+        .routes(routes!(cell_history))
 }
 
 /// Which unit.
@@ -106,6 +114,41 @@ async fn list_indicators(
 ) -> Result<Json<Vec<indicators::IndicatorLine>>, ApiError> {
     let top = at.unit(&server, &caller).await?;
     Ok(Json(indicators::indicators(&server, top, returns::today(), &[]).await?))
+}
+
+/// Since when.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Since {
+    /// Id of a unit; one's own where it is left out.
+    unit: Option<String>,
+    /// Number of the feed, which a sealed return prints as 回执号; from the beginning where it is left out.
+    #[serde(default)]
+    since_seq: i64,
+}
+
+/// Changes since some state.
+#[derive(Serialize, ToSchema)]
+struct Changes {
+    /// How many there are.
+    count: usize,
+    /// The latest of them, the latest first.
+    latest: Vec<CellChange>,
+}
+
+/// What has changed at and below a unit since some state: every cell that was typed or overwritten, with who and when.
+#[utoipa::path(get, path = "/api/changes", tag = "records", params(Since), responses((status = 200, body = Changes)))]
+async fn list_changes(
+    State(server): State<Arc<Server>>,
+    Asker(caller): Asker,
+    Query(since): Query<Since>,
+) -> Result<Json<Changes>, ApiError> {
+    let top = At { unit: since.unit }.unit(&server, &caller).await?;
+    let units = returns::at_and_below(server.store.units().await?, top);
+    let clearance = caller.clearance();
+    let (latest, count) = changes::changes(&server, &units, since.since_seq, clearance, CHANGES_MAX).await?;
+    audit::note(&server, &caller, Event::HistoryRead, Some(top), json!({ "since_seq": since.since_seq })).await?;
+    Ok(Json(Changes { count, latest }))
 }
 
 /// Which cell.

@@ -21,6 +21,7 @@ use crate::{
     Server,
     audit::{self, Event},
     auth::Permission,
+    clock,
     returns::{self, AsOf, ReturnError, ReturnRequest},
 };
 
@@ -43,6 +44,8 @@ struct WantedReturn {
     as_of_ms: Option<i64>,
     /// As of this number of the feed, which a sealed return prints as 回执号.
     as_of_seq: Option<i64>,
+    /// Merged from the copies that reporting units have submitted for this period, such as `2012-04`.
+    copies: Option<String>,
 }
 
 /// Draw a return or a merged ledger. Columns above the caller's class are masked.
@@ -60,43 +63,44 @@ async fn draw(
     };
     caller.may_at(server.store.as_ref(), Permission::DrawReturns, top).await?;
     let top = server.store.unit(top).await?.ok_or(ApiError::NotFound)?;
-    let date = match &wanted.date {
-        Some(text) => {
-            let sentence = "日期应为 2012-04-30 的形式 | a date is written as 2012-04-30";
-            text.parse().map_err(|_| ApiError::BadRequest(sentence.into()))?
-        }
-        None => returns::today(),
-    };
+    let date = date(wanted.date.as_deref())?;
     let folder = tempfile::tempdir().map_err(ReturnError::from)?;
     let (unit, clearance) = (top.id, caller.clearance());
     let variables = wanted.choices.into_iter().collect();
-    let request = ReturnRequest {
-        name: wanted.name,
-        variables,
-        folder: folder.path().to_owned(),
-        date,
-        clearance,
-        top,
-        as_of_seq: None,
-    };
     let as_of = wanted.as_of_ms.map(AsOf::Time).or(wanted.as_of_seq.map(AsOf::Seq));
-    let drawn = match as_of {
-        Some(as_of) => Box::pin(returns::draw_as_of(&server, &request, as_of)).await?,
-        None => returns::draw(&server, &request).await?,
+    let time = clock::local(clock::now_ms()).strftime("%Y-%m-%d %H:%M");
+    let request = ReturnRequest {
+        variables,
+        clearance,
+        as_of: as_of.or(wanted.copies.map(AsOf::Copies)),
+        reader: Some(format!("下载：{} {time}", caller.name)),
+        ..ReturnRequest::new(wanted.name, top, date, folder.path())
     };
+    let drawn = Box::pin(returns::draw(&server, &request)).await?;
     let detail = json!({
         "return": request.name, "rows": drawn.rows, "class": format!("{clearance:?}"), "date": date.to_string(),
     });
     audit::note(&server, &caller, Event::ReturnDrawn, Some(unit), detail).await?;
     let bytes = tokio::fs::read(&drawn.path).await.map_err(ReturnError::from)?;
-    let name = drawn.path.file_name().unwrap_or_default().to_string_lossy();
-    let disposition = format!("attachment; filename*=UTF-8''{}", super::percent_encoded(&name));
+    Ok(workbook(&drawn.path.file_name().unwrap_or_default().to_string_lossy(), bytes))
+}
+
+/// A date as requests write it; today, where it is left out.
+pub(super) fn date(text: Option<&str>) -> Result<jiff::civil::Date, ApiError> {
+    let Some(text) = text else { return Ok(returns::today()) };
+    let sentence = "日期应为 2012-04-30 的形式 | a date is written as 2012-04-30";
+    text.parse().map_err(|_| ApiError::BadRequest(sentence.into()))
+}
+
+/// A workbook to be saved under this name.
+pub(super) fn workbook(name: &str, bytes: Vec<u8>) -> Response {
+    let disposition = format!("attachment; filename*=UTF-8''{}", super::percent_encoded(name));
     let headers = [
         (header::CONTENT_TYPE, XLSX.to_owned()),
         (header::CACHE_CONTROL, "no-store".to_owned()),
         (header::CONTENT_DISPOSITION, disposition),
     ];
-    Ok((headers, bytes).into_response())
+    (headers, bytes).into_response()
 }
 
 impl From<ReturnError> for ApiError {

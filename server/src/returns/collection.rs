@@ -2,18 +2,27 @@
 //! the quality of the data, the definitions used, and charts.
 
 use importer::workbook::write::{Book, Chart, Out, Print, Style};
-use sync_protocol::catalogue::{ReturnForm, SheetRows, Weight};
+use sync_protocol::{
+    catalogue::{ReturnForm, SheetRows, Weight},
+    unit::{Unit, UnitLevel},
+};
 
 use super::{
-    Drawn, ReturnError, ReturnRequest, at_and_below, chinese_date, conflicts, created, file_name, sealing, summary,
+    Drawn, ReturnError, ReturnRequest, at_and_below, book, chinese_date, conflicts, file_name, sealing, summary,
 };
-use crate::{Server, quality};
+use crate::{
+    Server,
+    changes::{self, CellChange},
+    clock, quality,
+};
 
 /// Its name on the command line and in requests.
 pub const NAME: &str = "collection";
 const TITLE: &str = "汇总工作簿";
 /// Lines about the quality of the data: a supervisor reads the first, the command line prints all.
 const QUALITY_LINES_MAX: usize = 5_000;
+/// Changed cells that are listed, the latest first.
+const CHANGES_MAX: usize = 5_000;
 
 /// A table whose figures people would rather look at: return, 栏次, title.
 const CHARTS: [(&str, &str, &str); 4] = [
@@ -32,6 +41,23 @@ fn numbered(form: &ReturnForm) -> ReturnForm {
     form
 }
 
+/// 单位分表: for each reporting unit below the top a sheet of its own, laid out like that of the whole.
+fn own_sheets(server: &Server, units: &[Unit], request: &ReturnRequest) -> Vec<(ReturnForm, Unit)> {
+    let is_board = |form: &&ReturnForm| form.sheets.iter().any(|sheet| matches!(sheet.rows, SheetRows::Indicators));
+    let Some(board) = server.catalogue.returns().iter().find(is_board) else { return Vec::new() };
+    let reporting = units.iter().filter(|u| u.level == UnitLevel::ReportingUnit && u.id != request.top.id);
+    let sheet = |(number, unit): (usize, &Unit)| {
+        let mut form = board.clone();
+        form.sheets.retain(|sheet| matches!(sheet.rows, SheetRows::Indicators));
+        let label: String = unit.label().chars().filter(|c| !r"[]:*?/\'".contains(*c)).take(20).collect();
+        for sheet in &mut form.sheets {
+            sheet.name = format!("分表{} {label}", number + 1);
+        }
+        (form, unit.clone())
+    };
+    reporting.enumerate().map(sheet).collect()
+}
+
 pub(super) async fn draw(server: &Server, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
     let path = request.folder.join(file_name(&[&request.top.name, TITLE], request.date));
     let drawn = sealing::drawn(server, (NAME, TITLE), request).await?;
@@ -40,10 +66,12 @@ pub(super) async fn draw(server: &Server, request: &ReturnRequest) -> Result<Dra
     forms.sort_by_key(|form| {
         (form.sheets.iter().all(|sheet| !matches!(sheet.rows, SheetRows::Indicators)), form.number.clone())
     });
-    let mut book = Book::new(TITLE, created(request.date))?;
+    let units = at_and_below(server.store.units().await?, request.top.id);
+    let own = own_sheets(server, &units, request);
+    let mut book = book(TITLE, request)?;
     book.record();
     cover(&mut book, request)?;
-    contents(&mut book, &forms)?;
+    contents(&mut book, &forms, &own)?;
     let (mut rows, mut failed_checks, mut charts) = (0, Vec::new(), Vec::new());
     for form in &forms {
         let sheets = Box::pin(summary::sheets(server, form, request, &mut book)).await?;
@@ -61,16 +89,21 @@ pub(super) async fn draw(server: &Server, request: &ReturnRequest) -> Result<Dra
             }
         }
     }
-    let units = at_and_below(server.store.units().await?, request.top.id);
+    for (form, unit) in &own {
+        let request = ReturnRequest { top: unit.clone(), ..request.clone() };
+        Box::pin(summary::sheets(server, form, &request, &mut book)).await?;
+    }
     let mut stored = server.store.conflicts().await?;
     stored.retain(|row| units.iter().any(|unit| unit.id == row.unit));
     conflicts::sheet(server, &mut book, &stored, &units, None, request.clearance)?;
     quality_sheet(&mut book, &quality::quality(server, &units, request.date).await?)?;
     definitions(server, &mut book)?;
+    let (edits, all) = changes::changes(server, &units, 0, request.clearance, CHANGES_MAX).await?;
+    changes_sheet(&mut book, &edits, all)?;
     book.charts("图表", &charts)?;
-    sealing::seal(server, &mut book, drawn)?;
+    let seal = Some(sealing::seal(server, &mut book, drawn)?);
     book.save(&path)?;
-    Ok(Drawn { path, rows, failed_checks })
+    Ok(Drawn { path, rows, failed_checks, seal })
 }
 
 fn cover(book: &mut Book, request: &ReturnRequest) -> Result<(), ReturnError> {
@@ -84,7 +117,7 @@ fn cover(book: &mut Book, request: &ReturnRequest) -> Result<(), ReturnError> {
     Ok(page.print(print)?)
 }
 
-fn contents(book: &mut Book, forms: &[ReturnForm]) -> Result<(), ReturnError> {
+fn contents(book: &mut Book, forms: &[ReturnForm], own: &[(ReturnForm, Unit)]) -> Result<(), ReturnError> {
     let mut page = book.sheet("目录")?;
     page.merge((0, 0), (0, 2), "目录", Style::Title)?;
     for (column, (header, width)) in (0u16..).zip([("序号", 6.0), ("工作表", 30.0), ("内容", 60.0)]) {
@@ -92,14 +125,18 @@ fn contents(book: &mut Book, forms: &[ReturnForm]) -> Result<(), ReturnError> {
         page.width(column, width)?;
     }
     let returns = forms.iter().flat_map(|form| form.sheets.iter().map(|s| (s.name.clone(), form.title.clone())));
+    let own = own.iter().flat_map(|(form, unit)| {
+        form.sheets.iter().map(move |sheet| (sheet.name.clone(), format!("{}综合指标", unit.name)))
+    });
     let others = [
         (importer::stamp::CONFLICTS, "同一单元格的不同填写"),
         ("数据质量", "违反规则或缺必填项的记录"),
         ("口径说明", "指标定义和县级参数"),
+        ("修改记录", "谁在何时把哪一格改成了什么"),
         ("图表", "各填报单位进度"),
     ];
     let others = others.map(|(name, content)| (name.to_owned(), content.to_owned()));
-    for (row, (name, content)) in (2u32..).zip(returns.chain(others)) {
+    for (row, (name, content)) in (2u32..).zip(returns.chain(own).chain(others)) {
         page.put(row, 0, &Out::Text((row - 1).to_string()), Style::TextCentre)?;
         page.put(row, 1, &Out::Text(name), Style::Text)?;
         page.put(row, 2, &Out::Text(content), Style::Text)?;
@@ -139,6 +176,54 @@ fn quality_sheet(book: &mut Book, lines: &[quality::QualityLine]) -> Result<(), 
         let row = 2 + u32::try_from(QUALITY_LINES_MAX).unwrap_or(u32::MAX);
         let text = format!("其余 {} 条从略，可用 taizhang quality 列出全部", lines.len() - QUALITY_LINES_MAX);
         page.merge((row, 0), (row, 6), &text, Style::Note)?;
+    }
+    page.freeze(2, 0)?;
+    Ok(page.print(Print { landscape: true, repeat_rows: (0, 1), pages_wide: 1, repeat_columns: None })?)
+}
+
+/// 修改记录: provenance of every cell that was changed.
+fn changes_sheet(book: &mut Book, edits: &[CellChange], all: usize) -> Result<(), ReturnError> {
+    let mut page = book.sheet("修改记录")?;
+    let headers = [
+        ("序号", 6.0),
+        ("台账", 18.0),
+        ("单位", 26.0),
+        ("记录", 14.0),
+        ("列", 14.0),
+        ("原值", 18.0),
+        ("新值", 18.0),
+        ("填写人", 16.0),
+        ("方式", 10.0),
+        ("填写时间", 16.0),
+    ];
+    page.merge((0, 0), (0, 9), &format!("修改记录（共 {all} 处，最近的在前）"), Style::Title)?;
+    for (column, (header, width)) in (0u16..).zip(headers) {
+        page.put(1, column, &Out::Text(header.into()), Style::Header)?;
+        page.width(column, width)?;
+    }
+    for (row, edit) in (2u32..).zip(edits) {
+        let when = clock::local(edit.written_at_ms).strftime("%Y-%m-%d %H:%M").to_string();
+        let texts = [
+            &(row - 1).to_string(),
+            &edit.ledger,
+            &edit.unit,
+            &edit.record,
+            &edit.column,
+            edit.before.as_ref().unwrap_or(&String::new()),
+            &edit.after,
+            &edit.who,
+            changes::means(edit.how),
+            &when,
+        ]
+        .map(str::to_owned);
+        for (column, text) in (0u16..).zip(texts) {
+            page.put(row, column, &Out::Text(text), Style::Wrapped)?;
+        }
+    }
+    if all > edits.len() {
+        let row = 2 + u32::try_from(edits.len()).unwrap_or(u32::MAX);
+        let text = format!("其余 {} 处从略，可用 taizhang changes 列出全部", all - edits.len());
+        page.merge((row, 0), (row, 9), &text, Style::Note)?;
     }
     page.freeze(2, 0)?;
     Ok(page.print(Print { landscape: true, repeat_rows: (0, 1), pages_wide: 1, repeat_columns: None })?)

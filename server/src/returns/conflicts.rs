@@ -10,7 +10,7 @@ use importer::{
 use serde::Deserialize;
 use sync_protocol::{
     Row, UnitId, Value,
-    catalogue::{ColumnType, Sensitivity},
+    catalogue::{Column, ColumnType, Sensitivity},
     conflict::Provenance,
     unit::Unit,
 };
@@ -75,14 +75,7 @@ pub fn lines(server: &Server, stored: &[StoredConflict], units: &[Unit], clearan
         for conflict in conflicts {
             let key = conflict.address.split('/').nth(2).unwrap_or_default();
             let column = ledger.and_then(|ledger| ledger.column(key));
-            let print = |value: &Value| {
-                let text =
-                    column.map_or_else(|| value.to_string(), |c| importer::print::printed(&server.catalogue, c, value));
-                let text = if value.is_null() { "（已清空）".to_owned() } else { text };
-                let (kind, class) =
-                    column.map_or((&ColumnType::Text, Sensitivity::S3), |c| (&c.column_type, c.sensitivity));
-                shown(&text, kind, class, clearance)
-            };
+            let print = |value: &Value| said(server, column, value, clearance);
             let values = conflict.values.iter().map(|side| ConflictSide {
                 value: print(&side.value),
                 change: side.change.clone(),
@@ -102,9 +95,19 @@ pub fn lines(server: &Server, stored: &[StoredConflict], units: &[Unit], clearan
     lines
 }
 
+/// What a cell says, in words; what no column claims is as restricted as can be.
+pub(crate) fn said(server: &Server, column: Option<&Column>, value: &Value, clearance: Sensitivity) -> String {
+    if value.is_null() {
+        return "（已清空）".to_owned();
+    }
+    let text = column.map_or_else(|| value.to_string(), |c| importer::print::printed(&server.catalogue, c, value));
+    let (kind, class) = column.map_or((&ColumnType::Text, Sensitivity::S3), |c| (&c.column_type, c.sensitivity));
+    shown(&text, kind, class, clearance)
+}
+
 /// A name for a record: its own, its organisation's, or its id.
 pub(crate) fn record_name(row: &Row) -> String {
-    ["name", "unit_name", "problem_summary", "problem", "round", "org_name"]
+    ["name", "unit_name", "problem_summary", "problem", "round", "return_no", "org_name"]
         .iter()
         .map(|column| row.text(column))
         .find(|text| !text.is_empty())

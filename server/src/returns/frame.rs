@@ -136,10 +136,12 @@ impl Frame<'_> {
 
     /// Everything below the rows, of which `row` is the first, and how the sheet is seen and printed.
     pub(super) fn foot(&self, page: &mut Page<'_>, mut row: u32, more: &[String]) -> Result<(), WriteError> {
-        let last = self.last();
-        for (index, note) in self.form.notes.iter().chain(more).enumerate() {
+        let (last, room) = (self.last(), self.sheet.columns.iter().map(width).sum::<f64>());
+        for (index, note) in self.form.notes.iter().chain(more).chain(&self.request.notes).enumerate() {
             let text = if index == 0 { format!("注：1. {note}") } else { format!("　　{}. {note}", index + 1) };
             page.merge((row, 0), (row, last), &text, Style::Note)?;
+            let units: usize = text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
+            page.height(row, LINE_HEIGHT * (units as f64 / room).ceil().clamp(1.0, LINES_MAX))?;
             row += 1;
         }
         let date = chinese_date(self.request.date);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use importer::{
     stamp::{REMOVE, ROW_IDS, Stamp},
-    workbook::write::{Book, Out, Page, Print, Style},
+    workbook::write::{Out, Page, Print, Style},
 };
 use sync_protocol::{
     ChangeHash, Row, UnitId,
@@ -14,7 +14,7 @@ use sync_protocol::{
 };
 
 use super::{
-    Drawn, ReturnError, ReturnRequest, at_and_below, chinese_date, conflicts, created, figures::read, file_name, print,
+    Drawn, ReturnError, ReturnRequest, at_and_below, book, chinese_date, conflicts, figures::read, file_name, print,
 };
 use crate::{Server, store::StoreError};
 
@@ -31,7 +31,7 @@ pub(super) async fn draw(server: &Server, ledger: &Ledger, request: &ReturnReque
     let extras =
         if request.clearance == Sensitivity::S3 { extras(server, ledger, &units).await? } else { BTreeSet::new() };
     let path = request.folder.join(file_name(&[&ledger.title, "合并"], request.date));
-    let mut book = Book::new(&ledger.title, created(request.date))?;
+    let mut book = book(&ledger.title, request)?;
     let mut rows = 0;
     let mut stamp = Stamp {
         ledger: ledger.id.clone(),
@@ -66,7 +66,7 @@ pub(super) async fn draw(server: &Server, ledger: &Ledger, request: &ReturnReque
     conflicts::sheet(server, &mut book, &stored, &register, Some(&ledger.id), request.clearance)?;
     stamp.write(&mut book, |statement| server.keys.sign(statement))?;
     book.save(&path)?;
-    Ok(Drawn { path, rows, failed_checks: Vec::new() })
+    Ok(Drawn { path, rows, failed_checks: Vec::new(), seal: None })
 }
 
 /// Units in official order, each reporting unit followed by its organisations; an organisation alone where its reporting

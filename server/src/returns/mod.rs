@@ -16,18 +16,19 @@ pub mod verify;
 
 use std::{collections::BTreeSet, path::PathBuf};
 
+use importer::workbook::write::{Book, Created, WriteError};
 use sync_protocol::{
     UnitId, Value,
-    catalogue::{Sensitivity, Variables},
+    catalogue::{ReturnForm, Sensitivity, Variables},
     unit::Unit,
 };
 
 use crate::{Server, clock, store::StoreError};
 
-pub(crate) use conflicts::record_name;
+pub(crate) use conflicts::{record_name, said};
 pub(crate) use figures::read;
 pub use figures::{Counts, Line, Scope, lines};
-pub use past::{AsOf, Past};
+pub use past::{AsOf, Moment, Past};
 
 /// Why a return was not drawn.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +55,7 @@ pub enum ReturnError {
     Damaged(#[from] serde_json::Error),
     /// The workbook cannot be written.
     #[error(transparent)]
-    Write(#[from] importer::workbook::write::WriteError),
+    Write(#[from] WriteError),
     /// The folder.
     #[error("无法写入 cannot write: {0}")]
     Io(#[from] std::io::Error),
@@ -75,8 +76,29 @@ pub struct ReturnRequest {
     pub clearance: Sensitivity,
     /// The unit at the top of what is drawn.
     pub top: Unit,
-    /// The number of the feed that it is drawn as of; the newest, if none is given.
-    pub as_of_seq: Option<i64>,
+    /// The state of the past that it is drawn from; the present, if none is given.
+    pub as_of: Option<AsOf>,
+    /// Who has asked for it, and when: it stands in the foot of each page.
+    pub reader: Option<String>,
+    /// What is printed below each table besides its own notes.
+    pub notes: Vec<String>,
+}
+
+impl ReturnRequest {
+    /// A return as it is drawn unless something else is said: from the present, without restricted columns.
+    pub fn new(name: impl Into<String>, top: Unit, date: jiff::civil::Date, folder: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.into(),
+            variables: Vec::new(),
+            folder: folder.into(),
+            date,
+            clearance: Sensitivity::S2,
+            top,
+            as_of: None,
+            reader: None,
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// A drawn return.
@@ -88,6 +110,17 @@ pub struct Drawn {
     pub rows: usize,
     /// Check relations that do not hold: row label and relation.
     pub failed_checks: Vec<String>,
+    /// Its seal, if it is sealed.
+    pub seal: Option<Sealed>,
+}
+
+/// What is printed below each table of a sealed return.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Sealed {
+    /// 校验码.
+    pub code: String,
+    /// 回执号: the last change that it knows, by its number in the feed.
+    pub seq: i64,
 }
 
 /// The unit that everything stands below.
@@ -111,21 +144,19 @@ pub fn at_and_below(units: Vec<Unit>, top: UnitId) -> Vec<Unit> {
         .collect()
 }
 
-/// Draws a return or a merged ledger as of a moment of the past.
-pub async fn draw_as_of(server: &Server, request: &ReturnRequest, as_of: AsOf) -> Result<Drawn, ReturnError> {
-    let seq = match as_of {
-        AsOf::Seq(seq) => seq,
-        AsOf::Time(time_ms) => server.store.seq_at(time_ms).await?,
-    };
-    let past = Past::open(server, seq).await?;
-    let request = ReturnRequest { as_of_seq: Some(seq), ..request.clone() };
-    let drawn = Box::pin(draw(&past.server, &request)).await;
+/// Draws a return or a merged ledger.
+pub async fn draw(server: &Server, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
+    let Some(as_of) = &request.as_of else { return draw_from(server, request).await };
+    let (moment, notes) = past::moment(server, request, as_of).await?;
+    let past = Past::open(server, &moment).await?;
+    let mut request = ReturnRequest { as_of: Some(AsOf::Seq(moment.seq)), ..request.clone() };
+    request.notes.extend(notes);
+    let drawn = Box::pin(draw_from(&past.server, &request)).await;
     past.close().await;
     drawn
 }
 
-/// Draws a return or a merged ledger.
-pub async fn draw(server: &Server, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
+async fn draw_from(server: &Server, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
     tokio::fs::create_dir_all(&request.folder).await?;
     if request.name == collection::NAME {
         return Box::pin(collection::draw(server, request)).await;
@@ -143,17 +174,23 @@ pub async fn draw(server: &Server, request: &ReturnRequest) -> Result<Drawn, Ret
 }
 
 /// The values of a return's variables: what was chosen, or the default.
-pub fn variables(
-    server: &Server,
-    form: &sync_protocol::catalogue::ReturnForm,
-    chosen: &[(String, String)],
-) -> Result<Variables, ReturnError> {
+pub fn variables(server: &Server, form: &ReturnForm, chosen: &[(String, String)]) -> Result<Variables, ReturnError> {
     let mut variables = server.catalogue.variables(server.campaign_year, None);
+    variables.extend(choices(server, form, chosen)?.into_iter().map(|(name, value)| (name, Value::text(&value))));
+    Ok(variables)
+}
+
+/// What is chosen of each of a return's variables.
+pub(crate) fn choices(
+    server: &Server,
+    form: &ReturnForm,
+    chosen: &[(String, String)],
+) -> Result<Vec<(String, String)>, ReturnError> {
     if let Some((name, _)) = chosen.iter().find(|(name, _)| !form.variables.iter().any(|v| v.name == *name)) {
         let allowed: Vec<&str> = form.variables.iter().map(|v| v.name.as_str()).collect();
         return Err(ReturnError::Variable { name: name.clone(), allowed: allowed.join(", ") });
     }
-    for variable in &form.variables {
+    let choice = |variable: &sync_protocol::catalogue::Variable| {
         let value = chosen.iter().rev().find(|(name, _)| *name == variable.name).map_or(&variable.default, |(_, v)| v);
         let list = server.catalogue.list(&variable.list);
         if list.is_none_or(|list| list.code(value).is_none()) {
@@ -161,9 +198,9 @@ pub fn variables(
                 list.map(|l| l.codes.iter().map(|c| c.code.as_str()).collect()).unwrap_or_default();
             return Err(ReturnError::Variable { name: variable.name.clone(), allowed: allowed.join(", ") });
         }
-        variables.insert(variable.name.clone(), Value::text(value));
-    }
-    Ok(variables)
+        Ok((variable.name.clone(), value.clone()))
+    };
+    form.variables.iter().map(choice).collect()
 }
 
 /// 2012年4月30日.
@@ -171,10 +208,14 @@ fn chinese_date(date: jiff::civil::Date) -> String {
     format!("{}年{}月{}日", date.year(), date.month(), date.day())
 }
 
-/// The creation time in the file: the statistics date, so that the same figures give the same bytes.
-fn created(date: jiff::civil::Date) -> importer::workbook::write::Created {
-    let days = date.since(jiff::civil::date(1970, 1, 1)).map_or(0, |span| i64::from(span.get_days()));
-    importer::workbook::write::Created { unix_s: days * 86_400 }
+/// A new workbook. Its creation time is the statistics date, so that the same figures give the same bytes.
+fn book(title: &str, request: &ReturnRequest) -> Result<Book, WriteError> {
+    let days = request.date.since(jiff::civil::date(1970, 1, 1)).map_or(0, |span| i64::from(span.get_days()));
+    let mut book = Book::new(title, Created { unix_s: days * 86_400 })?;
+    if let Some(reader) = &request.reader {
+        book.hand_to(reader);
+    }
+    Ok(book)
 }
 
 /// `基组年03表_分类定级汇总表_20120430.xlsx`, without characters that file systems refuse.

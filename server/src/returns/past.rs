@@ -1,31 +1,94 @@
 //! The county as it was: a replica of the past in a store of its own, from which everything can be drawn that can be drawn
 //! from the present.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use sync_protocol::{
-    ChangeHash, Document,
+    ChangeHash, Document, UnitId,
     document::{RowKey, change_actor, change_dependencies},
+    unit::UnitLevel,
 };
 use tempfile::TempDir;
 
-use super::ReturnError;
+use super::{ReturnError, ReturnRequest, at_and_below, choices};
 use crate::{
     Server, projection,
-    store::{DocumentWrite, NewChange, Store, StoreError, sqlite::SqliteStore},
+    store::{DocumentWrite, NewChange, Store, StoreError, Submission, sqlite::SqliteStore},
+    submissions,
     tallies::Tallies,
 };
 
 /// Documents in one commit.
 const DOCUMENTS_PER_COMMIT: usize = 64;
 
-/// A moment of the past.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A state of the past.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AsOf {
     /// Everything that had come in by then, in milliseconds since 1970.
     Time(i64),
     /// Everything up to this number of the feed, which a sealed return names.
     Seq(i64),
+    /// What each reporting unit knew when it submitted its copy of the return for this period; only copies that were approved.
+    Copies(String),
+}
+
+/// How far into the feed each document is read.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// The number of the feed.
+    pub seq: i64,
+    /// Another one for the documents of a unit.
+    of: BTreeMap<UnitId, i64>,
+}
+
+impl Moment {
+    /// The same for every document.
+    pub fn at(seq: i64) -> Self {
+        Self { seq, of: BTreeMap::new() }
+    }
+}
+
+/// Finds out when it was, and what has to be said of it below each table.
+pub(super) async fn moment(
+    server: &Server,
+    request: &ReturnRequest,
+    as_of: &AsOf,
+) -> Result<(Moment, Vec<String>), ReturnError> {
+    let period = match as_of {
+        AsOf::Seq(seq) => return Ok((Moment::at(*seq), Vec::new())),
+        AsOf::Time(time_ms) => return Ok((Moment::at(server.store.seq_at(*time_ms).await?), Vec::new())),
+        AsOf::Copies(period) => period,
+    };
+    let form = server.catalogue.return_form(&request.name);
+    let form = form.ok_or_else(|| ReturnError::Unknown(request.name.clone(), "R01–R25".into()))?;
+    let choices = choices(server, form, &request.variables)?;
+    let units = at_and_below(server.store.units().await?, request.top.id);
+    let stored = server.store.submissions().await?;
+    let (mut moment, mut copies, mut missing) = (Moment::at(server.store.newest().await?), Vec::new(), Vec::new());
+    for unit in units.iter().filter(|unit| unit.level == UnitLevel::ReportingUnit) {
+        let is_own = |copy: &&Submission| {
+            copy.unit == unit.id
+                && copy.return_no == form.number
+                && copy.period == *period
+                && copy.choices == choices
+                && submissions::is_approved(&copy.state)
+        };
+        let copy = stored.iter().rev().find(is_own);
+        match copy {
+            Some(copy) => copies.push(format!("{}（第{}号 {}）", unit.label(), copy.number, copy.code)),
+            None => missing.push(unit.label().to_owned()),
+        }
+        let seq = copy.map_or(0, |copy| copy.seq);
+        let own = units.iter().filter(|below| below.id == unit.id || below.parent == Some(unit.id));
+        moment.of.extend(own.map(|below| (below.id, seq)));
+    }
+    let list = |names: &[String]| if names.is_empty() { "无".to_owned() } else { names.join("、") };
+    let (copies, missing) = (list(&copies), list(&missing));
+    let note = format!("本表按各单位{period}已审核的报送件汇总：{copies}。未报或未审核（按零计）：{missing}。");
+    Ok((moment, vec![note]))
 }
 
 /// A server on a store of the past.
@@ -38,7 +101,7 @@ pub struct Past {
 
 impl Past {
     /// Makes the replica.
-    pub async fn open(present: &Server, seq: i64) -> Result<Self, ReturnError> {
+    pub async fn open(present: &Server, moment: &Moment) -> Result<Self, ReturnError> {
         let folder = tempfile::tempdir()?;
         let tally = Tallies::new(&present.catalogue, present.campaign_year);
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("past.sqlite"), tally).await?);
@@ -46,6 +109,7 @@ impl Past {
         let mut writes = Vec::new();
         for (identity, _) in present.store.all_identities().await? {
             let id = identity.document(&present.tenant);
+            let seq = moment.of.get(&identity.unit).copied().unwrap_or(moment.seq);
             let known: BTreeSet<ChangeHash> = present.store.changes_until(id, seq).await?.into_iter().collect();
             let Some(stored) = present.store.document(id).await?.filter(|_| !known.is_empty()) else { continue };
             let then = tokio::task::spawn_blocking(move || {

@@ -6,7 +6,7 @@ use importer::{
     workbook::write::{Book, Style},
 };
 
-use super::{ReturnError, ReturnRequest};
+use super::{AsOf, ReturnError, ReturnRequest, Sealed};
 use crate::Server;
 
 /// Pixels of a QR code on the sheet, and of each of its modules in the picture.
@@ -21,9 +21,9 @@ pub(super) async fn drawn(
     (number, title): (&str, &str),
     request: &ReturnRequest,
 ) -> Result<Drawn, ReturnError> {
-    let seq = match request.as_of_seq {
-        Some(seq) => seq,
-        None => server.store.newest_below(request.top.id).await?,
+    let seq = match request.as_of {
+        Some(AsOf::Seq(seq)) => seq,
+        _ => server.store.newest_below(request.top.id).await?,
     };
     Ok(Drawn {
         number: number.to_owned(),
@@ -38,21 +38,22 @@ pub(super) async fn drawn(
 }
 
 /// Seals what the book has recorded.
-pub(super) fn seal(server: &Server, book: &mut Book, drawn: Drawn) -> Result<(), ReturnError> {
+pub(super) fn seal(server: &Server, book: &mut Book, drawn: Drawn) -> Result<Sealed, ReturnError> {
     let cells = book.recorded();
     let seq = drawn.seq;
     let seal = Seal::new(drawn, &cells);
-    let text = format!("{CODE}{}　　回执号：{seq}", seal.code());
-    let code = qr(&text)?;
+    let sealed = Sealed { code: seal.code(), seq };
+    let text = format!("{CODE}{}　　回执号：{seq}", sealed.code);
+    let picture = qr(&text)?;
     for (sheet, cells) in &cells {
         let row = cells.keys().map(|(row, _)| row + 1).max().unwrap_or_default();
         let last = cells.keys().map(|(_, column)| *column).max().unwrap_or_default();
         let mut page = book.reopened(sheet)?;
         page.merge((row, 0), (row, last), &text, Style::Note)?;
-        book.picture(sheet, (row + 1, 0), &code, QR_PIXELS)?;
+        book.picture(sheet, (row + 1, 0), &picture, QR_PIXELS)?;
     }
     seal.write(book, |statement| server.keys.sign(statement))?;
-    Ok(())
+    Ok(sealed)
 }
 
 /// A QR code as a picture.

@@ -15,7 +15,7 @@ use sync_protocol::{
 };
 
 use super::{
-    Drawn, ReturnError, ReturnRequest, at_and_below, board, created,
+    Drawn, ReturnError, ReturnRequest, at_and_below, board, book,
     figures::{Line, Scope, lines, read},
     file_name,
     frame::Frame,
@@ -42,12 +42,12 @@ pub(super) async fn draw(server: &Server, form: &ReturnForm, request: &ReturnReq
     let period = period(server, form, &variables(server, form, &request.variables)?);
     let path = request.folder.join(file_name(&[&form.form_number, &form.title, &period], request.date));
     let drawn = sealing::drawn(server, (&form.number, &form.title), request).await?;
-    let mut book = Book::new(&form.title, created(request.date))?;
+    let mut book = book(&form.title, request)?;
     book.record();
     let Sheets { rows, failed_checks } = sheets(server, form, request, &mut book).await?;
-    sealing::seal(server, &mut book, drawn)?;
+    let seal = Some(sealing::seal(server, &mut book, drawn)?);
     book.save(&path)?;
-    Ok(Drawn { path, rows, failed_checks })
+    Ok(Drawn { path, rows, failed_checks, seal })
 }
 
 /// Draws the sheets of a return into a book.

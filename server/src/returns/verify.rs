@@ -68,7 +68,10 @@ pub async fn verify(server: &Server, bytes: Vec<u8>) -> Result<Verified, VerifyE
             is_stale: false,
         });
     };
-    let is_stale = is_stale(server, &seal.drawn).await?;
+    let is_stale = match seal.drawn.unit.parse() {
+        Ok(unit) => has_moved(server, unit, seal.drawn.seq).await?,
+        Err(_) => false,
+    };
     let count = altered.len();
     let (verdict, sentence) = if count == 0 {
         ("valid", "与生成时一致 | as it was drawn".to_owned())
@@ -80,10 +83,9 @@ pub async fn verify(server: &Server, bytes: Vec<u8>) -> Result<Verified, VerifyE
     Ok(Verified { verdict, sentence, code: Some(seal.code()), drawn: Some(seal.drawn), altered, is_stale })
 }
 
-/// Whether a document of its units has changed since.
-async fn is_stale(server: &Server, drawn: &Drawn) -> Result<bool, StoreError> {
-    let Ok(top) = drawn.unit.parse::<UnitId>() else { return Ok(false) };
+/// Whether a document at or below this unit has changed since.
+pub(crate) async fn has_moved(server: &Server, top: UnitId, seq: i64) -> Result<bool, StoreError> {
     let units: BTreeSet<UnitId> = at_and_below(server.store.units().await?, top).into_iter().map(|u| u.id).collect();
-    let moved = server.store.moved(drawn.seq).await?;
+    let moved = server.store.moved(seq).await?;
     Ok(moved.documents.iter().any(|document| document.units.last().is_some_and(|unit| units.contains(unit))))
 }

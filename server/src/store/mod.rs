@@ -5,6 +5,7 @@ mod blob;
 mod people;
 mod records;
 pub mod sqlite;
+mod submissions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,7 @@ pub use records::{
     Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, SeenDevice, StoredBatch,
     StoredConflict, StoredDoubt, StoredRow, TallyRow, Totals, Visit, token_hash,
 };
+pub use submissions::{Submission, SubmissionStep};
 
 /// What can go wrong below.
 #[derive(Debug, thiserror::Error)]
@@ -422,6 +424,18 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// These rows wait no longer; a file of which none waits is forgotten.
     async fn settle_doubts(&self, doubts: &[RowId]) -> Result<(), StoreError>;
+
+    /// Keeps a copy of a return: its number; none, if another of the same unit, return and period stands.
+    async fn add_submission(&self, new: &Submission, workbook: &[u8]) -> Result<Option<i64>, StoreError>;
+
+    /// All submitted returns, the oldest first.
+    async fn submissions(&self) -> Result<Vec<Submission>, StoreError>;
+
+    /// The workbook of one.
+    async fn submitted_workbook(&self, number: i64) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Notes a step of one; `false` if it is not in the state that the step begins at any more.
+    async fn step_submission(&self, number: i64, step: &SubmissionStep) -> Result<bool, StoreError>;
 
     /// Sizes.
     async fn totals(&self) -> Result<Totals, StoreError>;

@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use automerge::{Automerge, LoadOptions, PatchAction, PatchLog, Prop, ReadDoc, SaveOptions, TextEncoding};
 
 pub use gate::{AdmittedChange, GateLimits, Refusal, RefusalCode, admit, hash_of, identity_of, peek};
-pub use read::RowState;
+pub use read::{CellEdit, RowState};
 pub use successor::change_rows;
 pub use sync::{SyncMessage, SyncState};
 pub use undo::TakenBack;

@@ -1,12 +1,12 @@
 //! Reading rows, cells and conflicts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::{ROOT, ReadDoc, ScalarValueRef, ValueRef};
 
 use super::{Document, DocumentError, RowKey};
 use crate::{
-    conflict::{Conflict, ConflictValue, Provenance},
+    conflict::{Conflict, ConflictValue, Means, Provenance},
     ids::{ChangeHash, RowId},
     row::{Address, Row},
     value::Value,
@@ -19,6 +19,17 @@ pub struct RowState {
     pub row: Row,
     /// The cells that have other values as well.
     pub conflicts: Vec<Conflict>,
+}
+
+/// A cell that was written anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellEdit {
+    /// Where.
+    pub address: Address,
+    /// What it said before; none, if nobody had written to it.
+    pub before: Option<Value>,
+    /// What was written, by whom, and in which change.
+    pub written: ConflictValue,
 }
 
 impl Document {
@@ -85,30 +96,68 @@ impl Document {
 
     /// Everything that was ever written to a cell, oldest first. It looks through the whole document.
     pub fn history(&self, address: &Address) -> Vec<ConflictValue> {
-        use automerge::{legacy, legacy::OpType};
         let key = address.key();
         let mut history = Vec::new();
         for change in self.doc.get_changes(&[]) {
-            for op in change.decode().operations {
-                let legacy::Key::Map(written) = &op.key else { continue };
-                if op.obj != legacy::ObjectId::Root || written.as_str() != key {
-                    continue;
+            self.each_write(&change, |written, value| {
+                if written == key {
+                    history.push(ConflictValue { value, ..of_change(&change) });
                 }
-                let value = match op.action {
-                    OpType::Put(scalar) => from_scalar(&scalar),
-                    // Text that several people write together: as it reads now.
-                    OpType::Make(_) => self.get(address).unwrap_or(Value::Null),
-                    _ => continue,
-                };
-                history.push(ConflictValue {
-                    value,
-                    change: ChangeHash(change.hash().0),
-                    provenance: change.message().and_then(|message| serde_json::from_str(message).ok()),
-                    written_at_s: change.timestamp(),
-                });
-            }
+            });
         }
         history
+    }
+
+    /// What was written since these changes, oldest first, with what the cell said before: each cell that a person has
+    /// typed, and each that an import has overwritten.
+    pub fn edits_beyond(&self, known: &BTreeSet<ChangeHash>) -> Vec<CellEdit> {
+        let changes = self.doc.get_changes(&[]);
+        let is_new = |change: &automerge::Change| !known.contains(&ChangeHash(change.hash().0));
+        // Most documents are imported once, and hardly edited: cells of which nothing has to be said are not kept.
+        let mut wanted: BTreeSet<String> = BTreeSet::new();
+        for change in changes.iter().filter(|change| is_new(change) && !change.deps().is_empty()) {
+            self.each_write(change, |key, _| {
+                wanted.insert(key.to_owned());
+            });
+        }
+        let mut edits = Vec::new();
+        let mut said: BTreeMap<String, Value> = BTreeMap::new();
+        for change in &changes {
+            let (is_new, of) = (is_new(change), of_change(change));
+            let is_import = of.provenance.as_ref().is_none_or(|provenance| provenance.how == Means::Import);
+            if wanted.is_empty() && (is_import || !is_new) {
+                continue;
+            }
+            self.each_write(change, |key, value| {
+                let before = if wanted.contains(key) { said.insert(key.to_owned(), value.clone()) } else { None };
+                if is_new
+                    && (!is_import || before.is_some())
+                    && before.as_ref() != Some(&value)
+                    && let Some(address) = Address::parse(key)
+                {
+                    edits.push(CellEdit { address, before, written: ConflictValue { value, ..of.clone() } });
+                }
+            });
+        }
+        edits
+    }
+
+    /// Every cell that a change has written to.
+    fn each_write(&self, change: &automerge::Change, mut visit: impl FnMut(&str, Value)) {
+        use automerge::{legacy, legacy::OpType};
+        for op in change.decode().operations {
+            let legacy::Key::Map(key) = &op.key else { continue };
+            if op.obj != legacy::ObjectId::Root {
+                continue;
+            }
+            let value = match op.action {
+                OpType::Put(scalar) => from_scalar(&scalar),
+                // Text that several people write together: as it reads now.
+                OpType::Make(_) => Address::parse(key).and_then(|address| self.get(&address)).unwrap_or(Value::Null),
+                _ => continue,
+            };
+            visit(key, value);
+        }
     }
 
     fn collect(&self, prefix: &str, states: &mut BTreeMap<RowKey, RowState>) {
@@ -177,6 +226,15 @@ impl Document {
     /// JavaScript clients write `Text` where we write scalar strings: both read the same.
     fn text(&self, object: &automerge::ObjId) -> Value {
         Value::Text(self.doc.text(object).unwrap_or_default())
+    }
+}
+
+fn of_change(change: &automerge::Change) -> ConflictValue {
+    ConflictValue {
+        value: Value::Null,
+        change: ChangeHash(change.hash().0),
+        provenance: change.message().and_then(|message| serde_json::from_str(message).ok()),
+        written_at_s: change.timestamp(),
     }
 }
 

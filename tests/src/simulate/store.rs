@@ -13,7 +13,7 @@ use importer::{
 use server::store::{
     Arrival, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow, QuarantineState,
     Quarantined, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt,
-    StoredRow, StoredWrongStep, TallySum, Totals, Visit,
+    StoredRow, StoredWrongStep, Submission, SubmissionStep, TallySum, Totals, Visit,
 };
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
@@ -202,5 +202,9 @@ delegate! {
     fn waiting_file(digest: &[u8; 32]) -> Option<Vec<u8>>;
     fn settle_doubts(doubts: &[RowId]) -> ();
     fn totals() -> Totals;
+    fn add_submission(new: &Submission, workbook: &[u8]) -> Option<i64>;
+    fn submissions() -> Vec<Submission>;
+    fn submitted_workbook(number: i64) -> Option<Vec<u8>>;
+    fn step_submission(number: i64, step: &SubmissionStep) -> bool;
     fn check() -> Vec<String>;
 }

@@ -21,6 +21,7 @@ mod schema;
 mod simulate;
 mod sockets;
 mod story;
+mod submissions;
 mod tidy;
 mod undo;
 mod uploads;

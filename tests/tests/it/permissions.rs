@@ -83,6 +83,7 @@ fn lines() -> Vec<Line> {
         ("get", "/api/units", &format!("{SIGNED_IN} {DEVICES}"), 200, false),
         ("get", "/api/conflicts", READERS, 200, true),
         ("get", "/api/indicators", READERS, 200, true),
+        ("get", "/api/changes", READERS, 200, true),
         ("get", "/api/history", READERS, 200, true),
         ("get", "/api/quarantine", "officer head supervisor", 200, false),
         // What waits is no change at all: it cannot be admitted.
@@ -92,6 +93,13 @@ fn lines() -> Vec<Line> {
         // A record of which nothing restricted is kept.
         ("post", "/api/erasures", "head", 404, true),
         ("post", "/api/returns", READERS, 200, true),
+        ("get", "/api/submissions", READERS, 200, false),
+        // A village submits nothing.
+        ("post", "/api/submissions", "clerk handler officer head", 400, true),
+        // No submitted return has this number.
+        ("post", "/api/submissions/{number}/steps", "officer head supervisor", 404, false),
+        ("get", "/api/submissions/{number}/differences", READERS, 404, false),
+        ("get", "/api/submissions/{number}/workbook", READERS, 404, false),
         // Bytes that bear no seal.
         ("post", "/api/returns/verify", &everybody, 200, false),
         ("get", "/verify", &everybody, 200, false),
@@ -216,8 +224,11 @@ impl County {
                 _ => "00000000-0000-0000-0000-000000000000".to_owned(),
             },
         );
+        let path = path.replace("{number}", "7");
         let query: Vec<(&str, String)> = match path.as_str() {
-            "/api/conflicts" | "/api/indicators" | "/api/erasures" => vec![("unit", side.unit.to_string())],
+            "/api/conflicts" | "/api/indicators" | "/api/changes" | "/api/erasures" => {
+                vec![("unit", side.unit.to_string())]
+            }
             "/api/history" => vec![
                 ("unit", side.unit.to_string()),
                 ("ledger", "members".into()),
@@ -243,6 +254,8 @@ impl County {
                 Some(json!({ "unit": unit, "ledger": "members", "row": side.row.to_string(), "reason": "期满" }))
             }
             "/api/returns" => Some(json!({ "name": "members", "unit": unit })),
+            "/api/submissions" if *method == "post" => Some(json!({ "name": "R03", "unit": unit })),
+            path if path.ends_with("/steps") => Some(json!({ "to": "approved" })),
             path if path.starts_with("/api/people") && !path.ends_with("/password") => Some(profile),
             _ => None,
         };

@@ -164,16 +164,13 @@ async fn a_sealed_return_tells_which_cells_were_altered_and_whether_it_is_stale(
     assert_eq!((stale.verdict, stale.is_stale), ("valid", true));
     let now = Printed::draw(&server, &folder.path().join("now"), "R03", &[("round", "final")]).await?;
     now.says("按填报单位", 2, "合计 15 15 100.0% 6 40.0% 7 46.7% 2 13.3%")?;
+    let (top, date) = (returns::county(&server).await?, jiff::civil::date(2012, 11, 10));
     let request = ReturnRequest {
-        name: "R03".into(),
         variables: vec![("round".into(), "final".into())],
-        folder: folder.path().join("then"),
-        date: jiff::civil::date(2012, 11, 10),
-        clearance: Sensitivity::S2,
-        top: returns::county(&server).await?,
-        as_of_seq: None,
+        as_of: Some(returns::AsOf::Seq(drawn.seq)),
+        ..ReturnRequest::new("R03", top, date, folder.path().join("then"))
     };
-    let then = returns::draw_as_of(&server, &request, returns::AsOf::Seq(drawn.seq)).await?;
+    let then = returns::draw(&server, &request).await?;
     assert_eq!(std::fs::read(&then.path)?, again, "byte for byte the return of then");
     Ok(())
 }

@@ -46,15 +46,8 @@ impl County {
     }
 
     async fn draw(&self, clearance: Sensitivity) -> Result<PathBuf> {
-        let request = ReturnRequest {
-            name: "members".into(),
-            variables: Vec::new(),
-            folder: self.path("returns"),
-            date: jiff::civil::date(2012, 4, 30),
-            clearance,
-            top: returns::county(&self.server).await?,
-            as_of_seq: None,
-        };
+        let (top, date) = (returns::county(&self.server).await?, jiff::civil::date(2012, 4, 30));
+        let request = ReturnRequest { clearance, ..ReturnRequest::new("members", top, date, self.path("returns")) };
         Ok(returns::draw(&self.server, &request).await?.path)
     }
 

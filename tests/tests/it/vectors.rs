@@ -240,15 +240,12 @@ basis = "none"
     assert_eq!(lines[0].figure.numerator, 50);
     let drawn = returns::draw(
         &server,
-        &returns::ReturnRequest {
-            name: "flood-patrols".into(),
-            variables: vec![],
-            folder: folder.path().to_owned(),
-            date: jiff::civil::date(2012, 12, 31),
-            clearance: sync_protocol::catalogue::Sensitivity::S2,
-            top: returns::county(&server).await?,
-            as_of_seq: None,
-        },
+        &returns::ReturnRequest::new(
+            "flood-patrols",
+            returns::county(&server).await?,
+            jiff::civil::date(2012, 12, 31),
+            folder.path(),
+        ),
     )
     .await?;
     assert_eq!(drawn.rows, 2);

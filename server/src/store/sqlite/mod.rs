@@ -9,6 +9,7 @@ mod people;
 mod quarantine;
 mod read;
 mod registry;
+mod submissions;
 mod tallies;
 mod write;
 
@@ -37,7 +38,7 @@ use sync_protocol::{
 use super::{
     Arrival, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow, QuarantineState,
     Quarantined, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt,
-    StoredRow, StoredWrongStep, Tally, TallySum, Totals, Visit,
+    StoredRow, StoredWrongStep, Submission, SubmissionStep, Tally, TallySum, Totals, Visit,
 };
 
 /// Connections that read at once.
@@ -329,6 +330,22 @@ impl Store for SqliteStore {
 
     async fn settle_doubts(&self, doubts: &[RowId]) -> Result<(), StoreError> {
         memory::settle(&self.writer, doubts).await
+    }
+
+    async fn add_submission(&self, new: &Submission, workbook: &[u8]) -> Result<Option<i64>, StoreError> {
+        submissions::add(&self.writer, new, workbook).await
+    }
+
+    async fn submissions(&self) -> Result<Vec<Submission>, StoreError> {
+        submissions::all(&self.readers).await
+    }
+
+    async fn submitted_workbook(&self, number: i64) -> Result<Option<Vec<u8>>, StoreError> {
+        submissions::workbook(&self.readers, number).await
+    }
+
+    async fn step_submission(&self, number: i64, step: &SubmissionStep) -> Result<bool, StoreError> {
+        submissions::step(&self.writer, number, step).await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {
