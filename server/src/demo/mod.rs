@@ -25,8 +25,9 @@ use crate::{
     auth::Role,
     clock,
     config::{Config, File},
-    http,
+    devices as enrolment, http,
     import::{ImportReport, import_file},
+    people::{self, Profile},
     returns::{self, ReturnRequest, conflicts},
     store::{DeviceRecord, token_hash},
 };
@@ -88,11 +89,28 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
             folder.join("returns").display(),
             folder.join("findings.txt").display()
         );
+        let code = invitation(&server).await?;
+        println!("手机端：用浏览器打开（一次性）The field app, a link for one phone: http://{address}/#enrol={code}");
         tokio::signal::ctrl_c().await?;
     }
     let _ = stop.0.send(());
     serving.await??;
     Ok(())
+}
+
+/// A one-time code for the phone of a township's cadre.
+async fn invitation(server: &Server) -> anyhow::Result<String> {
+    const NAME: &str = "demo-cadre";
+    let person = if let Some((person, _)) = server.store.people().person_by_name(NAME).await? {
+        person
+    } else {
+        let units = server.store.units().await?;
+        let town = units.into_iter().find(|unit| unit.level == UnitLevel::ReportingUnit).context("a township")?;
+        let full_name = "包村干部 王芳".to_owned();
+        let profile = Profile { full_name, role: Role::FieldCadre, unit: town, is_handler: false };
+        people::add(server, NAME, &profile).await?.0
+    };
+    Ok(enrolment::invite(server, &person, "手机").await?.code)
 }
 
 type Stop = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;

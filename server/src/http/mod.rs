@@ -1,9 +1,11 @@
 //! HTTP: one file per resource. Every route is in the OpenAPI document, and the test of all routes by all roles reads it.
 
+mod app;
 mod attempts;
 mod audit;
 mod bundles;
 mod caller;
+mod catalogue;
 mod devices;
 mod erasures;
 mod error;
@@ -77,6 +79,8 @@ fn routes() -> Routes {
         .merge(people::routes())
         .merge(devices::routes())
         .merge(units::routes())
+        .merge(catalogue::routes())
+        .merge(app::routes())
         .merge(records::routes())
         .merge(quarantine::routes())
         .merge(erasures::routes())
@@ -110,7 +114,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .layer(timeout)
         .layer(RequestBodyTimeoutLayer::new(SILENCE_MAX))
         .merge(sockets)
-        .fallback(async || ApiError::NotFound)
+        .fallback(app::file)
         .layer(RequestDecompressionLayer::new())
         // A workbook is compressed already, and its length tells a browser how far a download is.
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(NotForContentType::new(XLSX))))

@@ -1,4 +1,4 @@
-//! `GET /` and `GET /api/status`: that the server runs, and how much it holds. No personal data.
+//! `GET /status` and `GET /api/status`: that the server runs, and how much it holds. No personal data.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ async fn json(State(server): State<Arc<Server>>) -> Result<Json<Status>, ApiErro
 }
 
 /// The same as a page.
-#[utoipa::path(get, path = "/", tag = "status", responses((status = 200, content_type = "text/html", body = String)))]
+#[utoipa::path(get, path = "/status", tag = "status", responses((status = 200, content_type = "text/html", body = String)))]
 async fn page(State(server): State<Arc<Server>>) -> Result<Html<String>, ApiError> {
     let status = status(&server).await?;
     let totals = status.totals;

@@ -27,6 +27,8 @@ struct KnownUnit {
     code: Option<String>,
     /// Full name.
     name: String,
+    /// Short name, where it has one.
+    short_name: Option<String>,
 }
 
 /// One's own unit and everything below it, parents first.
@@ -40,6 +42,7 @@ async fn list(State(server): State<Arc<Server>>, Asker(caller): Asker) -> Result
         level: unit.level.as_str(),
         code: unit.code,
         name: unit.name,
+        short_name: unit.short_name,
     });
     Ok(Json(known.collect()))
 }

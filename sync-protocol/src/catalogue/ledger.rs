@@ -1,6 +1,6 @@
 //! Ledgers and their columns.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -143,7 +143,7 @@ impl ColumnType {
 }
 
 /// Whether a row may be submitted without it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Requirement {
     /// Needed for submission.
@@ -155,7 +155,7 @@ pub enum Requirement {
 }
 
 /// Class of personal information.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub enum Sensitivity {
     /// May be published.
     S0,
@@ -191,7 +191,7 @@ pub struct Column {
 }
 
 /// Which unit owns a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnitKind {
     /// The county itself: one document holds the whole ledger.

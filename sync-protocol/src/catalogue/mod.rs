@@ -5,6 +5,7 @@
 //! be unknown at run time.
 
 mod expression;
+mod field;
 mod indicator;
 mod ledger;
 mod load;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 use crate::value::Value;
 
 pub use expression::{Expression, Variables};
+pub use field::FieldCatalogue;
 pub use indicator::{Basis, Figure, Indicator, Term, Window};
 pub use ledger::{Column, ColumnType, Kind, Ledger, Requirement, Sensitivity, UnitKind, UnitSource};
 pub use load::{CatalogueError, CatalogueErrors, Source};

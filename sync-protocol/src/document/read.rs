@@ -70,6 +70,12 @@ impl Document {
         self.row_states().into_values().flat_map(|state| state.conflicts).collect()
     }
 
+    /// The values of a cell that have not won.
+    pub(super) fn losers(&self, address: &Address) -> Vec<Value> {
+        let values = self.conflict(address.clone()).map(|conflict| conflict.values).unwrap_or_default();
+        values.into_iter().skip(1).map(|value| value.value).collect()
+    }
+
     /// The change that wrote the winning value of a cell.
     pub(super) fn written_in(&self, address: &Address) -> Option<ChangeHash> {
         let (_, id) = self.doc.get(ROOT, address.key()).ok()??;
@@ -99,11 +105,14 @@ impl Document {
         let key = address.key();
         let mut history = Vec::new();
         for change in self.doc.get_changes(&[]) {
+            let mut last = None;
             self.each_write(&change, |written, value| {
+                // What a change has written over itself nobody has ever seen.
                 if written == key {
-                    history.push(ConflictValue { value, ..of_change(&change) });
+                    last = Some(value);
                 }
             });
+            history.extend(last.map(|value| ConflictValue { value, ..of_change(&change) }));
         }
         history
     }
@@ -128,16 +137,20 @@ impl Document {
             if wanted.is_empty() && (is_import || !is_new) {
                 continue;
             }
+            let mut written = BTreeMap::new();
             self.each_write(change, |key, value| {
-                let before = if wanted.contains(key) { said.insert(key.to_owned(), value.clone()) } else { None };
+                written.insert(key.to_owned(), value);
+            });
+            for (key, value) in written {
+                let before = if wanted.contains(&key) { said.insert(key.clone(), value.clone()) } else { None };
                 if is_new
                     && (!is_import || before.is_some())
                     && before.as_ref() != Some(&value)
-                    && let Some(address) = Address::parse(key)
+                    && let Some(address) = Address::parse(&key)
                 {
                     edits.push(CellEdit { address, before, written: ConflictValue { value, ..of.clone() } });
                 }
-            });
+            }
         }
         edits
     }

@@ -83,8 +83,17 @@ impl Document {
         author: &Author,
     ) -> Result<Option<LocalChange>, DocumentError> {
         let edit = Edit { address: address.clone(), value: value.clone() };
+        let mut edits = vec![&edit];
+        // Putting the winner's value once more would only delete the others: no change for a gate to take, and none that
+        // says who has decided. One of the others is put first.
+        let is_winner = self.get(address).as_ref() == Some(value);
+        let other = if is_winner { self.losers(address).into_iter().next() } else { None };
+        let other = other.map(|value| Edit { address: address.clone(), value });
+        if let Some(other) = &other {
+            edits.insert(0, other);
+        }
         let written =
-            self.put(&[&edit], author.actor, options(author)).map_err(|e| DocumentError::Apply(e.to_string()))?;
+            self.put(&edits, author.actor, options(author)).map_err(|e| DocumentError::Apply(e.to_string()))?;
         Ok(written.map(|hash| self.local_change(hash)))
     }
 

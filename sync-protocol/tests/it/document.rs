@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use sync_protocol::{
     ActorId, Address, Book, Document, Identity, RowId, Tenant, UnitId, Value,
+    catalogue::Catalogue,
     conflict::{Means, Provenance},
-    document::{Author, Edit, RowKey},
+    document::{Author, Edit, GateLimits, RowKey, admit},
     row::REMOVED,
 };
 
@@ -57,7 +58,11 @@ fn different_cells_of_one_row_both_survive_and_one_cell_is_a_listed_conflict() {
 
     // Settling it on one replica, even with the value that wins anyway, ends it on both.
     let winner = conflict.values[0].value.clone();
-    a.settle(&conflict.address, &winner, &author(4, "镇组织办", Means::Resolve)).expect("settled");
+    let settled = a.settle(&conflict.address, &winner, &author(4, "镇组织办", Means::Resolve)).expect("settled");
+    let bytes = settled.expect("a change").bytes;
+    admit(&bytes, Book::Unit, &Catalogue::builtin(), &GateLimits::default()).expect("as a device hands it over");
+    let last = a.history(&conflict.address).pop().expect("a decision");
+    assert_eq!((last.value, last.provenance.map(|p| p.who)), (winner, Some("镇组织办".to_owned())));
     b.merge(&a).expect("merged");
     assert!(b.conflicts().is_empty());
 }

@@ -6,6 +6,7 @@ mod crashes;
 mod decisions;
 mod erasure;
 mod exchange;
+mod field_app;
 mod formats;
 mod hostile;
 mod openapi;

@@ -60,6 +60,7 @@ fn lines() -> Vec<Line> {
     let own_way_in = format!("{SIGNED_IN} fresh");
     [
         ("get", "/", &*everybody, 200, false),
+        ("get", "/status", &everybody, 200, false),
         ("get", "/api/status", &everybody, 200, false),
         // The body names nobody: whoever asks learns only that.
         ("post", "/api/session", &everybody, 401, false),
@@ -81,6 +82,7 @@ fn lines() -> Vec<Line> {
         ("post", "/api/devices/{id}/revoke", "officer head administrator", 204, true),
         ("put", "/api/device/token", DEVICES, 204, false),
         ("get", "/api/units", &format!("{SIGNED_IN} {DEVICES}"), 200, false),
+        ("get", "/api/catalogue", &format!("{SIGNED_IN} {DEVICES}"), 200, false),
         ("get", "/api/conflicts", READERS, 200, true),
         ("get", "/api/indicators", READERS, 200, true),
         ("get", "/api/changes", READERS, 200, true),

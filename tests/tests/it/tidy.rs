@@ -18,7 +18,7 @@ fn files(extensions: &[&str]) -> Vec<(String, String)> {
             let path = entry.path();
             let name = entry.file_name().to_string_lossy().into_owned();
             if path.is_dir() {
-                if !matches!(name.as_str(), "target" | "node_modules" | ".git" | "demo" | "dist")
+                if !matches!(name.as_str(), "target" | "node_modules" | ".git" | "demo" | "dist" | "generated")
                     || path.ends_with("src/demo")
                 {
                     folders.push(path);
@@ -108,6 +108,32 @@ fn files_stay_small_and_finished() {
             assert!(!text.contains(word), "{path} contains {word}");
         }
         assert!(!text.contains('\t'), "{path} contains a tab");
+    }
+}
+
+/// What the field app's folders may not name: documents and the exchange are pure, screens neither store nor sync.
+#[test]
+fn the_field_app_keeps_to_its_rooms() {
+    let web = files(&["ts", "vue"]);
+    let all = ["server/web/src/"];
+    for (words, places, allowed) in [
+        (&["@automerge/"][..], &all[..], &["server/web/src/document/automerge.ts", "server/web/src/main.ts"][..]),
+        (&["\"idb\"", "indexedDB"], &all, &["server/web/src/store/database.ts"]),
+        (&["fetch("], &all, &["server/web/src/device/transport.ts"]),
+        (
+            &["fetch(", "document.get", "navigator.", "localStorage", "setTimeout", "Date.now", "from \"vue\""],
+            &["server/web/src/document/", "server/web/src/sync/", "server/web/src/catalogue/"],
+            &[],
+        ),
+        (&["/store/", "/sync/"], &["server/web/src/views/"], &[]),
+        (&["innerHTML", "v-html"], &all, &[]),
+    ] {
+        for (path, text) in &web {
+            let is_there = places.iter().any(|place| path.starts_with(place)) && !allowed.contains(&path.as_str());
+            for word in words.iter().filter(|_| is_there) {
+                assert!(!text.contains(word), "{path} names {word}");
+            }
+        }
     }
 }
 

@@ -16,6 +16,8 @@
 
 use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap};
 
+use serde::Serialize;
+
 use crate::{row::Row, value::Value};
 
 mod parse;
@@ -30,13 +32,15 @@ pub type Variables = BTreeMap<String, Value>;
 /// Nesting beyond which an expression is a mistake (and a danger to the stack).
 const DEPTH_MAX: usize = 32;
 
-/// A checked expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A checked expression. As JSON it is its syntax tree, for programs in other languages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct Expression {
     root: Node,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 enum Node {
     Column(String),
     /// What the cell of a column says about something else: the `birth_date` in an identity number.
@@ -58,7 +62,8 @@ enum Node {
     Filled(Box<Node>, bool),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 enum Comparison {
     Equal,
     Unequal,
@@ -68,7 +73,8 @@ enum Comparison {
     AtLeast,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 enum Operator {
     Plus,
     Minus,

@@ -1,9 +1,12 @@
 //! What a value says about something else.
 
+use serde::Serialize;
+
 use crate::{checks, value::Value};
 
 /// What can be asked of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Part {
     /// Birth date in an identity number.
     BirthDate,

@@ -1,0 +1,116 @@
+// The catalogue as the server gives it to field apps.
+
+import { bytes } from "../sync/frames";
+import type { Book } from "../document/identity";
+import type { Node, Variables } from "./expression";
+
+export type Level = "county" | "reporting_unit" | "organisation";
+export type Weight = "E" | "W" | "I";
+
+export interface Column {
+  readonly key: string;
+  readonly title: string;
+  readonly type: string;
+  readonly list?: string;
+  readonly required: "mandatory" | "conditional" | "optional";
+  readonly allowed?: string;
+  readonly default?: string;
+  readonly sensitivity: "S0" | "S1" | "S2" | "S3";
+  readonly future: boolean;
+}
+
+export interface Ledger {
+  readonly id: string;
+  readonly title: string;
+  readonly title_en: string;
+  readonly book: Book;
+  readonly of: Level;
+  readonly unit_columns: readonly string[];
+  readonly keeps_rows: boolean;
+  readonly keys: readonly (readonly string[])[];
+  readonly sort: readonly string[];
+  readonly columns: readonly Column[];
+}
+
+export type Actor = "branch" | "township" | "county";
+
+export interface Step {
+  readonly from: string;
+  readonly to: string;
+  readonly by: readonly Actor[];
+  readonly needs: Node | null;
+}
+
+export interface Workflow {
+  readonly ledger: string;
+  readonly column: string;
+  readonly title: string;
+  readonly initial: readonly string[];
+  readonly begun_by: readonly Actor[];
+  readonly steps: readonly Step[];
+}
+
+export interface Rule {
+  readonly id: string;
+  readonly ledger: string;
+  readonly weight: Weight;
+  readonly when: Node | null;
+  readonly check: Node;
+  readonly text: string;
+  readonly text_en: string;
+}
+
+export interface CatalogueData {
+  readonly public_key: string;
+  readonly ledgers: readonly Ledger[];
+  readonly lists: Readonly<Record<string, readonly (readonly [string, string])[]>>;
+  readonly workflows: readonly Workflow[];
+  readonly rules: readonly Rule[];
+  readonly variables: Variables;
+}
+
+export class Catalogue {
+  readonly publicKey: Uint8Array;
+  private readonly byId: Map<string, Ledger>;
+  private readonly labels = new Map<string, Map<string, string>>();
+
+  constructor(readonly data: CatalogueData) {
+    this.publicKey = bytes(data.public_key);
+    this.byId = new Map(data.ledgers.map((ledger) => [ledger.id, ledger]));
+    for (const [id, codes] of Object.entries(data.lists)) {
+      this.labels.set(id, new Map(codes.map(([code, label]) => [code, label])));
+    }
+  }
+
+  ledger(id: string): Ledger | undefined {
+    return this.byId.get(id);
+  }
+
+  /** The ledgers that units of this level keep in these books, in the order of the catalogue. */
+  ledgersOf(level: Level, books: readonly Book[]): Ledger[] {
+    return this.data.ledgers.filter((ledger) => ledger.of === level && books.includes(ledger.book));
+  }
+
+  codes(list: string): readonly (readonly [string, string])[] {
+    return this.data.lists[list] ?? [];
+  }
+
+  label(list: string | undefined, code: string): string {
+    return (list === undefined ? undefined : this.labels.get(list)?.get(code)) ?? code;
+  }
+
+  workflows(ledger: string): Workflow[] {
+    return this.data.workflows.filter((workflow) => workflow.ledger === ledger);
+  }
+
+  rules(ledger: string): Rule[] {
+    return this.data.rules.filter((rule) => rule.ledger === ledger);
+  }
+
+  /** The columns that a person fills in on a phone: not those that the document says, and nothing restricted. */
+  fields(ledger: Ledger): Column[] {
+    return ledger.columns.filter(
+      (column) => column.sensitivity !== "S3" && !ledger.unit_columns.includes(column.key),
+    );
+  }
+}

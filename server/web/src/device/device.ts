@@ -1,0 +1,472 @@
+// The device: what it holds, what it does with it, and how that stands. The only place that both stores and syncs.
+
+import { reactive } from "vue";
+import { Catalogue, type CatalogueData } from "../catalogue/catalogue";
+import type { Address } from "../document/address";
+import type { Author, Conflict, Edit, LedgerDocument, LocalChange, Provenance } from "../document/document";
+import type { Identity } from "../document/identity";
+import type { Value } from "../document/value";
+import { Database, NoRoom, TakenOver } from "../store/database";
+import { decodeReply, encodeRequest, receiptStatement } from "../sync/frames";
+import { Replica, type StoredChange, type Writes } from "../sync/replica";
+import { DeviceSession, type Page, SessionError } from "../sync/session";
+import { isSigned, type Keys, newKeys, publicKeys, randomHex } from "./keys";
+import { enrol, type Enrolled, type KnownUnit, Offline, Refused, Transport } from "./transport";
+
+export type Phase =
+  | "starting"
+  /** Neither encryption nor working offline is possible here. */
+  | "insecure"
+  /** The browser keeps nothing. */
+  | "no-room"
+  /** Nothing was chosen or enrolled here yet. */
+  | "new"
+  | "locked"
+  /** A PIN was chosen, but no server has enrolled the device. */
+  | "enrolling"
+  | "open"
+  | "elsewhere"
+  | "erased";
+
+export type Problem = "offline" | "refused" | "protocol" | "forged" | "no-room";
+
+export interface Status {
+  phase: Phase;
+  syncing: boolean;
+  /** Documents taken in the exchange that is under way. */
+  taken: number;
+  unsent: number;
+  refused: number;
+  conflicts: number;
+  /** When the last exchange was done, by this clock. */
+  syncedAt: number | undefined;
+  /** When the server last confirmed changes, by its clock. */
+  confirmedAt: number | undefined;
+  clockAhead: number;
+  problem: Problem | undefined;
+  /** The server's words. */
+  detail: string;
+  /** Whether the browser has promised to keep what is stored. */
+  isKept: boolean | undefined;
+  /** Goes up whenever documents have changed: what is shown is read again. */
+  version: number;
+  /** Seconds until the next PIN may be tried. */
+  wait: number;
+}
+
+/** What is kept of the enrolment. */
+interface Setup {
+  readonly keys: Keys;
+  readonly token: string;
+  enrolled?: Enrolled;
+  county?: string;
+}
+
+const LOCK = "taizhang";
+const SAVE_DELAY_MS = 1_500;
+const PERIOD_MS = 5 * 60_000;
+const BACKOFF_MAX_MS = 10 * 60_000;
+/** Hidden for longer, it asks for the PIN again. */
+const HIDDEN_MAX_MS = 15 * 60_000;
+const FREE_ATTEMPTS = 5;
+
+export class Device {
+  readonly status: Status = reactive({
+    phase: "starting",
+    syncing: false,
+    taken: 0,
+    unsent: 0,
+    refused: 0,
+    conflicts: 0,
+    syncedAt: undefined,
+    confirmedAt: undefined,
+    clockAhead: 0,
+    problem: undefined,
+    detail: "",
+    isKept: undefined,
+    version: 0,
+    wait: 0,
+  });
+  catalogue = new Catalogue({ public_key: "", ledgers: [], lists: {}, workflows: [], rules: [], variables: {} });
+  units: KnownUnit[] = [];
+  private database: Database | undefined;
+  private replica: Replica | undefined;
+  private setup: Setup | undefined;
+  private transport: Transport | undefined;
+  private running: Promise<void> | undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private isWanted = false;
+  private failures = 0;
+  private hiddenAt = 0;
+  /** One form is saved, or one page stored, after the other. */
+  private queue: Promise<unknown> = Promise.resolve();
+
+  async start(): Promise<void> {
+    if (!globalThis.isSecureContext || crypto.subtle === undefined) {
+      this.status.phase = "insecure";
+      return;
+    }
+    try {
+      this.database = await Database.open();
+      const hasVault = await this.database.hasVault();
+      await new Promise<void>((resolve) => void this.hold(false, resolve));
+      if (this.status.phase === "starting") this.status.phase = hasVault ? "locked" : "new";
+    } catch {
+      this.status.phase = "no-room";
+      return;
+    }
+    addEventListener("online", () => this.soon(0));
+    document.addEventListener("visibilitychange", () => this.turned());
+  }
+
+  /** Makes this window the one that writes; another one that has been open stops. */
+  async hold(steal: boolean, answered: () => void = () => undefined): Promise<void> {
+    const lock = { ifAvailable: !steal, steal };
+    try {
+      await navigator.locks.request(LOCK, lock, async (held) => {
+        if (held === null) {
+          this.status.phase = "elsewhere";
+          answered();
+          return;
+        }
+        await this.database?.takeOver();
+        if (this.status.phase === "elsewhere") {
+          this.status.phase = (await this.opened().hasVault()) ? "locked" : "new";
+        }
+        answered();
+        await new Promise(() => undefined);
+      });
+    } catch {
+      answered();
+      // Another window has taken the lock.
+      this.close("elsewhere");
+    }
+  }
+
+  /** Closes what is stored under a PIN. */
+  async choosePin(pin: string): Promise<void> {
+    const database = this.opened();
+    await database.createVault(pin);
+    this.status.isKept = await navigator.storage?.persist?.().catch(() => false);
+    this.setup = { keys: await newKeys(), token: randomHex(32) };
+    await database.put("setup", this.setup);
+    this.status.phase = "enrolling";
+  }
+
+  /** Enrols with a one-time code. What was drawn for it is stored: whoever got no answer asks again with the same. */
+  async enrol(code: string): Promise<void> {
+    const setup = this.setup;
+    if (setup === undefined) return;
+    const enrolled = await enrol(code.trim(), await publicKeys(setup.keys), setup.token);
+    this.setup = { ...setup, enrolled };
+    await this.opened().put("setup", this.setup);
+    await this.begin();
+  }
+
+  /** Opens what is stored; `false` where the PIN is wrong. */
+  async unlock(pin: string): Promise<boolean> {
+    const database = this.opened();
+    if (this.status.wait > 0) return false;
+    const attempts = (await database.attempts()) + 1;
+    await database.noteAttempts(attempts);
+    if (!(await database.unlock(pin))) {
+      if (attempts >= FREE_ATTEMPTS) this.wait(Math.min(2 ** (attempts - FREE_ATTEMPTS) * 15, 3600));
+      return false;
+    }
+    await database.noteAttempts(0);
+    this.setup = await database.get<Setup>("setup");
+    this.status.isKept = await navigator.storage?.persisted?.().catch(() => undefined);
+    if (this.setup?.enrolled === undefined) {
+      this.setup ??= { keys: await newKeys(), token: randomHex(32) };
+      await database.put("setup", this.setup);
+      this.status.phase = "enrolling";
+    } else {
+      await this.begin();
+    }
+    return true;
+  }
+
+  async changePin(old: string, pin: string): Promise<boolean> {
+    return this.opened().changePin(old, pin);
+  }
+
+  lock(): void {
+    if (this.status.phase === "open") this.close("locked");
+  }
+
+  get me(): Enrolled {
+    const enrolled = this.setup?.enrolled;
+    if (enrolled === undefined) throw new Error("not enrolled");
+    return enrolled;
+  }
+
+  get serverKeys(): string {
+    return this.me.server_keys;
+  }
+
+  private async begin(): Promise<void> {
+    const database = this.opened();
+    const data = await database.get<CatalogueData>("catalogue");
+    if (data !== undefined) this.catalogue = new Catalogue(data);
+    this.units = (await database.get<KnownUnit[]>("units")) ?? [];
+    const { cursor, documents, changes } = await database.contents();
+    this.replica = new Replica(() => randomHex(16), cursor, documents, changes);
+    this.transport = new Transport(this.setup?.token ?? "");
+    this.status.syncedAt = await database.get<number>("synced-at");
+    this.status.confirmedAt = (await database.receipts()).at(-1)?.time;
+    this.count();
+    this.status.phase = "open";
+    this.soon(0);
+  }
+
+  private close(phase: Phase): void {
+    clearTimeout(this.timer);
+    this.replica = undefined;
+    this.transport = undefined;
+    this.setup = undefined;
+    this.units = [];
+    this.status.phase = phase;
+    this.status.version += 1;
+  }
+
+  private wait(seconds: number): void {
+    this.status.wait = seconds;
+    const tick = setInterval(() => {
+      this.status.wait -= 1;
+      if (this.status.wait <= 0) clearInterval(tick);
+    }, 1000);
+  }
+
+  // What it holds.
+
+  identities(): Identity[] {
+    return this.replica?.identities() ?? [];
+  }
+
+  document(identity: Identity): LedgerDocument {
+    return this.held().document(identity);
+  }
+
+  conflicts(): { identity: Identity; conflict: Conflict }[] {
+    return this.identities().flatMap((identity) =>
+      this.document(identity)
+        .conflicts()
+        .map((conflict) => ({ identity, conflict })),
+    );
+  }
+
+  refused(): StoredChange[] {
+    return this.replica?.refused() ?? [];
+  }
+
+  unsent(): { identity: Identity; hash: string }[] {
+    return this.replica?.unsent() ?? [];
+  }
+
+  /** Saves one form: on the disk when this returns. Says whether anything was new. */
+  save(identity: Identity, edits: readonly Edit[]): Promise<boolean> {
+    return this.change(identity, "form", (document, author) => document.write(identity, edits, author));
+  }
+
+  /** A person decides what a disputed cell says. */
+  settle(identity: Identity, address: Address, value: Value): Promise<boolean> {
+    return this.change(identity, "resolve", (document, author) => document.settle(address, value, author));
+  }
+
+  private change(
+    identity: Identity,
+    how: Provenance["how"],
+    write: (document: LedgerDocument, author: Author) => LocalChange | undefined,
+  ): Promise<boolean> {
+    return this.inTurn(async () => {
+      const replica = this.held();
+      const now = Date.now();
+      const author = { provenance: { who: this.me.owner, how }, time: Math.floor(now / 1000) };
+      // A copy: what does not reach the disk was not written.
+      const made = write(replica.document(identity).copy(), author);
+      if (made === undefined) return false;
+      await this.store(replica.append(identity, made.hash, made.bytes, now));
+      this.soon(SAVE_DELAY_MS);
+      return true;
+    });
+  }
+
+  // The exchange.
+
+  /** Sends what is unsent and takes what is new; one at a time. Asked while one is under way, another follows it. */
+  sync(): Promise<void> {
+    if (this.running !== undefined) {
+      this.isWanted = true;
+      return this.running;
+    }
+    const run = async () => {
+      do {
+        this.isWanted = false;
+        await this.exchange();
+      } while (this.isWanted && this.status.problem === undefined);
+    };
+    this.running = run().finally(() => {
+      this.running = undefined;
+    });
+    return this.running;
+  }
+
+  private async exchange(): Promise<void> {
+    const { transport } = this;
+    if (this.replica === undefined || transport === undefined) return;
+    this.status.syncing = true;
+    this.status.taken = 0;
+    try {
+      await this.refresh(transport);
+      const { cursor } = this.held();
+      const session = new DeviceSession(cursor, this.held().unsent(), this.held().held());
+      for (let request = session.nextRequest(Date.now()); request !== undefined; ) {
+        const reply = await transport.exchange(encodeRequest(request));
+        const page = session.receive(decodeReply(reply));
+        if (!this.isCountys(page)) {
+          this.fail("forged", "");
+          return;
+        }
+        if (await this.take(page)) return;
+        if (page.complete) session.goOn(this.held().unconfirmed(), this.held().unsent());
+        request = session.nextRequest(Date.now());
+      }
+      this.failures = 0;
+      this.status.problem = undefined;
+      this.status.syncedAt = Date.now();
+      await this.opened().put("synced-at", this.status.syncedAt);
+      this.soon(PERIOD_MS);
+    } catch (error) {
+      this.failed(error);
+    } finally {
+      this.status.syncing = false;
+    }
+  }
+
+  /** Takes in a page; `true` when nothing may be left here. */
+  private take(page: Page): Promise<boolean> {
+    return this.inTurn(async () => {
+      const writes = this.held().commit(page);
+      if (writes.erased) {
+        await this.opened().erase();
+        this.close("erased");
+        return true;
+      }
+      await this.store(writes);
+      this.status.taken += page.documents.length;
+      this.status.clockAhead = page.clockAhead;
+      if (writes.receipt !== undefined) this.status.confirmedAt = writes.receipt.time;
+      return false;
+    });
+  }
+
+  /** A server that is not the county's must not make anybody believe that their work has arrived. */
+  private isCountys(page: Page): boolean {
+    if (page.receipts.length === 0) return true;
+    const { signature, receipts } = page;
+    return signature !== undefined && isSigned(this.serverKeys, receiptStatement(receipts, signature.time), signature.bytes);
+  }
+
+  /** Units and catalogue, where they are others by now. */
+  private async refresh(transport: Transport): Promise<void> {
+    const database = this.opened();
+    const tag = await database.get<string>("catalogue-tag");
+    try {
+      const catalogue = await transport.catalogue(tag);
+      if (catalogue !== undefined) {
+        this.catalogue = new Catalogue(catalogue.data as CatalogueData);
+        await database.put("catalogue", catalogue.data);
+        await database.put("catalogue-tag", catalogue.tag);
+      }
+      const units = await transport.units();
+      if (JSON.stringify(units) !== JSON.stringify(this.units)) {
+        this.units = units;
+        await database.put("units", units);
+      }
+      this.status.version += 1;
+    } catch (error) {
+      // A revoked device is told nothing any more; what it has to hand over, and to forget, comes with the exchange.
+      if (!(error instanceof Refused)) throw error;
+    }
+  }
+
+  private failed(error: unknown): void {
+    if (error instanceof TakenOver) {
+      this.close("elsewhere");
+      return;
+    }
+    if (error instanceof Offline) this.fail("offline", "");
+    else if (error instanceof Refused) this.fail("refused", error.message);
+    else if (error instanceof NoRoom) this.fail("no-room", "");
+    else if (error instanceof SessionError || error instanceof Error) this.fail("protocol", error.message);
+    else this.fail("protocol", String(error));
+  }
+
+  private fail(problem: Problem, detail: string): void {
+    this.status.problem = problem;
+    this.status.detail = detail;
+    this.failures += 1;
+    // Jitter, so that a county's phones do not all come at once when the line is back.
+    const wait = Math.min(2 ** this.failures * 2_000, BACKOFF_MAX_MS);
+    this.soon(wait / 2 + Math.random() * (wait / 2));
+  }
+
+  private soon(delay: number): void {
+    if (this.status.phase !== "open") return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.sync(), delay);
+  }
+
+  private turned(): void {
+    if (document.hidden) {
+      this.hiddenAt = Date.now();
+    } else if (this.hiddenAt > 0 && Date.now() - this.hiddenAt > HIDDEN_MAX_MS) {
+      this.lock();
+    } else {
+      this.soon(0);
+    }
+  }
+
+  // What everything above stands on.
+
+  private async store(writes: Writes): Promise<void> {
+    try {
+      await this.opened().write(writes);
+    } catch (error) {
+      // What is in memory is ahead of the disk: it is read again.
+      await this.reload().catch(() => undefined);
+      throw error;
+    }
+    this.count();
+    this.status.version += 1;
+  }
+
+  private async reload(): Promise<void> {
+    const { cursor, documents, changes } = await this.opened().contents();
+    this.replica = new Replica(() => randomHex(16), cursor, documents, changes);
+  }
+
+  private count(): void {
+    this.status.unsent = this.unsent().length;
+    this.status.refused = this.refused().length;
+    this.status.conflicts = this.conflicts().length;
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.queue.then(work);
+    this.queue = turn.catch(() => undefined);
+    return turn;
+  }
+
+  private opened(): Database {
+    if (this.database === undefined) throw new NoRoom("no database");
+    return this.database;
+  }
+
+  private held(): Replica {
+    if (this.replica === undefined) throw new Error("locked");
+    return this.replica;
+  }
+}
+
+export const device = new Device();

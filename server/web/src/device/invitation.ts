@@ -1,0 +1,20 @@
+// The code of an invitation, as the link of the QR code carries it: `/#enrol=CODE`.
+
+import { ref } from "vue";
+
+const code = ref("");
+
+function read(address: string): void {
+  const found = /#enrol=(.+)$/.exec(address)?.[1];
+  if (found !== undefined) code.value = decodeURIComponent(found);
+}
+
+export const invitation = {
+  code,
+  /** Takes the code out of the address, so that it is in no history; also of one that comes while the app is open. */
+  start(): void {
+    addEventListener("hashchange", (event) => read(event.newURL));
+    read(location.href);
+    if (code.value !== "") history.replaceState(null, "", "/");
+  },
+};

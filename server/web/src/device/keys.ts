@@ -1,0 +1,33 @@
+// The device's own keys: it signs with one, and bundles for it are encrypted to the other. They never leave the vault.
+
+import { ed25519 } from "@noble/curves/ed25519.js";
+import { generateIdentity, identityToRecipient } from "age-encryption";
+import { bytes, hex } from "../sync/frames";
+
+export interface Keys {
+  readonly signing: Uint8Array;
+  readonly identity: string;
+}
+
+export async function newKeys(): Promise<Keys> {
+  return { signing: ed25519.utils.randomSecretKey(), identity: await generateIdentity() };
+}
+
+/** The public ones, as enrolment hands them over. */
+export async function publicKeys(keys: Keys): Promise<string> {
+  return `${hex(ed25519.getPublicKey(keys.signing))}.${await identityToRecipient(keys.identity)}`;
+}
+
+export function randomHex(length: number): string {
+  return hex(crypto.getRandomValues(new Uint8Array(length)));
+}
+
+/** Whether a statement was signed with the secret to the first of these public keys. */
+export function isSigned(serverKeys: string, statement: Uint8Array, signature: Uint8Array): boolean {
+  const [signing = ""] = serverKeys.split(".");
+  try {
+    return ed25519.verify(signature, statement, bytes(signing));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,22 @@
+import { createRouter, createWebHashHistory } from "vue-router";
+import Conflicts from "./views/Conflicts.vue";
+import Form from "./views/Form.vue";
+import Ledgers from "./views/Ledgers.vue";
+import Rows from "./views/Rows.vue";
+import Sync from "./views/Sync.vue";
+import Tasks from "./views/Tasks.vue";
+import Units from "./views/Units.vue";
+
+export const router = createRouter({
+  history: createWebHashHistory(),
+  routes: [
+    { path: "/", component: Units },
+    { path: "/units/:unit", component: Ledgers, props: true },
+    { path: "/units/:unit/:ledger", component: Rows, props: true },
+    { path: "/units/:unit/:ledger/:row", component: Form, props: true },
+    { path: "/tasks", component: Tasks },
+    { path: "/conflicts", component: Conflicts },
+    { path: "/sync", component: Sync },
+    { path: "/:rest(.*)", redirect: "/" },
+  ],
+});

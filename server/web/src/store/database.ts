@@ -1,0 +1,199 @@
+// IndexedDB: everything in it is sealed but the vault's own salt and the counters that say who may write.
+
+import { decode, encode } from "cborg";
+import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+import type { SignedReceipt, StoredChange, StoredDocument, Writes } from "../sync/replica";
+import { type Sealed, type StoredVault, Vault } from "./vault";
+
+const NAME = "taizhang";
+const VERSION = 1;
+
+interface Schema extends DBSchema {
+  /** `vault`, `epoch`, and sealed values. */
+  meta: { key: string; value: unknown };
+  documents: { key: string; value: Sealed };
+  changes: { key: number; value: Sealed };
+  receipts: { key: number; value: Sealed };
+}
+
+/** Another window has taken over: this one must not write any more. */
+export class TakenOver extends Error {}
+
+/** The browser has no room, or does not let the app keep anything. */
+export class NoRoom extends Error {}
+
+export interface Contents {
+  readonly cursor: Uint8Array | undefined;
+  readonly documents: StoredDocument[];
+  readonly changes: StoredChange[];
+}
+
+export class Database {
+  private vault: Vault | undefined;
+  private epoch = 0;
+
+  private constructor(private readonly db: IDBPDatabase<Schema>) {}
+
+  static async open(): Promise<Database> {
+    try {
+      const db = await openDB<Schema>(NAME, VERSION, {
+        upgrade(database) {
+          database.createObjectStore("meta");
+          database.createObjectStore("documents");
+          database.createObjectStore("changes");
+          database.createObjectStore("receipts", { autoIncrement: true });
+        },
+      });
+      return new Database(db);
+    } catch (error) {
+      throw new NoRoom(String(error));
+    }
+  }
+
+  /** Whether a PIN was chosen here. */
+  async hasVault(): Promise<boolean> {
+    return (await this.db.get("meta", "vault")) !== undefined;
+  }
+
+  async createVault(pin: string): Promise<void> {
+    const { vault, stored } = await Vault.create(pin);
+    await this.db.put("meta", stored, "vault");
+    this.vault = vault;
+  }
+
+  /** Opens what is stored; `false` where the PIN is wrong. */
+  async unlock(pin: string): Promise<boolean> {
+    const stored = (await this.db.get("meta", "vault")) as StoredVault | undefined;
+    this.vault = stored && (await Vault.open(stored, pin));
+    return this.vault !== undefined;
+  }
+
+  async changePin(old: string, pin: string): Promise<boolean> {
+    const stored = (await this.db.get("meta", "vault")) as StoredVault | undefined;
+    const rewrapped = stored && (await Vault.rewrap(stored, old, pin));
+    if (rewrapped === undefined) return false;
+    await this.db.put("meta", rewrapped, "vault");
+    return true;
+  }
+
+  /** From now on only this window writes. */
+  async takeOver(): Promise<void> {
+    const tx = this.db.transaction("meta", "readwrite");
+    this.epoch = (((await tx.store.get("epoch")) as number | undefined) ?? 0) + 1;
+    await tx.store.put(this.epoch, "epoch");
+    await tx.done;
+  }
+
+  /** How often a wrong PIN was tried since the last right one. */
+  async attempts(): Promise<number> {
+    return ((await this.db.get("meta", "attempts")) as number | undefined) ?? 0;
+  }
+
+  async noteAttempts(count: number): Promise<void> {
+    await this.db.put("meta", count, "attempts");
+  }
+
+  /** A sealed value of the app's own. */
+  async get<T>(name: string): Promise<T | undefined> {
+    const sealed = (await this.db.get("meta", `sealed:${name}`)) as Sealed | undefined;
+    return sealed && (decode(await this.opened().open(sealed)) as T);
+  }
+
+  async put(name: string, value: unknown): Promise<void> {
+    const sealed = await this.seal(value);
+    await this.guarded(["meta"], async (tx) => {
+      await tx.objectStore("meta").put(sealed, `sealed:${name}`);
+    });
+  }
+
+  async contents(): Promise<Contents> {
+    const documents: StoredDocument[] = [];
+    const changes: StoredChange[] = [];
+    for (const sealed of await this.db.getAll("documents")) documents.push(await this.unseal(sealed));
+    for (const sealed of await this.db.getAll("changes")) changes.push(await this.unseal(sealed));
+    return { cursor: await this.get<Uint8Array>("cursor"), documents, changes };
+  }
+
+  async receipts(): Promise<SignedReceipt[]> {
+    const all = await this.db.getAll("receipts");
+    return Promise.all(all.map((sealed) => this.unseal<SignedReceipt>(sealed)));
+  }
+
+  /** Writes one page, or one saved form: whole, or not at all. It is on the disk when this returns. */
+  async write(writes: Writes): Promise<void> {
+    const documents: [string, Sealed | undefined][] = [];
+    const changes: [number, Sealed | undefined][] = [];
+    // Everything is sealed first: a transaction ends when something else is waited for.
+    for (const [key, document] of writes.documents) {
+      documents.push([key, document && (await this.seal(document))]);
+    }
+    for (const [number, change] of writes.changes) changes.push([number, change && (await this.seal(change))]);
+    const receipt = writes.receipt && (await this.seal(writes.receipt));
+    const cursor = writes.cursor && (await this.seal(writes.cursor));
+    await this.guarded(["meta", "documents", "changes", "receipts"], async (tx) => {
+      for (const [key, sealed] of documents) {
+        if (sealed === undefined) await tx.objectStore("documents").delete(key);
+        else await tx.objectStore("documents").put(sealed, key);
+      }
+      for (const [number, sealed] of changes) {
+        if (sealed === undefined) await tx.objectStore("changes").delete(number);
+        else await tx.objectStore("changes").put(sealed, number);
+      }
+      if (receipt !== undefined) await tx.objectStore("receipts").add(receipt);
+      if (cursor !== undefined) await tx.objectStore("meta").put(cursor, "sealed:cursor");
+    });
+  }
+
+  /** Keeps nothing at all. */
+  async erase(): Promise<void> {
+    this.vault = undefined;
+    const stores = ["meta", "documents", "changes", "receipts"] as const;
+    const tx = this.db.transaction(stores, "readwrite");
+    for (const name of stores) await tx.objectStore(name).clear();
+    await tx.done;
+  }
+
+  private async guarded(
+    stores: ("meta" | "documents" | "changes" | "receipts")[],
+    write: (tx: ReturnType<typeof this.begin>) => Promise<void>,
+  ): Promise<void> {
+    const tx = this.begin(stores);
+    try {
+      if ((await tx.objectStore("meta").get("epoch")) !== this.epoch) throw new TakenOver();
+      await write(tx);
+      await tx.done;
+    } catch (error) {
+      if (error instanceof TakenOver) {
+        tx.abort();
+        await tx.done.catch(() => undefined);
+        throw error;
+      }
+      throw error instanceof DOMException && error.name === "QuotaExceededError" ? new NoRoom(error.message) : error;
+    }
+  }
+
+  private begin(stores: ("meta" | "documents" | "changes" | "receipts")[]) {
+    return this.db.transaction(stores, "readwrite", { durability: "strict" });
+  }
+
+  private opened(): Vault {
+    if (this.vault === undefined) throw new Error("the vault is closed");
+    return this.vault;
+  }
+
+  private async seal(value: unknown): Promise<Sealed> {
+    return this.opened().seal(encode(clean(value)));
+  }
+
+  private async unseal<T>(sealed: Sealed): Promise<T> {
+    return decode(await this.opened().open(sealed)) as T;
+  }
+}
+
+/** CBOR has no `undefined` here: such fields are left out. */
+function clean(value: unknown): unknown {
+  if (value === null || typeof value !== "object" || value instanceof Uint8Array) return value;
+  if (Array.isArray(value)) return value.map(clean);
+  const entries = Object.entries(value).filter(([, entry]) => entry !== undefined);
+  return Object.fromEntries(entries.map(([key, entry]) => [key, clean(entry)]));
+}

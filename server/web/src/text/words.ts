@@ -1,0 +1,203 @@
+// What the screens say: Chinese first, English as the second language.
+
+import { ref } from "vue";
+
+export type Language = "zh" | "en";
+
+const KEY = "taizhang-language";
+
+export const language = ref<Language>(localStorage.getItem(KEY) === "en" ? "en" : "zh");
+
+export function choose(chosen: Language): void {
+  language.value = chosen;
+  localStorage.setItem(KEY, chosen);
+  document.documentElement.lang = chosen === "zh" ? "zh-CN" : "en";
+}
+
+const WORDS = {
+  app: ["台账通", "Taizhang"],
+  loading: ["正在打开…", "Opening…"],
+  back: ["返回", "Back"],
+  cancel: ["取消", "Cancel"],
+  confirm: ["确定", "OK"],
+  save: ["保存", "Save"],
+  search: ["搜索", "Search"],
+  none: ["（未填）", "(empty)"],
+  yes: ["是", "Yes"],
+  no: ["否", "No"],
+  nothing: ["没有内容", "Nothing here"],
+
+  insecureTitle: ["这个地址不能离线使用", "This address cannot work offline"],
+  insecureText: [
+    "浏览器只允许加密的地址（https）保存数据。请用管理员给的 https 地址打开。",
+    "The browser stores data only for encrypted addresses (https). Open the https address that your administrator gave you.",
+  ],
+  noRoomTitle: ["浏览器不能保存数据", "The browser keeps nothing"],
+  noRoomText: [
+    "可能是无痕模式，或手机空间已满。请退出无痕模式、清理空间后再打开；未保存的内容不会被当作已保存。",
+    "Perhaps this is a private window, or the phone is full. Leave private browsing or make room, then open it again.",
+  ],
+  elsewhereTitle: ["台账通已在另一个窗口打开", "Open in another window"],
+  elsewhereText: ["为防止两处同时修改，只能在一个窗口中使用。", "Only one window may write at a time."],
+  useHere: ["在这里使用", "Use it here"],
+  erasedTitle: ["本机已停用", "This device was revoked"],
+  erasedText: [
+    "上级已停用本机，本机上的台账已清除；您填写的内容已交给服务器，由上级处理。需要继续使用时，请向管理员要新的二维码。",
+    "This device was revoked and its records were erased; what you had written was handed to the server. Ask your administrator for a new code to go on.",
+  ],
+  startAgain: ["重新登记", "Enrol again"],
+
+  welcomeTitle: ["欢迎使用台账通", "Welcome to Taizhang"],
+  welcomeText: [
+    "没有信号也能填台账；有信号时自动上传。先为本机设一个密码，再用管理员给的二维码登记。",
+    "Fill in ledgers without a signal; they are sent when there is one. Choose a PIN first, then enrol with the code from your administrator.",
+  ],
+  pinNew: ["设置密码（至少6位数字）", "Choose a PIN (6 digits or more)"],
+  pinAgain: ["再输一次", "Once more"],
+  pinHelp: [
+    "打开台账通时要输这个密码。它只在本机有效，忘了不能找回，没上传的内容也打不开。",
+    "You need it whenever you open Taizhang. It is only for this phone and cannot be recovered.",
+  ],
+  pinShort: ["密码至少6位数字", "At least 6 digits"],
+  pinDiffers: ["两次输入不一样", "The two are not the same"],
+  pinWeak: ["太简单，请不要用相同或连续的数字", "Too easy: not all the same, not in a row"],
+  next: ["下一步", "Next"],
+  pin: ["密码", "PIN"],
+  pinWrong: ["密码不对，请再试", "Wrong PIN, try again"],
+  pinWait: ["试得太多，请等 {0} 秒", "Too many attempts: wait {0} s"],
+  unlock: ["打开", "Open"],
+  enrolTitle: ["登记本机", "Enrol this phone"],
+  enrolText: [
+    "用手机相机扫管理员给的二维码，会自动填好；也可以手工输入登记码。",
+    "Scan the code from your administrator with the camera of the phone, or type it in.",
+  ],
+  code: ["登记码", "Code"],
+  enrol: ["登记", "Enrol"],
+  enrolling: ["正在登记…", "Enrolling…"],
+  enrolOffline: ["连不上服务器。请到有信号的地方再试，已输入的不会丢。", "The server cannot be reached. Try again where there is a signal."],
+  enrolUnknown: ["登记码不对、已用过或已过期，请向管理员要新的。", "The code is wrong, used or expired: ask for a new one."],
+  firstSync: ["首次下载台账：已收到 {0} 份", "First download: {0} documents"],
+
+  tabUnits: ["台账", "Ledgers"],
+  tabTasks: ["待办", "Tasks"],
+  tabConflicts: ["冲突", "Conflicts"],
+  tabSync: ["同步", "Sync"],
+
+  savedHere: ["已保存在本机", "Saved on this phone"],
+  toSend: ["{0} 处待上传", "{0} to send"],
+  allSent: ["已全部上传", "All sent"],
+  lastSync: ["上次同步 {0}", "Last sync {0}"],
+  neverSynced: ["还没有同步过", "Never synced"],
+  syncing: ["正在同步…", "Syncing…"],
+  syncNow: ["立即同步", "Sync now"],
+  confirmed: ["服务器已确认 {0}", "Confirmed by the server {0}"],
+  notConfirmed: ["服务器还没有确认过", "Not confirmed by the server yet"],
+  problem_offline: ["连不上服务器，填写照常，有信号时自动上传", "No connection: go on, it is sent later"],
+  problem_refused: ["服务器拒绝了本机：{0}", "The server refused this phone: {0}"],
+  problem_protocol: ["同步出错，内容都在本机，请更新台账通或联系管理员：{0}", "Sync failed; everything is on this phone. Update the app or ask your administrator: {0}"],
+  problem_forged: ["回执不是本县服务器签发的，已忽略，请联系管理员", "A receipt that the county's server has not signed was ignored: tell your administrator"],
+  "problem_no-room": ["手机空间不足，新内容没有保存，请清理空间", "No room on the phone: make some, new entries were not stored"],
+  refusedTitle: ["服务器没有接收的修改", "Changes the server has not taken"],
+  refusedHelp: ["内容还在本机。请看原因，必要时重新填写或联系乡镇。", "They are still on this phone. Read why; fill them in again or ask your township."],
+  clock: ["手机时间快了 {0} 分钟，请在系统设置中校准", "The phone's clock is {0} minutes ahead"],
+  clockBehind: ["手机时间慢了 {0} 分钟，请在系统设置中校准", "The phone's clock is {0} minutes behind"],
+  notKept: [
+    "浏览器没有答应长期保存：空间不足时可能被清除。请把台账通“添加到主屏幕”，并尽快同步。",
+    "The browser has not promised to keep the data. Add Taizhang to the home screen, and sync soon.",
+  ],
+  unsentTitle: ["待上传的修改", "Changes to send"],
+  language: ["语言 Language", "Language 语言"],
+  changePin: ["修改密码", "Change the PIN"],
+  pinOld: ["原密码", "Old PIN"],
+  pinChanged: ["密码已修改", "The PIN was changed"],
+  lock: ["锁定", "Lock"],
+  me: ["使用人", "Carried by"],
+  updateReady: ["台账通有新版本，未上传的内容不受影响", "A new version is ready; unsent work stays"],
+  update: ["更新", "Update"],
+  noNetwork: ["没有网络时", "Without any network"],
+  exportBundle: ["导出数据包", "Export a bundle"],
+  importBundle: ["导入回复包", "Import the answer"],
+  bundleHelp: [
+    "把数据包文件用微信或U盘交给乡镇，乡镇处理后会给一个回复包，再在这里导入。数据包已加密，只有本县服务器能打开。",
+    "Hand the file to your township, by chat or USB stick; import its answer here. Only the county's server can open it.",
+  ],
+  bundleTaken: ["回复包已导入：确认 {0} 处", "Answer imported: {0} confirmed"],
+  bundleForeign: ["不是给本机的回复包，或文件不完整", "Not an answer for this phone, or not whole"],
+
+  units: ["我的单位", "My units"],
+  unitsEmpty: ["还没有下载到单位。请在有信号的地方点“同步”。", "No units yet: sync where there is a signal."],
+  records: ["{0} 条", "{0} records"],
+  missing: ["{0} 条缺项", "{0} incomplete"],
+  add: ["新增", "Add"],
+  all: ["全部", "All"],
+  filterMissing: ["缺项", "Incomplete"],
+  filterDue: ["到期", "Due"],
+  filterUnsent: ["待上传", "Unsent"],
+  filterRemoved: ["已删除", "Removed"],
+  rowsEmpty: ["还没有记录", "No records yet"],
+  readOnly: ["这种台账由上级填写，本机只能查看", "Kept by those above: read only here"],
+  draft: ["草稿", "Draft"],
+  removed: ["已删除", "Removed"],
+  disputed: ["有冲突", "In dispute"],
+  required: ["必填", "Required"],
+  requiredMissing: ["必填项没有填", "Required"],
+  incompleteTitle: ["还有 {0} 处没填好", "{0} not right yet"],
+  incompleteText: ["可以先存为草稿，以后补全。草稿不计入报表。", "It can be kept as a draft, and completed later. Drafts are not counted."],
+  incompleteKnown: ["可以先保存，以后补全。", "It can be saved now, and completed later."],
+  saveAnyway: ["先保存", "Save now"],
+  saveDraft: ["存为草稿", "Keep as a draft"],
+  goOn: ["继续填写", "Go on"],
+  saved: ["已保存在本机", "Saved on this phone"],
+  unchanged: ["没有改动", "Nothing changed"],
+  notSaved: ["没有保存成功：{0}", "Not saved: {0}"],
+  leaveTitle: ["改动还没有保存", "Not saved yet"],
+  leaveText: ["要离开吗？没保存的改动会丢失。", "Leave? What was not saved is lost."],
+  leave: ["离开", "Leave"],
+  stay: ["留下", "Stay"],
+  remove: ["删除这条记录", "Remove this record"],
+  removeText: ["删除后可以在“已删除”中恢复。", "It can be restored from “Removed”."],
+  restore: ["恢复这条记录", "Restore this record"],
+  history: ["修改历史", "History"],
+  historyEmpty: ["还没有人填过", "Nobody has filled it in"],
+  cleared: ["（已清空）", "(cleared)"],
+  other: ["表中其他内容", "Other content"],
+  dateHint: ["年-月-日，只知道年或年月也可以", "Year-month-day; the year or month alone will do"],
+  dateHintWhole: ["年-月-日，如 2012-03-15", "Year-month-day"],
+
+  conflictsTitle: ["冲突：同一处有不同填写", "Conflicts: one cell, several values"],
+  conflictsEmpty: ["没有冲突", "No conflicts"],
+  conflictsHelp: ["请选一个正确的，或写上正确的内容。没有选中的会留在修改历史里。", "Choose the right one, or type it. The others stay in the history."],
+  typeOther: ["填写正确内容", "Type the right value"],
+  inForce: ["目前采用", "In force"],
+  settled: ["已处理", "Settled"],
+
+  tasksTitle: ["待办事项", "Tasks"],
+  tasksEmpty: ["没有待办", "Nothing to do"],
+  overdue: ["已超期 {0} 天", "{0} days overdue"],
+  dueToday: ["今天到期", "Due today"],
+  dueIn: ["还有 {0} 天", "Due in {0} days"],
+  noDue: ["没有期限", "No deadline"],
+
+  how_form: ["填写", "typed"],
+  how_import: ["导入", "imported"],
+  how_return: ["表格交回", "from a returned workbook"],
+  how_resolve: ["处理冲突", "settled"],
+  how_undo: ["撤销导入", "import undone"],
+} as const satisfies Record<string, readonly [string, string]>;
+
+export type Word = keyof typeof WORDS;
+
+/** A text in the chosen language, `{0}` filled in. */
+export function t(word: Word, ...values: (string | number)[]): string {
+  const text: string = WORDS[word][language.value === "zh" ? 0 : 1];
+  return values.reduce<string>((filled, value, at) => filled.replace(`{${at}}`, String(value)), text);
+}
+
+/** Date and time of an instant as this phone has it. */
+export function when(milliseconds: number): string {
+  const at = new Date(milliseconds);
+  const two = (part: number) => String(part).padStart(2, "0");
+  const time = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  const isToday = at.toDateString() === new Date().toDateString();
+  return isToday ? time : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
+}

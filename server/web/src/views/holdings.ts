@@ -1,0 +1,76 @@
+// Rows of the documents that this device holds, as screens ask for them.
+
+import type { Ledger, Level } from "../catalogue/catalogue";
+import { device } from "../device/device";
+import type { Row } from "../document/document";
+import type { Identity } from "../document/identity";
+import { isDraft, missingOf, stands } from "./records";
+
+export interface Found {
+  readonly identity: Identity;
+  readonly ledger: Ledger;
+  readonly row: Row;
+}
+
+/** The document in which a unit keeps a ledger. */
+export function identityOf(unit: string, ledger: Ledger): Identity {
+  return { unit, book: ledger.book, period: device.me.period };
+}
+
+export function mayWrite(ledger: Ledger): boolean {
+  return device.me.writes.includes(ledger.book);
+}
+
+export function levelOf(unit: string): Level {
+  return (device.units.find((known) => known.id === unit)?.level ?? "organisation") as Level;
+}
+
+export function unitName(unit: string): string {
+  return device.units.find((known) => known.id === unit)?.name ?? unit;
+}
+
+export function rowsOf(unit: string, ledger: Ledger): Row[] {
+  const rows = [...device.document(identityOf(unit, ledger)).rows(ledger.id).values()];
+  const order = (row: Row) => ledger.sort.map((key) => row.cells[key] ?? "");
+  return rows.sort((a, b) => compare(order(a), order(b)) || compare([a.id], [b.id]));
+}
+
+function compare(a: readonly unknown[], b: readonly unknown[]): number {
+  for (let at = 0; at < a.length; at += 1) {
+    const [left, right] = [a[at], b[at]];
+    if (typeof left === "number" && typeof right === "number" && left !== right) return left - right;
+    const order = String(left).localeCompare(String(right), "zh");
+    if (order !== 0) return order;
+  }
+  return 0;
+}
+
+/** Every row on this device that is there. */
+export function everything(): Found[] {
+  return device.identities().flatMap((identity) => {
+    const document = device.document(identity);
+    return [...document.ledgers()].flatMap((id) => {
+      const ledger = device.catalogue.ledger(id);
+      if (ledger === undefined) return [];
+      const rows = [...document.rows(id).values()].filter(stands);
+      return rows.map((row) => ({ identity, ledger, row }));
+    });
+  });
+}
+
+/** How many rows a unit has, and how many of them lack something. */
+export function summary(unit: string): { rows: number; missing: number } {
+  let [rows, missing] = [0, 0];
+  for (const identity of device.identities().filter((held) => held.unit === unit)) {
+    const document = device.document(identity);
+    for (const id of document.ledgers()) {
+      const ledger = device.catalogue.ledger(id);
+      for (const row of ledger === undefined ? [] : document.rows(id).values()) {
+        if (ledger === undefined || !stands(row)) continue;
+        rows += 1;
+        if (isDraft(row) || (mayWrite(ledger) && missingOf(device.catalogue, ledger, row.cells).length > 0)) missing += 1;
+      }
+    }
+  }
+  return { rows, missing };
+}

@@ -1,0 +1,376 @@
+// The field app in a real browser, as two cadres use it: enrol, sync, work without a network, conflict, settle, update, be revoked.
+// Between browser and server stands a line that can be cut, and that can bring a new version of the app.
+// node field-app.mjs SERVER PARAMETERS: prints what it found as JSON.
+import { readFileSync, mkdirSync } from "node:fs";
+import http from "node:http";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const [server, file] = process.argv.slice(2);
+const parameters = JSON.parse(readFileSync(file, "utf8"));
+const { cookie, cadres, secrets, shots, executable } = parameters;
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+mkdirSync(shots, { recursive: true });
+
+const found = { screens: [], violations: [], errors: [] };
+const PIN = "493817";
+
+/** The line: whole or cut, and the app as it is or as its next version. */
+const line = { isCut: false, version: "" };
+const proxy = http.createServer((request, response) => {
+  if (line.isCut) return request.socket.destroy();
+  const isWorker = request.url === "/sw.js";
+  const headers = { ...request.headers, host: new URL(server).host };
+  if (isWorker) delete headers["accept-encoding"];
+  const forward = http.request(`${server}${request.url}`, { method: request.method, headers }, (answer) => {
+    if (!isWorker) {
+      response.writeHead(answer.statusCode, answer.headers);
+      return answer.pipe(response);
+    }
+    const parts = [];
+    answer.on("data", (part) => parts.push(part));
+    answer.on("end", () => {
+      const { "content-length": _, ...rest } = answer.headers;
+      response.writeHead(answer.statusCode, rest);
+      response.end(Buffer.concat(parts).toString() + line.version);
+    });
+  });
+  forward.on("error", () => request.socket.destroy());
+  request.pipe(forward);
+});
+await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+const origin = `http://127.0.0.1:${proxy.address().port}`;
+
+async function api(method, path, body) {
+  const headers = { cookie, "content-type": "application/json" };
+  const response = await fetch(`${server}${path}`, { method, headers, body: body && JSON.stringify(body) });
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+  return response.status === 204 ? undefined : response.json();
+}
+
+const browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox"] });
+
+class Phone {
+  static async make(name) {
+    const phone = new Phone();
+    phone.name = name;
+    phone.context = await browser.newContext({ viewport: { width: 360, height: 740 }, locale: "zh-CN" });
+    phone.context.setDefaultTimeout(20_000);
+    await phone.turnOn();
+    return phone;
+  }
+
+  async turnOn(address = "/") {
+    this.page = await this.context.newPage();
+    this.page.on("pageerror", (error) => found.errors.push(`${this.name}: ${error.stack ?? error}`));
+    this.page.on("console", (message) => {
+      if (/Content Security Policy|violates/.test(message.text())) found.errors.push(`${this.name}: ${message.text()}`);
+    });
+    await this.page.goto(`${origin}${address}`);
+  }
+
+  async turnOff() {
+    await this.page.close();
+  }
+
+  text(text) {
+    return this.page.getByText(text).first();
+  }
+
+  button(name) {
+    return this.page.getByRole("button", { name, exact: true }).first();
+  }
+
+  sees(text) {
+    return this.text(text).waitFor();
+  }
+
+  /** Takes a picture of a screen, and has axe look at it. */
+  async screen(name) {
+    await this.page.waitForTimeout(350);
+    await this.page.screenshot({ path: join(shots, `${name}.png`) });
+    found.screens.push(name);
+    // Not a script tag: the page's policy allows none.
+    await this.page.evaluate(axe);
+    const { violations } = await this.page.evaluate(() => window.axe.run(document));
+    for (const violation of violations) {
+      for (const node of violation.nodes) found.violations.push(`${name}: ${violation.id} ${node.html.slice(0, 300)}`);
+    }
+  }
+
+  async enrol(person) {
+    const { code } = await api("POST", "/api/devices/invitations", { person, name: this.name });
+    await this.page.goto(`${origin}/#enrol=${code}`);
+  }
+
+  async choosePin() {
+    await this.page.getByLabel("设置密码").fill(PIN);
+    await this.page.getByLabel("再输一次").fill(PIN);
+    await this.button("下一步").click();
+  }
+
+  async unlock(pin = PIN) {
+    await this.page.getByLabel("密码").fill(pin);
+    await this.button("打开").click();
+  }
+
+  /** Opens a member's form from the list of units. */
+  async member(name) {
+    await this.tab("台账");
+    await this.page.getByRole("link", { name: /A1党组织/ }).click();
+    await this.page.getByRole("link", { name: /党员花名册/ }).click();
+    await this.page.getByRole("link", { name: new RegExp(name) }).click();
+  }
+
+  async tab(name) {
+    await this.page.getByRole("tab", { name: new RegExp(name) }).click();
+  }
+
+  async sync() {
+    await this.tab("同步");
+    await this.button("立即同步").click();
+    // While it syncs, the button has another name.
+    await this.button("立即同步").waitFor();
+    await this.sees("已全部上传");
+  }
+}
+
+const a = await Phone.make("甲");
+await a.screen("welcome");
+await a.page.getByLabel("设置密码").fill("123456");
+await a.button("下一步").click();
+await a.sees("太简单");
+await a.enrol(cadres[0]);
+await a.choosePin();
+await a.screen("enrol");
+await a.page.getByRole("button", { name: "登记" }).click();
+await a.sees("A1党组织");
+await a.sees("已全部上传");
+await a.screen("units");
+await a.page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+await a.page.waitForFunction(() => navigator.serviceWorker.controller !== null || true);
+
+// Days without a signal.
+line.isCut = true;
+await a.page.reload();
+await a.screen("locked");
+await a.unlock("000000");
+await a.sees("密码不对");
+await a.unlock();
+await a.page.getByRole("link", { name: /A1党组织/ }).click();
+await a.screen("ledgers");
+await a.page.getByRole("link", { name: /党员花名册/ }).click();
+await a.screen("rows");
+await a.page.getByRole("link", { name: /张三/ }).click();
+await a.screen("form");
+await a.page.getByRole("textbox", { name: /^联系电话/ }).fill("13900");
+await a.button("保存").click();
+await a.sees("号码有误").catch(() => found.errors.push("a number that is none was taken"));
+await a.page.getByRole("textbox", { name: /^联系电话/ }).fill("139 0000 2222");
+await a.button("保存").click();
+// What the ledger has never had is missing, which keeps nobody from putting right something else.
+await a.sees("先保存，以后补全");
+await a.screen("incomplete");
+await a.button("先保存").click();
+await a.sees("1 处待上传");
+await a.screen("saved");
+await a.turnOff();
+await a.turnOn();
+await a.unlock();
+await a.sees("1 处待上传");
+found.isKeptOverDeath = true;
+await a.tab("同步");
+await a.sees("连不上服务器");
+await a.screen("offline");
+line.isCut = false;
+await a.button("立即同步").click();
+await a.sees("已全部上传");
+await a.sees("服务器已确认");
+await a.screen("sync");
+
+// A record of one's own.
+await a.tab("台账");
+await a.page.getByRole("link", { name: /A1党组织/ }).click();
+await a.page.getByRole("link", { name: /党员花名册/ }).click();
+await a.button("新增").click();
+await a.page.getByRole("textbox", { name: /^姓名/ }).fill("王小明");
+await a.page.getByRole("combobox", { name: /^性别/ }).selectOption({ label: "男" });
+await a.page.getByRole("textbox", { name: /^出生日期/ }).fill("1990年5月");
+await a.button("保存").click();
+await a.button("存为草稿").click();
+await a.sees("王小明");
+await a.tab("待办");
+await a.sees("王小明");
+await a.screen("tasks");
+await a.sync();
+
+// Two phones, one cell.
+const b = await Phone.make("乙");
+await b.enrol(cadres[1]);
+await b.choosePin();
+await b.page.getByRole("button", { name: "登记" }).click();
+await b.sees("A1党组织");
+await b.sees("已全部上传");
+await b.member("王小明");
+found.travelled = await b.page.getByRole("textbox", { name: /^出生日期/ }).inputValue();
+line.isCut = true;
+const anyway = async (phone) => {
+  await phone.button("先保存").click();
+  await phone.sees("1 处待上传");
+};
+for (const [phone, number] of [[a, "13900003333"], [b, "13900004444"]]) {
+  await phone.member("李四");
+  await phone.page.getByRole("textbox", { name: /^联系电话/ }).fill(number);
+  await phone.button("保存").click();
+  await anyway(phone);
+}
+line.isCut = false;
+await a.sync();
+await b.sync();
+await b.tab("冲突");
+await b.sees("13900003333");
+await b.sees("13900004444");
+await b.screen("conflicts");
+await b.page.getByRole("button", { name: /13900003333/ }).click();
+await b.sees("没有冲突");
+await b.sync();
+await a.sync();
+await a.tab("冲突");
+await a.sees("没有冲突");
+await a.member("李四");
+found.settled = await a.page.getByRole("textbox", { name: /^联系电话/ }).inputValue();
+await a.page.getByRole("button", { name: "联系电话 修改历史" }).click();
+await a.sees("13900004444");
+await a.screen("history");
+found.history = await a.page.locator(".versions li").count();
+await a.page.getByRole("dialog").getByRole("button", { name: "返回" }).click();
+
+// A new version of the app arrives while work is unsent.
+line.isCut = true;
+await a.page.getByRole("textbox", { name: /^联系电话/ }).fill("13900005555");
+await a.button("保存").click();
+await anyway(a);
+line.version = "\n// the next version\n";
+line.isCut = false;
+// Only the app itself gets through: what is unsent stays unsent.
+await a.page.route("**/sync/exchange", (route) => route.abort());
+await a.page.evaluate(() => navigator.serviceWorker.getRegistration().then((known) => known.update()).then(() => undefined));
+await a.sees("台账通有新版本");
+await a.screen("update");
+await a.button("更新").click();
+await Promise.all([a.page.waitForEvent("load"), a.page.getByRole("button", { name: "更新" }).last().click()]);
+await a.unlock();
+await a.sees("1 处待上传");
+found.isKeptOverUpdate = true;
+await a.page.unroute("**/sync/exchange");
+await a.sync();
+
+// A second window does not write beside the first.
+const first = a.page;
+await a.turnOn();
+await a.sees("台账通已在另一个窗口打开");
+await a.screen("elsewhere");
+await a.button("在这里使用").click();
+await a.unlock();
+await a.sees("A1党组织");
+await first.getByText("台账通已在另一个窗口打开").waitFor();
+await first.close();
+
+// What is stored says nothing.
+const stored = await a.page.evaluate(async () => {
+  const texts = [];
+  const say = (value) => {
+    if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
+      const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+      texts.push(new TextDecoder("utf-8").decode(bytes), new TextDecoder("utf-16le").decode(bytes));
+    } else if (value !== null && typeof value === "object") {
+      for (const [key, part] of Object.entries(value)) {
+        texts.push(key);
+        say(part);
+      }
+    } else texts.push(String(value));
+  };
+  let values = 0;
+  for (const { name } of await indexedDB.databases()) {
+    const database = await new Promise((resolve, reject) => {
+      const request = indexedDB.open(name);
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+    for (const store of database.objectStoreNames) {
+      const all = await new Promise((resolve, reject) => {
+        const request = database.transaction(store).objectStore(store).getAll();
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+      values += all.length;
+      all.forEach(say);
+    }
+    database.close();
+  }
+  for (let at = 0; at < localStorage.length; at += 1) texts.push(localStorage.key(at), localStorage.getItem(localStorage.key(at)));
+  for (const name of await caches.keys()) {
+    for (const request of await (await caches.open(name)).keys()) texts.push(request.url);
+  }
+  return { text: texts.join("\n"), values };
+});
+found.storedValues = stored.values;
+found.told = secrets.filter((secret) => stored.text.includes(secret));
+const shown = await a.page.evaluate(() => document.body.innerText);
+found.isControlSound = shown.includes("A1党组织");
+
+// English.
+await a.tab("同步");
+await a.page.getByText("English").click();
+await a.sees("Sync now");
+await a.screen("english");
+await a.page.getByText("简体中文").click();
+
+// Revoked: its last work is handed over, and nothing is left.
+const devices = await api("GET", "/api/devices");
+line.isCut = true;
+await a.member("张三");
+await a.page.getByRole("textbox", { name: /^联系电话/ }).fill("13900006666");
+await a.button("保存").click();
+await anyway(a);
+await api("POST", `/api/devices/${devices.find((device) => device.name === "甲").id}/revoke`);
+line.isCut = false;
+await a.tab("同步").catch(() => undefined);
+await a.button("立即同步").click().catch(() => undefined);
+await a.sees("本机已停用");
+await a.screen("erased");
+found.left = await a.page.evaluate(async () => {
+  let left = 0;
+  for (const { name } of await indexedDB.databases()) {
+    const database = await new Promise((resolve) => {
+      const request = indexedDB.open(name);
+      request.onsuccess = () => resolve(request.result);
+    });
+    for (const store of database.objectStoreNames) {
+      left += await new Promise((resolve) => {
+        const request = database.transaction(store).objectStore(store).count();
+        request.onsuccess = () => resolve(request.result);
+      });
+    }
+    database.close();
+  }
+  return left;
+});
+found.held = (await api("GET", "/api/quarantine")).length;
+
+// A browser that keeps nothing.
+const c = await browser.newContext({ viewport: { width: 360, height: 740 } });
+await c.addInitScript(() => {
+  Object.defineProperty(window, "indexedDB", { value: { open: () => { throw new DOMException("refused", "SecurityError"); } } });
+});
+const refused = await c.newPage();
+await refused.goto(origin);
+await refused.getByText("浏览器不能保存数据").waitFor({ timeout: 20_000 });
+await refused.screenshot({ path: join(shots, "no-room.png") });
+found.isRefusalSaid = true;
+
+await browser.close();
+proxy.close();
+proxy.closeAllConnections();
+console.log(JSON.stringify(found));

@@ -1,0 +1,65 @@
+//! The field app in a real browser, at the size of a phone.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use server::{auth::Role, import::import_file};
+use tests::{browser, county, node, people, sheet, worked::synthetic};
+
+const MEMBERS: &str = "党组织编码|姓名|性别|民族|出生日期|人员类别|入党日期|联系电话
+     A1|张三|男|汉族|1950-11-10|正式党员|1980-01-01|13900000001
+     A1|李四|女|回族|1980-03|正式党员|2001-11-01|13900000002";
+
+/// Where pictures of the screens go: a folder that is kept, if somebody wants to look at them.
+fn shots(folder: &Path) -> PathBuf {
+    std::env::var_os("TAIZHANG_SHOTS").map_or_else(|| folder.join("shots"), PathBuf::from)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_cadres_work_for_days_without_a_signal() -> Result<()> {
+    let Some(executable) = browser::chromium()? else { return Ok(()) };
+    let folder = tempfile::tempdir()?;
+    let server = synthetic(folder.path(), None).await?;
+    let path = folder.path().join("members.xlsx");
+    std::fs::write(&path, sheet::workbook(&[("党员", MEMBERS)])?)?;
+    let done = import_file(&server, &path, "县委组织部", &|_, _| {}).await?;
+    assert_eq!(done.counts.added, 2, "{:?}", done.findings);
+    let url = county::serve(&server).await?;
+    let town = county::unit(&server, "T1").await?;
+    let password = "correct horse battery";
+    let officer = people::add(&server, "officer", Role::TownshipOfficer, town, false, password).await?;
+    let mut cadres = Vec::new();
+    for name in ["one", "two"] {
+        cadres.push(people::add(&server, name, Role::FieldCadre, town, false, password).await?.id.to_string());
+    }
+    let parameters = json!({
+        "cookie": people::cookie(&server, &officer).await?,
+        "cadres": cadres,
+        "secrets": ["张三", "李四", "王小明", "139000", "A1党组织", "青山镇"],
+        "shots": shots(folder.path()),
+        "executable": executable,
+    });
+    let file = folder.path().join("parameters.json");
+    std::fs::write(&file, parameters.to_string())?;
+    let found = tokio::task::spawn_blocking(move || node::json("field-app.mjs", &[Path::new(&url), &file])).await??;
+    assert_eq!(found["errors"], json!([]));
+    assert_eq!(found["violations"], json!([]), "axe");
+    for (what, expected) in [
+        ("isKeptOverDeath", json!(true)),
+        ("isKeptOverUpdate", json!(true)),
+        ("travelled", json!("1990-05")),
+        ("settled", json!("13900003333")),
+        ("told", json!([])),
+        ("isControlSound", json!(true)),
+        ("left", json!(0)),
+        ("held", json!(1)),
+        ("isRefusalSaid", json!(true)),
+    ] {
+        assert_eq!(found[what], expected, "{what}: {found}");
+    }
+    assert!(found["history"].as_u64().context("versions")? >= 3, "{found}");
+    assert!(found["storedValues"].as_u64().context("values")? > 10, "{found}");
+    assert_eq!(found["screens"].as_array().map_or(0, Vec::len), 18);
+    Ok(())
+}
