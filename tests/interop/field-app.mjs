@@ -246,6 +246,37 @@ await a.screen("history");
 found.history = await a.page.locator(".versions li").count();
 await a.page.getByRole("dialog").getByRole("button", { name: "返回" }).click();
 
+// Without any network: a file goes to the county and its answer comes back.
+line.isCut = true;
+await a.page.getByRole("textbox", { name: /^联系电话/ }).fill("13900007777");
+await a.button("保存").click();
+await anyway(a);
+await a.tab("同步");
+const saved = a.page.waitForEvent("download");
+await a.button("导出数据包").click();
+const bundle = readFileSync(await (await saved).path());
+const carried = { method: "POST", headers: { cookie, "content-type": "application/octet-stream" }, body: bundle };
+const answer = await fetch(`${server}/api/bundles`, carried);
+if (!answer.ok) throw new Error(`the bundle: ${answer.status} ${await answer.text()}`);
+const reply = { name: "answer.tzb", mimeType: "application/octet-stream", buffer: Buffer.from(await answer.arrayBuffer()) };
+const choosing = a.page.waitForEvent("filechooser");
+await a.button("导入回复包").click();
+await (await choosing).setFiles({ ...reply, buffer: reply.buffer.subarray(1) });
+await a.sees("不是给本机的回复包");
+for (const _ of [1, 2]) {
+  const again = a.page.waitForEvent("filechooser");
+  await a.button("导入回复包").click();
+  await (await again).setFiles(reply);
+  await a.sees("回复包已导入");
+}
+await a.sees("已全部上传");
+await a.screen("bundle");
+line.isCut = false;
+await b.sync();
+await b.member("李四");
+found.carried = await b.page.getByRole("textbox", { name: /^联系电话/ }).inputValue();
+await a.member("李四");
+
 // A new version of the app arrives while work is unsent.
 line.isCut = true;
 await a.page.getByRole("textbox", { name: /^联系电话/ }).fill("13900005555");

@@ -48,3 +48,21 @@ pub fn json(script: &str, arguments: &[&Path]) -> anyhow::Result<serde_json::Val
     anyhow::ensure!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
+
+/// Builds a script of the field app's own, and runs it; the app's packages are there, since the server was built.
+pub fn web(script: &str, arguments: &[&Path]) -> anyhow::Result<serde_json::Value> {
+    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/web");
+    let out = tempfile::tempdir()?;
+    let config = script.replace(".ts", ".config.ts");
+    let built = Command::new("npx")
+        .args(["vite", "build", "--logLevel", "error", "--config", &config, "--outDir"])
+        .arg(out.path())
+        .current_dir(&web)
+        .output()
+        .context("npx")?;
+    anyhow::ensure!(built.status.success(), "{script}: {}", String::from_utf8_lossy(&built.stderr));
+    let built = out.path().join(script.replace(".ts", ".js"));
+    let output = Command::new("node").arg(built).args(arguments).current_dir(&web).output().context("node")?;
+    anyhow::ensure!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -50,6 +50,7 @@ async fn two_cadres_work_for_days_without_a_signal() -> Result<()> {
         ("isKeptOverUpdate", json!(true)),
         ("travelled", json!("1990-05")),
         ("settled", json!("13900003333")),
+        ("carried", json!("13900007777")),
         ("told", json!([])),
         ("isControlSound", json!(true)),
         ("left", json!(0)),
@@ -60,6 +61,6 @@ async fn two_cadres_work_for_days_without_a_signal() -> Result<()> {
     }
     assert!(found["history"].as_u64().context("versions")? >= 3, "{found}");
     assert!(found["storedValues"].as_u64().context("values")? > 10, "{found}");
-    assert_eq!(found["screens"].as_array().map_or(0, Vec::len), 18);
+    assert_eq!(found["screens"].as_array().map_or(0, Vec::len), 19);
     Ok(())
 }

@@ -19,6 +19,7 @@ mod repo;
 mod returns;
 mod round_trip;
 mod schema;
+mod shared_vectors;
 mod simulate;
 mod sockets;
 mod story;

@@ -6,6 +6,7 @@ import type { Address } from "../document/address";
 import type { Author, Conflict, Edit, LedgerDocument, LocalChange, Provenance } from "../document/document";
 import type { Identity } from "../document/identity";
 import type { Value } from "../document/value";
+import { ForeignBundle, openReply, sealRequest } from "../sync/bundle";
 import { Database, NoRoom, TakenOver } from "../store/database";
 import { decodeReply, encodeRequest, receiptStatement } from "../sync/frames";
 import { Replica, type StoredChange, type Writes } from "../sync/replica";
@@ -343,6 +344,31 @@ export class Device {
     }
   }
 
+  // Where there is no network at all.
+
+  /** What is unsent, in a file for the county's server. */
+  async writeBundle(): Promise<Uint8Array> {
+    const replica = this.held();
+    const session = DeviceSession.inOne(replica.cursor, replica.unsent(), replica.held(), replica.unconfirmed());
+    const request = session.nextRequest(Date.now());
+    if (request === undefined || this.setup === undefined) throw new SessionError("nothing to ask");
+    return sealRequest(request, this.setup.keys, this.serverKeys);
+  }
+
+  /** Takes the server's answer, as often as one likes; says how many changes it confirms. */
+  async readBundle(file: Uint8Array): Promise<number> {
+    if (this.setup === undefined) throw new SessionError("locked");
+    const { replies, asked } = await openReply(file, this.setup.keys, this.serverKeys);
+    let confirmed = 0;
+    for (const reply of replies) {
+      const page = DeviceSession.page(reply);
+      if (!this.isCountys(page)) throw new SessionError("a receipt that the county's server has not signed");
+      if (await this.take({ ...page, asked: page.complete ? asked : [] })) return confirmed;
+      confirmed += page.receipts.length;
+    }
+    return confirmed;
+  }
+
   /** Takes in a page; `true` when nothing may be left here. */
   private take(page: Page): Promise<boolean> {
     return this.inTurn(async () => {
@@ -470,3 +496,4 @@ export class Device {
 }
 
 export const device = new Device();
+export { ForeignBundle };

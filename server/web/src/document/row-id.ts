@@ -49,7 +49,7 @@ export interface Keyed {
   readonly columns: readonly { readonly key: string; readonly sensitivity: string }[];
 }
 
-/** The row that the first filled natural key names. Keys of restricted columns need the county's secret, which no phone has. */
+/** The row that the first filled natural key names; keys of restricted columns need the county's secret, which no phone has. */
 export function rowOf(
   ledger: Keyed,
   publicKey: Uint8Array,
@@ -59,7 +59,7 @@ export function rowOf(
     const isRestricted = key.some((name) =>
       ledger.columns.some((column) => column.key === name && column.sensitivity === "S3"),
     );
-    if (isRestricted) return undefined;
+    if (isRestricted) continue;
     const values = key.map(valueOf);
     if (values.every(isFilled)) {
       return deriveRow(publicKey, ledger.id, [key.join("+"), ...values.map(keyPart)]);

@@ -75,13 +75,17 @@ export class FrameError extends Error {}
 type Fields = Map<number, unknown>;
 
 export function encodeRequest(request: ExchangeRequest): Uint8Array {
+  return encode(fieldsOf(request));
+}
+
+export function fieldsOf(request: ExchangeRequest): Fields {
   const fields: Fields = new Map<number, unknown>([[0, PROTOCOL]]);
   if (request.cursor !== undefined) fields.set(1, request.cursor);
   fields.set(2, request.push.map(push));
   fields.set(3, request.deviceTime);
   fields.set(4, request.asks.map(ask));
   fields.set(5, request.held.map(bytes));
-  return encode(fields);
+  return fields;
 }
 
 function push({ identity, changes }: DocumentPush): Fields {
@@ -116,13 +120,13 @@ function encodeIdentity({ unit, book, period }: Identity): Fields {
 
 export function decodeReply(frame: Uint8Array): ExchangeReply {
   try {
-    return reply(decode(frame, { useMaps: true }) as Fields);
+    return replyOf(decode(frame, { useMaps: true }) as Fields);
   } catch (error) {
     throw new FrameError(`not an exchange frame: ${String(error)}`);
   }
 }
 
-function reply(fields: Fields): ExchangeReply {
+export function replyOf(fields: Fields): ExchangeReply {
   return {
     protocol: fields.get(0) as number,
     receipts: list(fields, 1).map(hex),
@@ -156,7 +160,7 @@ function pull(fields: Fields): DocumentPull {
   };
 }
 
-function decodeIdentity(fields: Fields): Identity {
+export function decodeIdentity(fields: Fields): Identity {
   const unit = hex(fields.get(0) as Uint8Array);
   const book = BOOKS[fields.get(1) as number];
   if (unit.length !== 32 || book === undefined) throw new FrameError("unknown unit or book");
