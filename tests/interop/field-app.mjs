@@ -2,10 +2,9 @@
 // Between browser and server stands a line that can be cut, and that can bring a new version of the app.
 // node field-app.mjs SERVER PARAMETERS: prints what it found as JSON.
 import { readFileSync, mkdirSync } from "node:fs";
-import http from "node:http";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { Line, Phone, start } from "./phone.mjs";
 
 const [server, file] = process.argv.slice(2);
 const parameters = JSON.parse(readFileSync(file, "utf8"));
@@ -14,33 +13,8 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 mkdirSync(shots, { recursive: true });
 
 const found = { screens: [], violations: [], errors: [] };
-const PIN = "493817";
-
-/** The line: whole or cut, and the app as it is or as its next version. */
-const line = { isCut: false, version: "" };
-const proxy = http.createServer((request, response) => {
-  if (line.isCut) return request.socket.destroy();
-  const isWorker = request.url === "/sw.js";
-  const headers = { ...request.headers, host: new URL(server).host };
-  if (isWorker) delete headers["accept-encoding"];
-  const forward = http.request(`${server}${request.url}`, { method: request.method, headers }, (answer) => {
-    if (!isWorker) {
-      response.writeHead(answer.statusCode, answer.headers);
-      return answer.pipe(response);
-    }
-    const parts = [];
-    answer.on("data", (part) => parts.push(part));
-    answer.on("end", () => {
-      const { "content-length": _, ...rest } = answer.headers;
-      response.writeHead(answer.statusCode, rest);
-      response.end(Buffer.concat(parts).toString() + line.version);
-    });
-  });
-  forward.on("error", () => request.socket.destroy());
-  request.pipe(forward);
-});
-await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
-const origin = `http://127.0.0.1:${proxy.address().port}`;
+const line = await Line.between(server);
+const { origin } = line;
 
 async function api(method, path, body) {
   const headers = { cookie, "content-type": "application/json" };
@@ -49,94 +23,23 @@ async function api(method, path, body) {
   return response.status === 204 ? undefined : response.json();
 }
 
-const browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox"] });
+const browser = await start(executable);
+const turnOn = (name) => Phone.make(browser, { name, origin, api, report, errors: found.errors });
 
-class Phone {
-  static async make(name) {
-    const phone = new Phone();
-    phone.name = name;
-    phone.context = await browser.newContext({ viewport: { width: 360, height: 740 }, locale: "zh-CN" });
-    phone.context.setDefaultTimeout(20_000);
-    await phone.turnOn();
-    return phone;
-  }
-
-  async turnOn(address = "/") {
-    this.page = await this.context.newPage();
-    this.page.on("pageerror", (error) => found.errors.push(`${this.name}: ${error.stack ?? error}`));
-    this.page.on("console", (message) => {
-      if (/Content Security Policy|violates/.test(message.text())) found.errors.push(`${this.name}: ${message.text()}`);
-    });
-    await this.page.goto(`${origin}${address}`);
-  }
-
-  async turnOff() {
-    await this.page.close();
-  }
-
-  text(text) {
-    return this.page.getByText(text).first();
-  }
-
-  button(name) {
-    return this.page.getByRole("button", { name, exact: true }).first();
-  }
-
-  sees(text) {
-    return this.text(text).waitFor();
-  }
-
-  /** Takes a picture of a screen, and has axe look at it. */
-  async screen(name) {
-    await this.page.waitForTimeout(350);
-    await this.page.screenshot({ path: join(shots, `${name}.png`) });
-    found.screens.push(name);
-    // Not a script tag: the page's policy allows none.
-    await this.page.evaluate(axe);
-    const { violations } = await this.page.evaluate(() => window.axe.run(document));
-    for (const violation of violations) {
-      for (const node of violation.nodes) found.violations.push(`${name}: ${violation.id} ${node.html.slice(0, 300)}`);
-    }
-  }
-
-  async enrol(person) {
-    const { code } = await api("POST", "/api/devices/invitations", { person, name: this.name });
-    await this.page.goto(`${origin}/#enrol=${code}`);
-  }
-
-  async choosePin() {
-    await this.page.getByLabel("设置密码").fill(PIN);
-    await this.page.getByLabel("再输一次").fill(PIN);
-    await this.button("下一步").click();
-  }
-
-  async unlock(pin = PIN) {
-    await this.page.getByLabel("密码").fill(pin);
-    await this.button("打开").click();
-  }
-
-  /** Opens a member's form from the list of units. */
-  async member(name) {
-    await this.tab("台账");
-    await this.page.getByRole("link", { name: /A1党组织/ }).click();
-    await this.page.getByRole("link", { name: /党员花名册/ }).click();
-    await this.page.getByRole("link", { name: new RegExp(name) }).click();
-  }
-
-  async tab(name) {
-    await this.page.getByRole("tab", { name: new RegExp(name) }).click();
-  }
-
-  async sync() {
-    await this.tab("同步");
-    await this.button("立即同步").click();
-    // While it syncs, the button has another name.
-    await this.button("立即同步").waitFor();
-    await this.sees("已全部上传");
+/** Takes a picture of a screen, and has axe look at it. */
+async function report(phone, name) {
+  await phone.page.waitForTimeout(350);
+  await phone.page.screenshot({ path: join(shots, `${name}.png`) });
+  found.screens.push(name);
+  // Not a script tag: the page's policy allows none.
+  await phone.page.evaluate(axe);
+  const { violations } = await phone.page.evaluate(() => window.axe.run(document));
+  for (const violation of violations) {
+    for (const node of violation.nodes) found.violations.push(`${name}: ${violation.id} ${node.html.slice(0, 300)}`);
   }
 }
 
-const a = await Phone.make("甲");
+const a = await turnOn("甲");
 await a.screen("welcome");
 await a.page.getByLabel("设置密码").fill("123456");
 await a.button("下一步").click();
@@ -206,7 +109,7 @@ await a.screen("tasks");
 await a.sync();
 
 // Two phones, one cell.
-const b = await Phone.make("乙");
+const b = await turnOn("乙");
 await b.enrol(cadres[1]);
 await b.choosePin();
 await b.page.getByRole("button", { name: "登记" }).click();
@@ -402,6 +305,5 @@ await refused.screenshot({ path: join(shots, "no-room.png") });
 found.isRefusalSaid = true;
 
 await browser.close();
-proxy.close();
-proxy.closeAllConnections();
+line.close();
 console.log(JSON.stringify(found));
