@@ -7,7 +7,7 @@ use sync_protocol::{
     ChangeHash, Document, UnitId,
     catalogue::Sensitivity,
     conflict::Means,
-    row::{EXTRA, REMOVED},
+    row::{EXTRA, PHOTO, REMOVED},
     unit::Unit,
 };
 
@@ -102,11 +102,12 @@ pub async fn changes(
             let title = match (column, address.column.as_str()) {
                 (Some(column), _) => column.title.clone(),
                 (None, REMOVED) => "删除".to_owned(),
+                (None, PHOTO) => "照片".to_owned(),
                 (None, EXTRA) => address.member.as_deref().unwrap_or(EXTRA).to_owned(),
                 (None, other) => other.to_owned(),
             };
             let print = |value| match address.column.as_str() {
-                REMOVED => if value == &true.into() { "是" } else { "否" }.to_owned(),
+                REMOVED | PHOTO => if value == &true.into() { "是" } else { "否" }.to_owned(),
                 _ => said(server, column, value, clearance),
             };
             let claimed = edit.written.provenance.as_ref();

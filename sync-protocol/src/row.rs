@@ -19,6 +19,9 @@ pub const REASON: &str = "@reason";
 /// Holds what came under headers that no column claims: `@extra/{header}`.
 pub const EXTRA: &str = "@extra";
 
+/// A photo of the record, `@photo/{SHA-256}` = true: its bytes are kept apart from the document.
+pub const PHOTO: &str = "@photo";
+
 /// A cell: `{ledger}/{row}/{column}`, or `{ledger}/{row}/{column}/{code}` for one member of a set.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address {

@@ -180,6 +180,43 @@ await b.member("李四");
 found.carried = await b.page.getByRole("textbox", { name: /^联系电话/ }).inputValue();
 await a.member("李四");
 
+// A photo is taken without a signal, and sent in parts over a line that breaks.
+line.isCut = true;
+const picture = await a.page.evaluate(() => {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 600;
+  const context = canvas.getContext("2d");
+  const pixels = context.createImageData(600, 600);
+  for (let at = 0; at < pixels.data.length; at += 1) pixels.data[at] = at % 4 === 3 ? 255 : Math.random() * 255;
+  context.putImageData(pixels, 0, 0);
+  return canvas.toDataURL("image/png").split(",")[1];
+});
+const takes = a.page.waitForEvent("filechooser");
+await a.button("拍照或选照片").click();
+await (await takes).setFiles({ name: "公示栏.png", mimeType: "image/png", buffer: Buffer.from(picture, "base64") });
+await a.page.getByRole("img", { name: "照片 1" }).waitFor();
+await a.screen("photo");
+await a.turnOff();
+await a.turnOn();
+await a.unlock();
+await a.sees("1 张照片待上传");
+let parts = 0;
+await a.page.route("**/attachments/**", (route) => {
+  parts += 1;
+  return parts === 3 ? route.abort() : route.continue();
+});
+line.isCut = false;
+await a.tab("同步");
+await a.button("立即同步").click();
+await a.page.getByText("张照片待上传").waitFor({ state: "hidden" });
+found.parts = parts;
+await b.sync();
+await b.member("李四");
+await b.page.getByRole("img", { name: "照片 1" }).waitFor();
+found.photoWidth = await b.page.getByRole("img", { name: "照片 1" }).evaluate((image) => image.decode().then(() => image.naturalWidth));
+await a.page.unroute("**/attachments/**");
+await a.member("李四");
+
 // A new version of the app arrives while work is unsent.
 line.isCut = true;
 await a.page.getByRole("textbox", { name: /^联系电话/ }).fill("13900005555");

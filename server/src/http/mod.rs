@@ -1,6 +1,7 @@
 //! HTTP: one file per resource. Every route is in the OpenAPI document, and the test of all routes by all roles reads it.
 
 mod app;
+mod attachments;
 mod attempts;
 mod audit;
 mod bundles;
@@ -80,6 +81,7 @@ fn routes() -> Routes {
         .merge(devices::routes())
         .merge(units::routes())
         .merge(catalogue::routes())
+        .merge(attachments::routes())
         .merge(app::routes())
         .merge(records::routes())
         .merge(quarantine::routes())

@@ -1,6 +1,7 @@
 //! Where everything durable is. One trait, one atomic use case per method: no transaction crosses it, so that
 //! another database can stand behind it without a caller noticing.
 
+mod attachments;
 mod blob;
 mod people;
 mod records;
@@ -22,6 +23,7 @@ use sync_protocol::{
     unit::{Unit, UnitLevel},
 };
 
+pub use attachments::{AttachmentPart, Received};
 pub use people::{AuditEntry, AuditLine, Chain, Credentials, Invitation, PeopleStore, Person, PersonId};
 pub use records::{
     Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, SeenDevice, StoredBatch,
@@ -424,6 +426,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// These rows wait no longer; a file of which none waits is forgotten.
     async fn settle_doubts(&self, doubts: &[RowId]) -> Result<(), StoreError>;
+
+    /// Takes a part of a photo, if it begins where the last one has ended; says how much there is now.
+    async fn append_attachment(&self, part: &AttachmentPart) -> Result<Received, StoreError>;
+
+    /// A photo, once it is whole.
+    async fn attachment(&self, unit: UnitId, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Forgets one: it is not what it is named by.
+    async fn forget_attachment(&self, unit: UnitId, hash: &[u8; 32]) -> Result<(), StoreError>;
 
     /// Keeps a copy of a return: its number; none, if another of the same unit, return and period stands.
     async fn add_submission(&self, new: &Submission, workbook: &[u8]) -> Result<Option<i64>, StoreError>;

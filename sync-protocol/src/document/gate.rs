@@ -17,7 +17,7 @@ use super::RowKey;
 use crate::{
     catalogue::{Catalogue, Kind},
     ids::{Book, ChangeHash, Identity},
-    row::{Address, REMOVED, STATE, is_name},
+    row::{Address, PHOTO, REMOVED, STATE, is_name},
 };
 
 /// Limits on what comes from outside. The defaults admit the largest honest import of one document.
@@ -358,7 +358,8 @@ fn fits(
             };
             catalogue.list(Catalogue::RECORD_STATES).is_some_and(|list| list.code(code).is_some())
         };
-        let is_wrong = address.column == REMOVED && !is_flag || address.column == STATE && !is_state();
+        let is_wrong =
+            matches!(address.column.as_str(), REMOVED | PHOTO) && !is_flag || address.column == STATE && !is_state();
         return if is_wrong { Err(wrong_value(address)) } else { Ok(()) };
     }
     let Some(column) = ledger.column(&address.column) else { return Ok(()) };

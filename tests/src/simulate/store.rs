@@ -11,9 +11,9 @@ use importer::{
     memory::{Decision, Doubt, Mapping},
 };
 use server::store::{
-    Arrival, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow, QuarantineState,
-    Quarantined, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt,
-    StoredRow, StoredWrongStep, Submission, SubmissionStep, TallySum, Totals, Visit,
+    Arrival, AttachmentPart, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow,
+    QuarantineState, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict,
+    StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, SubmissionStep, TallySum, Totals, Visit,
 };
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
@@ -202,6 +202,9 @@ delegate! {
     fn waiting_file(digest: &[u8; 32]) -> Option<Vec<u8>>;
     fn settle_doubts(doubts: &[RowId]) -> ();
     fn totals() -> Totals;
+    fn append_attachment(part: &AttachmentPart) -> Received;
+    fn attachment(unit: UnitId, hash: &[u8; 32]) -> Option<Vec<u8>>;
+    fn forget_attachment(unit: UnitId, hash: &[u8; 32]) -> ();
     fn add_submission(new: &Submission, workbook: &[u8]) -> Option<i64>;
     fn submissions() -> Vec<Submission>;
     fn submitted_workbook(number: i64) -> Option<Vec<u8>>;

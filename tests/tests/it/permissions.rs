@@ -83,6 +83,9 @@ fn lines() -> Vec<Line> {
         ("put", "/api/device/token", DEVICES, 204, false),
         ("get", "/api/units", &format!("{SIGNED_IN} {DEVICES}"), 200, false),
         ("get", "/api/catalogue", &format!("{SIGNED_IN} {DEVICES}"), 200, false),
+        ("put", "/api/units/{unit}/attachments/{hash}", "phone office revoked", 200, true),
+        // It is not whole yet.
+        ("get", "/api/units/{unit}/attachments/{hash}", &format!("{READERS} phone office revoked"), 404, true),
         ("get", "/api/conflicts", READERS, 200, true),
         ("get", "/api/indicators", READERS, 200, true),
         ("get", "/api/changes", READERS, 200, true),
@@ -226,7 +229,7 @@ impl County {
                 _ => "00000000-0000-0000-0000-000000000000".to_owned(),
             },
         );
-        let path = path.replace("{number}", "7");
+        let path = path.replace("{number}", "7").replace("{unit}", &side.unit.to_string());
         let query: Vec<(&str, String)> = match path.as_str() {
             "/api/conflicts" | "/api/indicators" | "/api/changes" | "/api/erasures" => {
                 vec![("unit", side.unit.to_string())]
@@ -238,6 +241,7 @@ impl County {
                 ("column", "name".into()),
             ],
             "/api/imports" => vec![("file", "a.xlsx".into())],
+            path if path.contains("/attachments/") => vec![("offset", "0".into()), ("size", "9".into())],
             _ => Vec::new(),
         };
         let unit = side.unit.to_string();

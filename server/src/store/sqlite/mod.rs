@@ -1,5 +1,6 @@
 //! The embedded store: one SQLite file, WAL, one writer, a pool of readers.
 
+mod attachments;
 mod batches;
 mod codec;
 mod erase;
@@ -36,9 +37,10 @@ use sync_protocol::{
 };
 
 use super::{
-    Arrival, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow, QuarantineState,
-    Quarantined, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt,
-    StoredRow, StoredWrongStep, Submission, SubmissionStep, Tally, TallySum, Totals, Visit,
+    Arrival, AttachmentPart, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow,
+    QuarantineState, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict,
+    StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, SubmissionStep, Tally, TallySum, Totals,
+    Visit,
 };
 
 /// Connections that read at once.
@@ -330,6 +332,18 @@ impl Store for SqliteStore {
 
     async fn settle_doubts(&self, doubts: &[RowId]) -> Result<(), StoreError> {
         memory::settle(&self.writer, doubts).await
+    }
+
+    async fn append_attachment(&self, part: &AttachmentPart) -> Result<Received, StoreError> {
+        attachments::append(&self.writer, part).await
+    }
+
+    async fn attachment(&self, unit: UnitId, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
+        attachments::one(&self.readers, unit, hash).await
+    }
+
+    async fn forget_attachment(&self, unit: UnitId, hash: &[u8; 32]) -> Result<(), StoreError> {
+        attachments::forget(&self.writer, unit, hash).await
     }
 
     async fn add_submission(&self, new: &Submission, workbook: &[u8]) -> Result<Option<i64>, StoreError> {

@@ -11,49 +11,10 @@ import { Database, NoRoom, TakenOver } from "../store/database";
 import { decodeReply, encodeRequest, receiptStatement } from "../sync/frames";
 import { Replica, type StoredChange, type Writes } from "../sync/replica";
 import { DeviceSession, type Page, SessionError } from "../sync/session";
+import { Photos } from "./photos";
+import { atFirst, type Phase, type Problem, type Status } from "./status";
 import { isSigned, type Keys, newKeys, publicKeys, randomHex } from "./keys";
 import { enrol, type Enrolled, type KnownUnit, Offline, Refused, Transport } from "./transport";
-
-export type Phase =
-  | "starting"
-  /** Neither encryption nor working offline is possible here. */
-  | "insecure"
-  /** The browser keeps nothing. */
-  | "no-room"
-  /** Nothing was chosen or enrolled here yet. */
-  | "new"
-  | "locked"
-  /** A PIN was chosen, but no server has enrolled the device. */
-  | "enrolling"
-  | "open"
-  | "elsewhere"
-  | "erased";
-
-export type Problem = "offline" | "refused" | "protocol" | "forged" | "no-room";
-
-export interface Status {
-  phase: Phase;
-  syncing: boolean;
-  /** Documents taken in the exchange that is under way. */
-  taken: number;
-  unsent: number;
-  refused: number;
-  conflicts: number;
-  /** When the last exchange was done, by this clock. */
-  syncedAt: number | undefined;
-  /** When the server last confirmed changes, by its clock. */
-  confirmedAt: number | undefined;
-  clockAhead: number;
-  problem: Problem | undefined;
-  /** The server's words. */
-  detail: string;
-  /** Whether the browser has promised to keep what is stored. */
-  isKept: boolean | undefined;
-  /** Goes up whenever documents have changed: what is shown is read again. */
-  version: number;
-  /** Seconds until the next PIN may be tried. */
-  wait: number;
-}
 
 /** What is kept of the enrolment. */
 interface Setup {
@@ -72,28 +33,14 @@ const HIDDEN_MAX_MS = 15 * 60_000;
 const FREE_ATTEMPTS = 5;
 
 export class Device {
-  readonly status: Status = reactive({
-    phase: "starting",
-    syncing: false,
-    taken: 0,
-    unsent: 0,
-    refused: 0,
-    conflicts: 0,
-    syncedAt: undefined,
-    confirmedAt: undefined,
-    clockAhead: 0,
-    problem: undefined,
-    detail: "",
-    isKept: undefined,
-    version: 0,
-    wait: 0,
-  });
+  readonly status: Status = reactive(atFirst());
+  readonly photos = new Photos(this);
   catalogue = new Catalogue({ public_key: "", ledgers: [], lists: {}, workflows: [], rules: [], variables: {} });
   units: KnownUnit[] = [];
   private database: Database | undefined;
   private replica: Replica | undefined;
   private setup: Setup | undefined;
-  private transport: Transport | undefined;
+  transport: Transport | undefined;
   private running: Promise<void> | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private isWanted = false;
@@ -216,6 +163,7 @@ export class Device {
     this.status.syncedAt = await database.get<number>("synced-at");
     this.status.confirmedAt = (await database.receipts()).at(-1)?.time;
     this.count();
+    await this.photos.count();
     this.status.phase = "open";
     this.soon(0);
   }
@@ -332,6 +280,7 @@ export class Device {
         if (page.complete) session.goOn(this.held().unconfirmed(), this.held().unsent());
         request = session.nextRequest(Date.now());
       }
+      await this.photos.send(transport);
       this.failures = 0;
       this.status.problem = undefined;
       this.status.syncedAt = Date.now();
@@ -484,7 +433,8 @@ export class Device {
     return turn;
   }
 
-  private opened(): Database {
+  /** What is stored; an error where nothing can be. */
+  opened(): Database {
     if (this.database === undefined) throw new NoRoom("no database");
     return this.database;
   }

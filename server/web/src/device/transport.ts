@@ -18,6 +18,8 @@ export class Refused extends Error {
 const SILENCE_MS = 60_000;
 /** Smaller requests are not worth compressing. */
 const GZIP_MIN = 512;
+/** What a line that breaks loses of a photo, at most. */
+const PHOTO_PART = 32 * 1024;
 
 export type Enrolled = components["schemas"]["Enrolled"];
 export type KnownUnit = components["schemas"]["KnownUnit"];
@@ -77,6 +79,27 @@ export class Transport {
     const response = await send("/api/catalogue", { headers: { ...this.headers(), ...known } });
     if (response.status === 304) return undefined;
     return { tag: response.headers.get("etag") ?? "", data: await response.json() };
+  }
+
+  /** Hands over a photo, from where an earlier attempt has ended. */
+  async sendPhoto(unit: string, hash: string, photo: Uint8Array): Promise<void> {
+    const part = async (offset: number, length: number): Promise<number> => {
+      const path = `/api/units/${unit}/attachments/${hash}?offset=${offset}&size=${photo.length}`;
+      const headers = { ...this.headers(), "content-type": "application/octet-stream" };
+      const body = photo.slice(offset, offset + length);
+      const response = await send(path, { method: "PUT", headers, body });
+      return ((await response.json()) as { received: number }).received;
+    };
+    for (let received = await part(0, 0); received < photo.length; ) {
+      const next = await part(received, PHOTO_PART);
+      if (next <= received) throw new Refused(409, "the photo does not get on");
+      received = next;
+    }
+  }
+
+  async photo(unit: string, hash: string): Promise<Uint8Array> {
+    const response = await send(`/api/units/${unit}/attachments/${hash}`, { headers: this.headers() });
+    return new Uint8Array(await response.arrayBuffer());
   }
 
   private headers(): Record<string, string> {

@@ -3,6 +3,8 @@
 export const REMOVED = "@removed";
 export const STATE = "@state";
 export const EXTRA = "@extra";
+/** A photo of the record, `@photo/{SHA-256}` = true: its bytes are kept apart from the document. */
+export const PHOTO = "@photo";
 
 export interface Address {
   readonly ledger: string;

@@ -6,7 +6,7 @@ import type { SignedReceipt, StoredChange, StoredDocument, Writes } from "../syn
 import { type Sealed, type StoredVault, Vault } from "./vault";
 
 const NAME = "taizhang";
-const VERSION = 1;
+const VERSION = 2;
 
 interface Schema extends DBSchema {
   /** `vault`, `epoch`, and sealed values. */
@@ -14,6 +14,8 @@ interface Schema extends DBSchema {
   documents: { key: string; value: Sealed };
   changes: { key: number; value: Sealed };
   receipts: { key: number; value: Sealed };
+  /** By SHA-256. */
+  photos: { key: string; value: Sealed };
 }
 
 /** Another window has taken over: this one must not write any more. */
@@ -21,6 +23,16 @@ export class TakenOver extends Error {}
 
 /** The browser has no room, or does not let the app keep anything. */
 export class NoRoom extends Error {}
+
+type StoreName = "meta" | "documents" | "changes" | "receipts" | "photos";
+
+/** A photo of a record. */
+export interface StoredPhoto {
+  readonly hash: string;
+  readonly unit: string;
+  readonly bytes: Uint8Array;
+  readonly isSent: boolean;
+}
 
 export interface Contents {
   readonly cursor: Uint8Array | undefined;
@@ -37,11 +49,14 @@ export class Database {
   static async open(): Promise<Database> {
     try {
       const db = await openDB<Schema>(NAME, VERSION, {
-        upgrade(database) {
-          database.createObjectStore("meta");
-          database.createObjectStore("documents");
-          database.createObjectStore("changes");
-          database.createObjectStore("receipts", { autoIncrement: true });
+        upgrade(database, before) {
+          if (before < 1) {
+            database.createObjectStore("meta");
+            database.createObjectStore("documents");
+            database.createObjectStore("changes");
+            database.createObjectStore("receipts", { autoIncrement: true });
+          }
+          if (before < 2) database.createObjectStore("photos");
         },
       });
       return new Database(db);
@@ -144,17 +159,39 @@ export class Database {
     });
   }
 
+  async photo(hash: string): Promise<StoredPhoto | undefined> {
+    const sealed = await this.db.get("photos", hash);
+    return sealed && (await this.unseal<StoredPhoto>(sealed));
+  }
+
+  /** Photos that the server does not have yet. */
+  async unsentPhotos(): Promise<StoredPhoto[]> {
+    const photos: StoredPhoto[] = [];
+    for (const key of await this.db.getAllKeys("photos")) {
+      const photo = await this.photo(key);
+      if (photo !== undefined && !photo.isSent) photos.push(photo);
+    }
+    return photos;
+  }
+
+  async putPhoto(photo: StoredPhoto): Promise<void> {
+    const sealed = await this.seal(photo);
+    await this.guarded(["meta", "photos"], async (tx) => {
+      await tx.objectStore("photos").put(sealed, photo.hash);
+    });
+  }
+
   /** Keeps nothing at all. */
   async erase(): Promise<void> {
     this.vault = undefined;
-    const stores = ["meta", "documents", "changes", "receipts"] as const;
+    const stores = ["meta", "documents", "changes", "receipts", "photos"] as const;
     const tx = this.db.transaction(stores, "readwrite");
     for (const name of stores) await tx.objectStore(name).clear();
     await tx.done;
   }
 
   private async guarded(
-    stores: ("meta" | "documents" | "changes" | "receipts")[],
+    stores: StoreName[],
     write: (tx: ReturnType<typeof this.begin>) => Promise<void>,
   ): Promise<void> {
     const tx = this.begin(stores);
@@ -172,7 +209,7 @@ export class Database {
     }
   }
 
-  private begin(stores: ("meta" | "documents" | "changes" | "receipts")[]) {
+  private begin(stores: StoreName[]) {
     return this.db.transaction(stores, "readwrite", { durability: "strict" });
   }
 

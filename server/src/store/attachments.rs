@@ -1,0 +1,33 @@
+//! Photos of records, as their callers see them.
+
+use sync_protocol::{DeviceId, UnitId};
+
+/// A part of a photo.
+#[derive(Debug, Clone)]
+pub struct AttachmentPart {
+    /// The unit whose record it is of.
+    pub unit: UnitId,
+    /// SHA-256 of the whole.
+    pub hash: [u8; 32],
+    /// Bytes of the whole.
+    pub size: i64,
+    /// Where the part begins: it is only taken where the last one has ended.
+    pub offset: i64,
+    /// The part.
+    pub bytes: Vec<u8>,
+    /// Who sends it.
+    pub device: Option<DeviceId>,
+    /// When it came.
+    pub received_at_ms: i64,
+    /// Bytes that all photos of a unit may have.
+    pub unit_bytes_max: i64,
+}
+
+/// What has come of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// So many bytes.
+    SoFar(i64),
+    /// The unit has as many photos as it may.
+    NoRoom,
+}

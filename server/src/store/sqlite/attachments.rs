@@ -1,0 +1,77 @@
+//! Photos of records, as far as they have come.
+
+use sqlx::{SqliteConnection, SqlitePool};
+use sync_protocol::UnitId;
+
+use crate::store::{AttachmentPart, Received, StoreError};
+
+pub(super) async fn append(pool: &SqlitePool, part: &AttachmentPart) -> Result<Received, StoreError> {
+    let mut tx = pool.begin().await?;
+    let known = received(&mut tx, part.unit, &part.hash).await?;
+    let received = match known {
+        None if part.offset == 0 => {
+            let all: i64 = sqlx::query_scalar("SELECT coalesce(sum(size), 0) FROM attachments WHERE unit = $1")
+                .bind(part.unit.as_bytes().as_slice())
+                .fetch_one(&mut *tx)
+                .await?;
+            if all.saturating_add(part.size) > part.unit_bytes_max {
+                return Ok(Received::NoRoom);
+            }
+            sqlx::query(
+                "INSERT INTO attachments (unit, hash, size, bytes, device, received_at_ms) VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(part.unit.as_bytes().as_slice())
+            .bind(part.hash.as_slice())
+            .bind(part.size)
+            .bind(&part.bytes)
+            .bind(part.device.map(|device| device.as_bytes().to_vec()))
+            .bind(part.received_at_ms)
+            .execute(&mut *tx)
+            .await?;
+            i64::try_from(part.bytes.len()).unwrap_or(i64::MAX)
+        }
+        None => 0,
+        Some((received, size)) if received == part.offset && received < size => {
+            let mut bytes: Vec<u8> = sqlx::query_scalar("SELECT bytes FROM attachments WHERE unit = $1 AND hash = $2")
+                .bind(part.unit.as_bytes().as_slice())
+                .bind(part.hash.as_slice())
+                .fetch_one(&mut *tx)
+                .await?;
+            bytes.extend_from_slice(&part.bytes);
+            bytes.truncate(usize::try_from(size).unwrap_or_default());
+            let received = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+            sqlx::query("UPDATE attachments SET bytes = $1 WHERE unit = $2 AND hash = $3")
+                .bind(bytes)
+                .bind(part.unit.as_bytes().as_slice())
+                .bind(part.hash.as_slice())
+                .execute(&mut *tx)
+                .await?;
+            received
+        }
+        Some((received, _)) => received,
+    };
+    tx.commit().await?;
+    Ok(Received::SoFar(received))
+}
+
+/// Bytes received, and bytes that it has.
+async fn received(tx: &mut SqliteConnection, unit: UnitId, hash: &[u8; 32]) -> Result<Option<(i64, i64)>, StoreError> {
+    let row = sqlx::query_as("SELECT length(bytes), size FROM attachments WHERE unit = $1 AND hash = $2");
+    Ok(row.bind(unit.as_bytes().as_slice()).bind(hash.as_slice()).fetch_optional(tx).await?)
+}
+
+/// A whole one.
+pub(super) async fn one(pool: &SqlitePool, unit: UnitId, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
+    let bytes =
+        sqlx::query_scalar("SELECT bytes FROM attachments WHERE unit = $1 AND hash = $2 AND length(bytes) = size");
+    Ok(bytes.bind(unit.as_bytes().as_slice()).bind(hash.as_slice()).fetch_optional(pool).await?)
+}
+
+pub(super) async fn forget(pool: &SqlitePool, unit: UnitId, hash: &[u8; 32]) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM attachments WHERE unit = $1 AND hash = $2")
+        .bind(unit.as_bytes().as_slice())
+        .bind(hash.as_slice())
+        .execute(pool)
+        .await?;
+    Ok(())
+}
