@@ -7,6 +7,7 @@ use serde::Serialize;
 use sync_protocol::{
     ActorId, ChangeHash, Document, Identity, RowId, UnitId,
     document::{DocumentError, RowKey, change_rows},
+    row::PHOTO,
 };
 
 use crate::{
@@ -73,6 +74,8 @@ pub struct RestrictedRecord {
 pub struct Erased {
     /// Documents that got a successor.
     pub documents: Vec<ErasedFrom>,
+    /// Photos of the record that were forgotten.
+    pub photos: usize,
     /// Documents with their whole history, projected rows and changes in quarantine that were read through afterwards: none says
     /// anything of the record.
     pub places_read: usize,
@@ -130,6 +133,7 @@ pub async fn erase(server: &Server, unit: UnitId, key: &RowKey) -> Result<Erased
     for (identity, document) in documents(server, unit).await? {
         if document.mentions(key) {
             erased.documents.push(from_document(server, &identity, key).await?);
+            erased.photos += forget_photos(server, &identity, key).await?;
         }
     }
     // An erasure that was interrupted here is finished by the next one, which finds nothing left.
@@ -150,6 +154,18 @@ pub async fn erase(server: &Server, unit: UnitId, key: &RowKey) -> Result<Erased
         }
     }
     Ok(erased)
+}
+
+/// Forgets the photos of a record, which may show whom it is about; says how many.
+async fn forget_photos(server: &Server, identity: &Identity, key: &RowKey) -> Result<usize, ErasureError> {
+    let open = Identity { book: identity.book.open(), ..identity.clone() };
+    let row = load(server, &open).await?.unwrap_or_default().row_state(key).row;
+    let names = row.cells.keys().filter_map(|cell| cell.strip_prefix(PHOTO)?.strip_prefix('/'));
+    let hashes: Vec<ChangeHash> = names.filter_map(|name| name.parse().ok()).collect();
+    for hash in &hashes {
+        server.store.forget_attachment(identity.unit, &hash.0).await?;
+    }
+    Ok(hashes.len())
 }
 
 async fn from_document(server: &Server, identity: &Identity, key: &RowKey) -> Result<ErasedFrom, ErasureError> {

@@ -23,12 +23,16 @@ async function edit(phone, unit, number) {
   await phone.tab("台账");
   await phone.page.getByRole("link", { name: unit }).click();
   await phone.page.getByRole("link", { name: /党员花名册/ }).click();
+  await phone.page.waitForURL(/\/members$/);
   await phone.page.locator('[role="link"]').first().click();
+  await phone.page.waitForURL(/\/members\/.+/);
   await phone.page.getByRole("textbox", { name: /^联系电话/ }).fill(number);
   await phone.button("保存").click();
+  // Back at the list, perhaps after a question about what is missing.
   const anyway = phone.page.getByRole("dialog").getByRole("button", { name: "先保存" });
-  await Promise.race([anyway.click(), phone.sees("处待上传")]);
-  await phone.sees("处待上传");
+  const isSaved = phone.page.waitForURL(/\/members$/);
+  void anyway.click().catch(() => undefined);
+  await isSaved;
 }
 
 for (const [index, loss] of [0, 30].entries()) {
@@ -69,11 +73,11 @@ for (const [index, loss] of [0, 30].entries()) {
   await phone.tab("同步");
   await phone.button("立即同步").waitFor();
   await measure("edit", async () => {
-    await edit(phone, units[3], "13900001111");
+    await edit(phone, units[3], `139${index}0001111`);
     await phone.tab("同步");
     await phone.sees("已全部上传");
   });
-  for (const unit of units.slice(0, 10)) await edit(other, unit, `1390000${String(2000 + units.indexOf(unit))}`);
+  for (const unit of units.slice(0, 10)) await edit(other, unit, `139${index}000${2000 + units.indexOf(unit)}`);
   await other.tab("同步");
   await other.sees("已全部上传");
   await measure("catchUp", async () => {
@@ -98,12 +102,13 @@ for (const [index, loss] of [0, 30].entries()) {
   const texts = [];
   for (const one of [phone, other]) {
     await one.tab("冲突");
-    await one.sees("13900001111");
-    await one.sees("13900002003");
+    await one.sees(`139${index}0001111`);
+    await one.sees(`139${index}0002003`);
     await one.tab("台账");
     for (const unit of units.slice(0, 10)) {
       await one.page.getByRole("link", { name: unit }).click();
       await one.page.getByRole("link", { name: /党员花名册/ }).click();
+      await one.page.waitForURL(/\/members$/);
       texts.push(await one.page.locator('[role="link"]').first().innerText());
       await one.tab("台账");
     }

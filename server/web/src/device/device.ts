@@ -27,6 +27,8 @@ interface Setup {
 const LOCK = "taizhang";
 const SAVE_DELAY_MS = 1_500;
 const PERIOD_MS = 5 * 60_000;
+/** Units and catalogue hardly ever change: each question costs a bad line seconds. */
+const REFRESH_MS = 30 * 60_000;
 const BACKOFF_MAX_MS = 10 * 60_000;
 /** Hidden for longer, it asks for the PIN again. */
 const HIDDEN_MAX_MS = 15 * 60_000;
@@ -45,6 +47,7 @@ export class Device {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private isWanted = false;
   private failures = 0;
+  private refreshedAt = 0;
   private hiddenAt = 0;
   /** One form is saved, or one page stored, after the other. */
   private queue: Promise<unknown> = Promise.resolve();
@@ -266,7 +269,6 @@ export class Device {
     this.status.syncing = true;
     this.status.taken = 0;
     try {
-      await this.refresh(transport);
       const { cursor } = this.held();
       const session = new DeviceSession(cursor, this.held().unsent(), this.held().held());
       for (let request = session.nextRequest(Date.now()); request !== undefined; ) {
@@ -280,6 +282,7 @@ export class Device {
         if (page.complete) session.goOn(this.held().unconfirmed(), this.held().unsent());
         request = session.nextRequest(Date.now());
       }
+      if (Date.now() - this.refreshedAt > REFRESH_MS) await this.refresh(transport);
       await this.photos.send(transport);
       this.failures = 0;
       this.status.problem = undefined;
@@ -359,6 +362,7 @@ export class Device {
         await database.put("units", units);
       }
       this.status.version += 1;
+      this.refreshedAt = Date.now();
     } catch (error) {
       // A revoked device is told nothing any more; what it has to hand over, and to forget, comes with the exchange.
       if (!(error instanceof Refused)) throw error;

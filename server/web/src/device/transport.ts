@@ -16,6 +16,8 @@ export class Refused extends Error {
 
 /** A line that is this silent is no line any more. */
 const SILENCE_MS = 60_000;
+/** Bytes a millisecond of the slowest line that is still one. */
+const SLOWEST = 1;
 /** Smaller requests are not worth compressing. */
 const GZIP_MIN = 512;
 /** What a line that breaks loses of a photo, at most. */
@@ -24,28 +26,74 @@ const PHOTO_PART = 32 * 1024;
 export type Enrolled = components["schemas"]["Enrolled"];
 export type KnownUnit = components["schemas"]["KnownUnit"];
 
-async function send(path: string, init: RequestInit): Promise<Response> {
-  let response: Response;
+interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
+
+/** Sends a request and reads its whole answer. A line may be slow, but not silent: what counts is when something last came. */
+async function send(path: string, init: RequestInit): Promise<Answer> {
+  const silence = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const heard = (patience: number) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => silence.abort(), patience);
+  };
+  const size = init.body instanceof Uint8Array ? init.body.length : 0;
   try {
-    response = await fetch(path, { ...init, cache: "no-store", signal: AbortSignal.timeout(SILENCE_MS) });
+    // Nobody tells how far an upload is: it may be as slow as the slowest line.
+    heard(SILENCE_MS + size / SLOWEST);
+    const response = await fetch(path, { ...init, cache: "no-store", signal: silence.signal });
+    const parts: Uint8Array[] = [];
+    const reader = response.body?.getReader();
+    for (let part = await reader?.read(); part !== undefined && !part.done; part = await reader?.read()) {
+      heard(SILENCE_MS);
+      parts.push(part.value);
+    }
+    const body = joined(parts);
+    // A proxy without a server behind it: as if there were no network.
+    if (response.status >= 502 && response.status <= 504) throw new Offline(String(response.status));
+    if (!response.ok && response.status !== 304) throw new Refused(response.status, detailOf(body) ?? String(response.status));
+    return { status: response.status, headers: response.headers, body };
   } catch (error) {
-    throw new Offline(String(error));
+    throw error instanceof Refused || error instanceof Offline ? error : new Offline(String(error));
+  } finally {
+    clearTimeout(timer);
   }
-  if (response.ok || response.status === 304) return response;
-  // A proxy without a server behind it: as if there were no network.
-  if (response.status >= 502 && response.status <= 504) throw new Offline(String(response.status));
-  const problem = (await response.json().catch(() => undefined)) as { detail?: string } | undefined;
-  throw new Refused(response.status, problem?.detail ?? String(response.status));
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+function json<T>({ body }: Answer): T {
+  return JSON.parse(new TextDecoder().decode(body)) as T;
+}
+
+/** The server's words, where it has any. */
+function detailOf(body: Uint8Array): string | undefined {
+  try {
+    return (JSON.parse(new TextDecoder().decode(body)) as { detail?: string }).detail;
+  } catch {
+    return undefined;
+  }
 }
 
 export async function enrol(code: string, keys: string, token: string): Promise<Enrolled> {
   const body = JSON.stringify({ code, keys, token });
-  const response = await send("/api/enrol", {
+  const answer = await send("/api/enrol", {
     method: "POST",
     headers: { "content-type": "application/json" },
     body,
   });
-  return (await response.json()) as Enrolled;
+  return json<Enrolled>(answer);
 }
 
 export class Transport {
@@ -60,25 +108,19 @@ export class Transport {
       body = new Uint8Array(await new Response(stream).arrayBuffer());
       headers["content-encoding"] = "gzip";
     }
-    const response = await send("/sync/exchange", { method: "POST", headers, body });
-    try {
-      return new Uint8Array(await response.arrayBuffer());
-    } catch (error) {
-      throw new Offline(String(error));
-    }
+    return (await send("/sync/exchange", { method: "POST", headers, body })).body;
   }
 
   async units(): Promise<KnownUnit[]> {
-    const response = await send("/api/units", { headers: this.headers() });
-    return (await response.json()) as KnownUnit[];
+    return json<KnownUnit[]>(await send("/api/units", { headers: this.headers() }));
   }
 
   /** The catalogue; nothing, where it is the one that is known by this tag. */
   async catalogue(tag: string | undefined): Promise<{ tag: string; data: unknown } | undefined> {
     const known: Record<string, string> = tag === undefined ? {} : { "if-none-match": tag };
-    const response = await send("/api/catalogue", { headers: { ...this.headers(), ...known } });
-    if (response.status === 304) return undefined;
-    return { tag: response.headers.get("etag") ?? "", data: await response.json() };
+    const answer = await send("/api/catalogue", { headers: { ...this.headers(), ...known } });
+    if (answer.status === 304) return undefined;
+    return { tag: answer.headers.get("etag") ?? "", data: json(answer) };
   }
 
   /** Hands over a photo, from where an earlier attempt has ended. */
@@ -87,8 +129,7 @@ export class Transport {
       const path = `/api/units/${unit}/attachments/${hash}?offset=${offset}&size=${photo.length}`;
       const headers = { ...this.headers(), "content-type": "application/octet-stream" };
       const body = photo.slice(offset, offset + length);
-      const response = await send(path, { method: "PUT", headers, body });
-      return ((await response.json()) as { received: number }).received;
+      return json<{ received: number }>(await send(path, { method: "PUT", headers, body })).received;
     };
     for (let received = await part(0, 0); received < photo.length; ) {
       const next = await part(received, PHOTO_PART);
@@ -98,8 +139,7 @@ export class Transport {
   }
 
   async photo(unit: string, hash: string): Promise<Uint8Array> {
-    const response = await send(`/api/units/${unit}/attachments/${hash}`, { headers: this.headers() });
-    return new Uint8Array(await response.arrayBuffer());
+    return (await send(`/api/units/${unit}/attachments/${hash}`, { headers: this.headers() })).body;
   }
 
   private headers(): Record<string, string> {
