@@ -149,6 +149,28 @@ await a.screen("history");
 found.history = await a.page.locator(".versions li").count();
 await a.page.getByRole("dialog").getByRole("button", { name: "返回" }).click();
 
+// News come while a form is open: what both have typed stays, and somebody decides.
+await a.page.getByRole("textbox", { name: /^联系电话/ }).fill("13900008888");
+await b.member("李四");
+await b.page.getByRole("textbox", { name: /^联系电话/ }).fill("13900009999");
+await b.button("保存").click();
+await anyway(b).catch(() => undefined);
+await b.sync();
+const news = a.page.waitForResponse("**/sync/exchange");
+await a.page.evaluate(() => window.dispatchEvent(new Event("online")));
+await news;
+await a.page.waitForTimeout(500);
+await a.button("保存").click();
+await a.button("先保存").click();
+await a.tab("冲突");
+await a.sees("13900008888");
+await a.sees("13900009999");
+found.isOpenFormSafe = true;
+await a.page.getByRole("button", { name: /13900008888/ }).click();
+await a.sees("没有冲突");
+await a.sync();
+await a.member("李四");
+
 // Without any network: a file goes to the county and its answer comes back.
 line.isCut = true;
 await a.page.getByRole("textbox", { name: /^联系电话/ }).fill("13900007777");

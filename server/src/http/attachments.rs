@@ -68,6 +68,10 @@ async fn put(
     Raw(bytes): Raw,
 ) -> Result<Json<Progress>, ApiError> {
     caller.may(Permission::Sync)?;
+    // Whoever writes no record has no photo of one.
+    if caller.books.writes.is_empty() {
+        return Err(ApiError::NotFound);
+    }
     let (unit, hash) = named(&server, &caller, &unit, &hash, Permission::Sync).await?;
     let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
     let fits = part.offset >= 0 && part.size > 0 && part.offset.checked_add(length).is_some_and(|end| end <= part.size);

@@ -48,6 +48,7 @@ async fn two_cadres_work_for_days_without_a_signal() -> Result<()> {
     for (what, expected) in [
         ("isKeptOverDeath", json!(true)),
         ("isKeptOverUpdate", json!(true)),
+        ("isOpenFormSafe", json!(true)),
         ("travelled", json!("1990-05")),
         ("settled", json!("13900003333")),
         ("carried", json!("13900007777")),

@@ -7,7 +7,16 @@ use crate::store::{AttachmentPart, Received, StoreError};
 
 pub(super) async fn append(pool: &SqlitePool, part: &AttachmentPart) -> Result<Received, StoreError> {
     let mut tx = pool.begin().await?;
-    let known = received(&mut tx, part.unit, &part.hash).await?;
+    let mut known = received(&mut tx, part.unit, &part.hash).await?;
+    if known.is_some_and(|(_, size)| size != part.size) {
+        // Whoever began it was wrong about its size: it would never be whole.
+        sqlx::query("DELETE FROM attachments WHERE unit = $1 AND hash = $2")
+            .bind(part.unit.as_bytes().as_slice())
+            .bind(part.hash.as_slice())
+            .execute(&mut *tx)
+            .await?;
+        known = None;
+    }
     let received = match known {
         None if part.offset == 0 => {
             let all: i64 = sqlx::query_scalar("SELECT coalesce(sum(size), 0) FROM attachments WHERE unit = $1")

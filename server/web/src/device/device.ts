@@ -215,9 +215,15 @@ export class Device {
     return this.replica?.unsent() ?? [];
   }
 
-  /** Saves one form: on the disk when this returns. Says whether anything was new. */
-  save(identity: Identity, edits: readonly Edit[]): Promise<boolean> {
-    return this.change(identity, "form", (document, author) => document.write(identity, edits, author));
+  /**
+   * Saves one form: on the disk when this returns. Says whether anything was new. `seen` is what the document was when the form
+   * was opened, where others have written to the same cells since: then both values stay, and somebody decides.
+   */
+  save(identity: Identity, edits: readonly Edit[], seen?: readonly string[]): Promise<boolean> {
+    return this.change(identity, "form", (document, author) => {
+      const base = seen === undefined ? document : document.asSeen(seen, randomHex(16));
+      return base.write(identity, edits, author);
+    });
   }
 
   /** A person decides what a disputed cell says. */

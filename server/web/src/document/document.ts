@@ -87,6 +87,12 @@ export class LedgerDocument {
     return new LedgerDocument(this.handle.clone(this.actor), this.actor);
   }
 
+  /** This document as somebody saw it, to be written to as if nothing had come since. The actor must be a new one. */
+  asSeen(heads: readonly string[], actor: string): LedgerDocument {
+    if (heads.length === 0) return new LedgerDocument(emptyHandle(actor), actor);
+    return new LedgerDocument(this.handle.fork(actor, [...heads]), actor);
+  }
+
   save(): Uint8Array {
     return this.handle.saveNoCompress();
   }
