@@ -4,7 +4,7 @@
 import { readFileSync, mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { Line, Phone, start } from "./phone.mjs";
+import { asker, Line, Phone, start } from "./phone.mjs";
 
 const [server, file] = process.argv.slice(2);
 const parameters = JSON.parse(readFileSync(file, "utf8"));
@@ -16,12 +16,7 @@ const found = { screens: [], violations: [], errors: [] };
 const line = await Line.between(server);
 const { origin } = line;
 
-async function api(method, path, body) {
-  const headers = { cookie, "content-type": "application/json" };
-  const response = await fetch(`${server}${path}`, { method, headers, body: body && JSON.stringify(body) });
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
-  return response.status === 204 ? undefined : response.json();
-}
+const api = asker(server, cookie);
 
 const browser = await start(executable);
 const turnOn = (name) => Phone.make(browser, { name, origin, api, report, errors: found.errors });

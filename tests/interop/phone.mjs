@@ -8,6 +8,16 @@ export function start(executable) {
   return chromium.launch({ executablePath: executable, args: ["--no-sandbox"] });
 }
 
+/** Asks the server as somebody who has signed in. */
+export function asker(server, cookie) {
+  return async (method, path, body) => {
+    const headers = { cookie, "content-type": "application/json" };
+    const response = await fetch(`${server}${path}`, { method, headers, body: body && JSON.stringify(body) });
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    return response.status === 204 ? undefined : response.json();
+  };
+}
+
 /** A line that can be cut or slow, that loses requests, and that can bring a new version of the app. */
 export class Line {
   isCut = false;

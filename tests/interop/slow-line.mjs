@@ -1,19 +1,14 @@
 // What the field app costs over a slow line on which requests get lost: the app itself, the first sync, one edit, catching up.
 // node slow-line.mjs SERVER PARAMETERS: prints JSON.
 import { readFileSync } from "node:fs";
-import { Line, Phone, start } from "./phone.mjs";
+import { asker, Line, Phone, start } from "./phone.mjs";
 
 const [server, file] = process.argv.slice(2);
 const { cookie, cadres, executable, units } = JSON.parse(readFileSync(file, "utf8"));
 /** 2G as WebPageTest has it: 280 and 256 kbit/s, 800 ms there and back. */
 const SPEED = { down: 35_000, up: 32_000, rtt: 800 };
 
-async function api(method, path, body) {
-  const headers = { cookie, "content-type": "application/json" };
-  const response = await fetch(`${server}${path}`, { method, headers, body: body && JSON.stringify(body) });
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
-  return response.status === 204 ? undefined : response.json();
-}
+const api = asker(server, cookie);
 
 const browser = await start(executable);
 const found = [];
