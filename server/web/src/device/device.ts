@@ -3,8 +3,16 @@
 import { reactive } from "vue";
 import { Catalogue, type CatalogueData } from "../catalogue/catalogue";
 import type { Address } from "../document/address";
-import type { Author, Conflict, Edit, LedgerDocument, LocalChange, Provenance } from "../document/document";
-import type { Identity } from "../document/identity";
+import {
+  type Author,
+  type Conflict,
+  type Edit,
+  type LedgerDocument,
+  type LocalChange,
+  type Provenance,
+  rowsIn,
+} from "../document/document";
+import { type Identity, keyOf } from "../document/identity";
 import type { Value } from "../document/value";
 import { ForeignBundle, openReply, sealRequest } from "../sync/bundle";
 import { Database, NoRoom, TakenOver } from "../store/database";
@@ -173,6 +181,7 @@ export class Device {
 
   private close(phase: Phase): void {
     clearTimeout(this.timer);
+    this.database?.lock();
     this.replica = undefined;
     this.transport = undefined;
     this.setup = undefined;
@@ -213,6 +222,12 @@ export class Device {
 
   unsent(): { identity: Identity; hash: string }[] {
     return this.replica?.unsent() ?? [];
+  }
+
+  /** The rows of a document that have something unsent, each as `ledger/row`. */
+  unsentRows(identity: Identity): Set<string> {
+    const own = this.replica?.unsent().filter((change) => keyOf(change.identity) === keyOf(identity)) ?? [];
+    return new Set(own.flatMap((change) => rowsIn(change.bytes)));
   }
 
   /**
@@ -376,6 +391,8 @@ export class Device {
   }
 
   private failed(error: unknown): void {
+    // Locked while it was under way: it goes on when the PIN is given.
+    if (this.status.phase !== "open") return;
     if (error instanceof TakenOver) {
       this.close("elsewhere");
       return;

@@ -274,6 +274,16 @@ export function hashOf(change: Uint8Array): string {
   return decodeChange(change).hash;
 }
 
+/** The rows that a change writes to, each as `ledger/row`. */
+export function rowsIn(change: Uint8Array): string[] {
+  const rows = new Set<string>();
+  for (const op of decodeChange(change).ops as { obj: string; key?: string }[]) {
+    const address = op.obj === ROOT && op.key !== undefined ? parseAddress(op.key) : undefined;
+    if (address !== undefined) rows.add(`${address.ledger}/${address.row}`);
+  }
+  return [...rows];
+}
+
 /** The changes that a change builds upon. */
 export function dependenciesOf(change: Uint8Array): string[] {
   return decodeChange(change).deps;

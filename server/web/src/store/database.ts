@@ -83,6 +83,11 @@ export class Database {
     return this.vault !== undefined;
   }
 
+  /** Forgets the key: nothing can be read until the PIN is given again. */
+  lock(): void {
+    this.vault = undefined;
+  }
+
   async changePin(old: string, pin: string): Promise<boolean> {
     const stored = (await this.db.get("meta", "vault")) as StoredVault | undefined;
     const rewrapped = stored && (await Vault.rewrap(stored, old, pin));
