@@ -42,6 +42,7 @@ await a.sees("太简单");
 await a.enrol(cadres[0]);
 await a.choosePin();
 await a.screen("enrol");
+found.isCodeInAddress = a.page.url().includes("enrol");
 await a.page.getByRole("button", { name: "登记" }).click();
 await a.sees("A1党组织");
 await a.sees("已全部上传");

@@ -145,7 +145,8 @@ export class Phone {
 
   async enrol(person) {
     const { code } = await this.api("POST", "/api/devices/invitations", { person, name: this.name });
-    await this.page.goto(`${this.origin}/#enrol=${code}`);
+    await this.turnOff();
+    await this.turnOn(`/#enrol=${code}`);
   }
 
   async choosePin() {

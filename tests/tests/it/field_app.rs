@@ -46,6 +46,7 @@ async fn two_cadres_work_for_days_without_a_signal() -> Result<()> {
     assert_eq!(found["errors"], json!([]));
     assert_eq!(found["violations"], json!([]), "axe");
     for (what, expected) in [
+        ("isCodeInAddress", json!(false)),
         ("unsentRows", json!(1)),
         ("isKeptOverDeath", json!(true)),
         ("isKeptOverUpdate", json!(true)),

@@ -5,7 +5,8 @@ import { ref } from "vue";
 const code = ref("");
 
 function read(address: string): void {
-  const found = /#enrol=(.+)$/.exec(address)?.[1];
+  // The router has put a slash in front of it where the app was opened by the link.
+  const found = /#\/?enrol=(.+)$/.exec(address)?.[1];
   if (found !== undefined) code.value = decodeURIComponent(found);
 }
 
