@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::workbook::{
-    grid::{Cell, Workbook, address},
+    grid::{Cell, Sheet, Workbook, address},
     write::{Book, Out, Style, WriteError},
 };
 
@@ -130,7 +130,7 @@ impl Seal {
 
     /// Reads it, and its signature; none, if the workbook has none.
     pub fn read(workbook: &Workbook) -> Option<(Self, Vec<u8>)> {
-        let text = |sheet: &crate::workbook::grid::Sheet, row: usize| match sheet.cell(row, 0) {
+        let text = |sheet: &Sheet, row: usize| match sheet.cell(row, 0) {
             Some(Cell::Text(id)) => workbook.texts.get(id).trim().to_owned(),
             _ => String::new(),
         };
@@ -168,24 +168,12 @@ impl Seal {
                 continue;
             };
             let mut seen = BTreeSet::new();
-            for row in 0..sheet.row_count() {
-                for (column, cell) in sheet.row(row) {
-                    let text = match cell {
-                        Cell::Text(id) => workbook.texts.get(*id).trim().to_owned(),
-                        Cell::Number { value, .. } => number(*value),
-                        Cell::Date(stamp) => number(stamp.serial()),
-                        Cell::Bool(flag) => flag.to_string(),
-                        Cell::Error => "#".to_owned(),
-                    };
-                    let place = address(sheet.row_number(row), *column);
-                    let is_code = text.starts_with(CODE);
-                    if !text.is_empty() && !is_code && marks.get(&place) != Some(&mark(name, &place, &text)) {
-                        altered.push(Altered { sheet: name.clone(), cell: place.clone() });
-                    }
-                    if !text.is_empty() {
-                        seen.insert(place);
-                    }
+            for ((row, column), text) in texts(workbook, sheet, number) {
+                let place = address(row, column);
+                if !text.starts_with(CODE) && marks.get(&place) != Some(&mark(name, &place, &text)) {
+                    altered.push(Altered { sheet: name.clone(), cell: place.clone() });
                 }
+                seen.insert(place);
             }
             let gone = marks.keys().filter(|cell| !seen.contains(*cell));
             altered.extend(gone.map(|cell| Altered { sheet: name.clone(), cell: cell.clone() }));
@@ -196,31 +184,41 @@ impl Seal {
 
 /// Every cell of the returns in a workbook as a person reads it: sheet, row and column from 0, text.
 pub fn printed(workbook: &Workbook) -> BTreeMap<(String, u32, u16), String> {
+    // Shares have four digits that anybody looks at.
+    let rounded = |value: f64| format!("{}", (value * 1e4).round() / 1e4);
     let mut printed = BTreeMap::new();
     for sheet in workbook.sheets.iter().filter(|sheet| !is_seal(workbook, sheet)) {
-        for row in 0..sheet.row_count() {
-            for (column, cell) in sheet.row(row) {
-                let text = match cell {
-                    Cell::Text(id) => workbook.texts.get(*id).trim().to_owned(),
-                    // Shares have four digits that anybody looks at.
-                    Cell::Number { value, .. } => format!("{}", (value * 1e4).round() / 1e4),
-                    Cell::Date(stamp) => number(stamp.serial()),
-                    Cell::Bool(flag) => flag.to_string(),
-                    Cell::Error => "#".to_owned(),
-                };
-                if !text.is_empty() && !text.starts_with(CODE) {
-                    printed.insert((sheet.name.clone(), sheet.row_number(row), *column), text);
-                }
+        for ((row, column), text) in texts(workbook, sheet, rounded) {
+            if !text.starts_with(CODE) {
+                printed.insert((sheet.name.clone(), row, column), text);
             }
         }
     }
     printed
 }
 
+/// The filled cells of a sheet, by row and column from 0, as texts; numbers as `say` says them.
+fn texts<'w>(
+    workbook: &'w Workbook,
+    sheet: &'w Sheet,
+    say: impl Fn(f64) -> String + 'w,
+) -> impl Iterator<Item = ((u32, u16), String)> + 'w {
+    let cells = (0..sheet.row_count())
+        .flat_map(move |row| sheet.row(row).iter().map(move |(column, cell)| ((sheet.row_number(row), *column), cell)));
+    let text = move |cell: &Cell| match cell {
+        Cell::Text(id) => workbook.texts.get(*id).trim().to_owned(),
+        Cell::Number { value, .. } => say(*value),
+        Cell::Date(stamp) => number(stamp.serial()),
+        Cell::Bool(flag) => flag.to_string(),
+        Cell::Error => "#".to_owned(),
+    };
+    cells.map(move |(place, cell)| (place, text(cell))).filter(|(_, text)| !text.is_empty())
+}
+
 /// What the line of the code begins with.
 pub const CODE: &str = "校验码：";
 
-pub(crate) fn is_seal(workbook: &Workbook, sheet: &crate::workbook::grid::Sheet) -> bool {
+pub(crate) fn is_seal(workbook: &Workbook, sheet: &Sheet) -> bool {
     matches!(sheet.row_count().checked_sub(1).and_then(|_| sheet.cell(0, 0)),
         Some(Cell::Text(id)) if workbook.texts.get(id).trim() == FIRST_LINE)
 }

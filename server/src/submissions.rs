@@ -7,7 +7,7 @@ use importer::{ReadError, ReadLimits, seal};
 use serde::Serialize;
 use sync_protocol::{
     ActorId, Address, Book, Document, Identity, Row, RowId, Value,
-    catalogue::{Content, ReturnForm, Sensitivity, SheetRows, StepFault, Term, Weight, Workflow},
+    catalogue::{ReturnForm, Sensitivity, SheetRows, StepFault, Weight, Workflow},
     conflict::{Means, Provenance},
     document::{Author, Edit},
     unit::{Unit, UnitLevel},
@@ -174,12 +174,7 @@ async fn explained(server: &Server, form: &ReturnForm, wanted: &Wanted) -> Resul
         if let SheetRows::List { ledger, .. } = &sheet.rows {
             counted.insert(ledger.clone());
         }
-        let shares = sheet.columns.iter().filter_map(|column| match &column.content {
-            Content::Share { over, under } => Some(over.iter().chain(under)),
-            _ => None,
-        });
-        let terms: Vec<&Term> = sheet.terms().chain(shares.flatten()).collect();
-        for measure in terms.iter().filter_map(|term| server.catalogue.measure(&term.measure)) {
+        for measure in sheet.terms().filter_map(|term| server.catalogue.measure(&term.measure)) {
             counted.insert(measure.ledger.clone());
         }
     }

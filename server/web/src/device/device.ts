@@ -29,7 +29,6 @@ interface Setup {
   readonly keys: Keys;
   readonly token: string;
   enrolled?: Enrolled;
-  county?: string;
 }
 
 const LOCK = "taizhang";

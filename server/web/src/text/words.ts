@@ -139,7 +139,6 @@ const WORDS = {
   draft: ["草稿", "Draft"],
   removed: ["已删除", "Removed"],
   disputed: ["有冲突", "In dispute"],
-  required: ["必填", "Required"],
   requiredMissing: ["必填项没有填", "Required"],
   incompleteTitle: ["还有 {0} 处没填好", "{0} not right yet"],
   incompleteText: ["可以先存为草稿，以后补全。草稿不计入报表。", "It can be kept as a draft, and completed later. Drafts are not counted."],
