@@ -2,6 +2,8 @@
 //   {"create": [{"id", "cells": {…}}]}   makes the documents and waits until the server has them
 //   {"fetch": [id…]}                     waits until it has them, fifty at a time, or says which are unavailable
 //   {"edit": {"ids": […], "key", "value", "rows": […]}}   writes one cell of a row of each document
+//   {"settle": {"ids": […], "key", "rows": […]}}   writes to one cell of a row of each document what it says already
+//   {"erase": {"id", "key"}}             deletes a key
 //   {"heads": [id…]}                     the heads it sees
 //   {"say": {"id", "text"}}, {"heard": 1}   passing messages
 //   {"traffic": 1}                       messages and bytes since it has connected, or the last time this was asked
@@ -86,6 +88,17 @@ const commands = {
       handles.get(id).change((doc) => (doc[`members/${row}/${key}`] = text(value)));
       if (at % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     }
+    return {};
+  },
+  async settle({ ids, key, rows }) {
+    ids.forEach((id, at) => {
+      const cell = `members/${rows[at % rows.length]}/${key}`;
+      handles.get(id).change((doc) => (doc[cell] = text(String(doc[cell]))));
+    });
+    return {};
+  },
+  async erase({ id, key }) {
+    handles.get(id).change((doc) => delete doc[key]);
     return {};
   },
   async heads(ids) {

@@ -315,6 +315,7 @@ fn apply(
             if let Err(error) = take(&mut document, vec![change]) {
                 let code = match error {
                     DocumentError::MissingDependencies(_) => RefusalCode::MissingDependencies,
+                    DocumentError::Deleted(_) => RefusalCode::ForeignOperation,
                     _ => RefusalCode::Malformed,
                 };
                 refused.push((hash, Refusal::new(code, error.to_string()), bytes));

@@ -134,8 +134,17 @@ impl Refusal {
 #[derive(Debug, Clone)]
 pub struct AdmittedChange {
     change: automerge::Change,
+    writes: Writes,
+}
+
+/// What a change writes to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Writes {
     /// Rows of which it writes cells.
-    rows: BTreeSet<RowKey>,
+    pub(super) rows: BTreeSet<RowKey>,
+    /// Cells of which it takes values away. Official clients do so when somebody settles a conflict with the value in force:
+    /// the others are deleted. A cell that is left with nothing was not settled, though, and is never taken.
+    pub(super) deleted: BTreeSet<Address>,
 }
 
 impl AdmittedChange {
@@ -159,8 +168,8 @@ impl AdmittedChange {
         self.change.actor_id().to_bytes().to_vec()
     }
 
-    pub(super) fn into_inner(self) -> (automerge::Change, BTreeSet<RowKey>) {
-        (self.change, self.rows)
+    pub(super) fn into_inner(self) -> (automerge::Change, Writes) {
+        (self.change, self.writes)
     }
 }
 
@@ -174,13 +183,16 @@ const CHUNK_COMPRESSED: u8 = 2;
 /// Checks one change for a document of this book.
 pub fn admit(bytes: &[u8], book: Book, catalogue: &Catalogue, limits: &GateLimits) -> Result<AdmittedChange, Refusal> {
     let change = decode(bytes, limits)?;
-    let mut rows = BTreeSet::new();
+    let mut writes = Writes::default();
     for op in &change.decode().operations {
         if let Some(address) = check(op, book, catalogue, limits)? {
-            rows.insert(RowKey::from(&address));
+            writes.rows.insert(RowKey::from(&address));
+            if op.action == legacy::OpType::Delete {
+                writes.deleted.insert(address);
+            }
         }
     }
-    Ok(AdmittedChange { change, rows })
+    Ok(AdmittedChange { change, writes })
 }
 
 /// The hash of a change from outside, whatever it writes: of its chunk's kind, length and content, as automerge does it.
@@ -308,8 +320,7 @@ fn check(op: &legacy::Op, book: Book, catalogue: &Catalogue, limits: &GateLimits
     let value = match &op.action {
         OpType::Put(value) => Some(value),
         OpType::Make(ObjType::Text) if key.is_some() => None,
-        OpType::Delete if key.is_none() => None,
-        OpType::Delete => return Err(foreign("deleting a key")),
+        OpType::Delete => None,
         OpType::Make(_) => return Err(foreign("a nested object")),
         OpType::Increment(_) => return Err(foreign("a counter")),
         OpType::MarkBegin(..) | OpType::MarkEnd(_) => return Err(foreign("formatted text")),
@@ -326,21 +337,24 @@ fn check(op: &legacy::Op, book: Book, catalogue: &Catalogue, limits: &GateLimits
     // Letters inside a long text carry no address of their own.
     let Some(key) = key else { return Ok(None) };
     let Some(address) = Address::parse(key) else {
-        let mark = key.strip_prefix('@').is_some_and(is_name);
+        let mark = key.strip_prefix('@').is_some_and(is_name) && op.action != OpType::Delete;
         return if mark { Ok(None) } else { Err(foreign(&format!("the key `{}`", shorten(key)))) };
     };
-    fits(&address, value, book, catalogue)?;
+    fits(&address, &op.action, book, catalogue)?;
     Ok(Some(address))
 }
 
 /// An address that the catalogue knows must be in the right book and carry the right kind of value.
 /// One that it does not know (a newer device, an older server) is kept.
-fn fits(
-    address: &Address,
-    value: Option<&automerge::ScalarValue>,
-    book: Book,
-    catalogue: &Catalogue,
-) -> Result<(), Refusal> {
+fn fits(address: &Address, action: &legacy::OpType, book: Book, catalogue: &Catalogue) -> Result<(), Refusal> {
+    // Letters of a long text count as text.
+    let letters = automerge::ScalarValue::Str("".into());
+    let value = match action {
+        legacy::OpType::Put(value) => value,
+        // Whatever it takes away: nothing is of the right kind anywhere.
+        legacy::OpType::Delete => &automerge::ScalarValue::Null,
+        _ => &letters,
+    };
     let Some(ledger) = catalogue.ledger(&address.ledger) else { return Ok(()) };
     let wrong_book = |home: Book| {
         let sentence = format!("`{address}` belongs into book `{home}`, not `{book}`");
@@ -351,10 +365,10 @@ fn fits(
         if book.open() != home {
             return wrong_book(home);
         }
-        let is_flag = matches!(value, Some(automerge::ScalarValue::Boolean(_) | automerge::ScalarValue::Null));
+        let is_flag = matches!(value, automerge::ScalarValue::Boolean(_) | automerge::ScalarValue::Null);
         let is_state = || {
-            let Some(automerge::ScalarValue::Str(code)) = value else {
-                return matches!(value, Some(automerge::ScalarValue::Null));
+            let automerge::ScalarValue::Str(code) = value else {
+                return matches!(value, automerge::ScalarValue::Null);
             };
             catalogue.list(Catalogue::RECORD_STATES).is_some_and(|list| list.code(code).is_some())
         };
@@ -368,11 +382,10 @@ fn fits(
         return wrong_book(home);
     }
     let kind = match value {
-        Some(automerge::ScalarValue::Null) => return Ok(()),
-        Some(automerge::ScalarValue::Boolean(_)) => Kind::Bool,
-        Some(automerge::ScalarValue::Int(_) | automerge::ScalarValue::Timestamp(_)) => Kind::Int,
-        // Letters of a long text count as text.
-        Some(_) | None => Kind::Text,
+        automerge::ScalarValue::Null => return Ok(()),
+        automerge::ScalarValue::Boolean(_) => Kind::Bool,
+        automerge::ScalarValue::Int(_) | automerge::ScalarValue::Timestamp(_) => Kind::Int,
+        _ => Kind::Text,
     };
     let expected = if address.member.is_some() { Kind::Bool } else { column.column_type.kind() };
     let is_set = column.column_type.is_set();

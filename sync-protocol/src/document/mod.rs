@@ -51,6 +51,9 @@ pub enum DocumentError {
     /// Changes whose predecessors are not here.
     #[error("{} earlier change(s) are missing; send the whole history of the document", .0.len())]
     MissingDependencies(Vec<ChangeHash>),
+    /// A change takes a cell's last value away.
+    #[error("清空单元格应写入空值，不能删除 `{0}` | a cell is emptied by writing null, not by deleting `{0}`")]
+    Deleted(Address),
 }
 
 /// A row of a ledger, as the projection counts them.
@@ -192,7 +195,7 @@ impl Document {
     pub fn apply(&mut self, changes: Vec<AdmittedChange>) -> Result<Applied, DocumentError> {
         let mut log = PatchLog::active();
         let mut next = self.doc.clone();
-        let (changes, rows): (Vec<_>, Vec<_>) = changes.into_iter().map(AdmittedChange::into_inner).unzip();
+        let (changes, writes): (Vec<_>, Vec<_>) = changes.into_iter().map(AdmittedChange::into_inner).unzip();
         // automerge 0.12 still panics on some well-formed but absurd changes: a clone is at stake, not the document.
         let next = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
             next.apply_changes_log_patches(changes, &mut log).map_err(|e| e.to_string())?;
@@ -206,9 +209,13 @@ impl Document {
         if !missing.is_empty() {
             return Err(DocumentError::MissingDependencies(missing));
         }
-        let before = Self { doc: std::mem::replace(&mut self.doc, next) };
+        let next = Self { doc: next };
+        if let Some(address) = writes.iter().flat_map(|writes| &writes.deleted).find(|cell| next.get(cell).is_none()) {
+            return Err(DocumentError::Deleted(address.clone()));
+        }
+        let before = std::mem::replace(self, next);
         // Not every value shows in the patches: a third one of a cell in conflict does not.
-        let mut touched: BTreeSet<RowKey> = rows.into_iter().flatten().collect();
+        let mut touched: BTreeSet<RowKey> = writes.into_iter().flat_map(|writes| writes.rows).collect();
         for patch in patches {
             let key = match (patch.path.first(), patch.action) {
                 (Some((_, Prop::Map(key))), _) => Some(key.clone()),

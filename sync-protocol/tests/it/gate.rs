@@ -1,9 +1,9 @@
 use automerge::{ActorId, AutoCommit, ObjType, ROOT, ScalarValue, transaction::Transactable};
 use sync_protocol::{
-    Book, Document, RowId,
+    Book, Document, RowId, Value,
     catalogue::Catalogue,
     conflict::Means,
-    document::{GateLimits, RefusalCode, admit},
+    document::{DocumentError, GateLimits, RefusalCode, admit},
 };
 
 use crate::document::{author, edit, identity};
@@ -32,11 +32,11 @@ fn what_has_no_place_in_a_ledger_is_refused() {
         let map = doc.put_object(ROOT, key("name"), ObjType::Map).expect("map");
         doc.put(&map, "a", 1).expect("put");
     });
-    let deleted = {
+    let unmarked = {
         let mut doc = AutoCommit::new().with_actor(ActorId::from([9; 16]));
-        doc.put(ROOT, key("name"), "张三").expect("put");
+        doc.put(ROOT, "@unit", "x").expect("put");
         doc.commit();
-        doc.delete(ROOT, key("name")).expect("delete");
+        doc.delete(ROOT, "@unit").expect("delete");
         doc.commit();
         doc.get_changes(&[]).pop().expect("two changes").bytes().into_owned()
     };
@@ -52,7 +52,7 @@ fn what_has_no_place_in_a_ledger_is_refused() {
         ("a wrong length", lying, RefusalCode::Malformed),
         ("too many bytes", vec![0; limits.change_bytes_max + 1], RefusalCode::TooLarge),
         ("a nested map", nested, RefusalCode::ForeignOperation),
-        ("a deleted key", deleted, RefusalCode::ForeignOperation),
+        ("what the document is of, deleted", unmarked, RefusalCode::ForeignOperation),
         ("a number with decimals", put(key("name"), ScalarValue::F64(1.5)), RefusalCode::ForeignOperation),
         ("a counter", put(key("name"), ScalarValue::counter(1)), RefusalCode::ForeignOperation),
         ("a key of no cell", put("hello world".into(), text("x")), RefusalCode::ForeignOperation),
@@ -141,4 +141,42 @@ fn a_third_value_of_a_disputed_cell_touches_its_row() {
         assert_eq!(applied.touched.len(), 1, "actor {actor}");
     }
     assert_eq!(document.conflicts()[0].values.len(), 5);
+}
+
+/// Official clients settle a conflict with the value in force by deleting the others.
+#[test]
+fn a_deletion_may_settle_a_conflict_and_never_empties_a_cell() {
+    let (catalogue, limits) = (Catalogue::builtin(), GateLimits::default());
+    let take = |document: &mut Document, bytes: &[u8]| {
+        let admitted = admit(bytes, Book::Unit, &catalogue, &limits).expect("admitted");
+        document.apply(vec![admitted])
+    };
+    let mut base = Document::new();
+    let people = [author(1, "县", Means::Import), author(2, "甲", Means::Form), author(3, "乙", Means::Form)];
+    base.write(&identity(), &[edit(1, "phone", "1"), edit(1, "name", "张三")], &people[0]).expect("written");
+    let (mut merged, mut other) = (base.clone(), base);
+    merged.write(&identity(), &[edit(1, "phone", "2")], &people[1]).expect("written");
+    other.write(&identity(), &[edit(1, "phone", "3")], &people[2]).expect("written");
+    merged.merge(&other).expect("merged");
+    let winner = merged.conflicts()[0].values[0].value.clone();
+
+    let mut client = AutoCommit::load(&merged.save()).expect("loaded").with_actor(ActorId::from([9; 16]));
+    let Value::Text(text) = &winner else { panic!("a text") };
+    client.put(ROOT, key("phone"), text.as_str()).expect("put");
+    let settling = client.get_last_local_change().expect("a change").bytes().into_owned();
+    let deletes = |op: &automerge::legacy::Op| op.action == automerge::legacy::OpType::Delete;
+    let change = automerge::Change::from_bytes(settling.clone()).expect("a change");
+    assert!(change.decode().operations.iter().all(deletes), "this is how they write it");
+    let touched = take(&mut merged, &settling).expect("taken").touched;
+    assert_eq!(
+        (touched.len(), merged.conflicts(), merged.get(&edit(1, "phone", 0).address)),
+        (1, vec![], Some(winner))
+    );
+
+    client.delete(ROOT, key("name")).expect("deleted");
+    let emptying = client.get_last_local_change().expect("a change").bytes().into_owned();
+    let before = merged.heads();
+    let refused = take(&mut merged, &emptying).expect_err("refused");
+    assert!(matches!(refused, DocumentError::Deleted(_)), "{refused}");
+    assert_eq!((merged.heads(), merged.get(&edit(1, "name", 0).address)), (before, Some("张三".into())));
 }
