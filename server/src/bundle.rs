@@ -1,10 +1,11 @@
 //! Bundles at the server: a file with what a device or an office wrote comes in, a file with everything new goes out.
 
 use importer::Register;
+use minicbor::bytes::ByteVec;
 use sync_protocol::{
     Book,
     bundle::{self, BundleError, BundleReply, BundleRequest},
-    message::{ExchangeRequest, encode},
+    message::{ExchangeReply, ExchangeRequest, encode},
     unit::Unit,
 };
 
@@ -51,21 +52,23 @@ pub struct Answer {
 
 /// Takes a bundle and writes its answer; the same bundle twice changes nothing.
 pub async fn answer(server: &Server, bytes: &[u8]) -> Result<Answer, AnswerError> {
-    let (BundleRequest { mut request, units }, sender) = bundle::open(bytes, &server.keys)?;
+    let (BundleRequest { mut request, units, answer_bytes_max }, sender) = bundle::open(bytes, &server.keys)?;
     let device = server.store.device_by_signing_key(&sender).await?.ok_or(AnswerError::Stranger)?;
     let recipient = device.keys.clone().ok_or(AnswerError::Stranger)?;
     // What a revoked device has written is taken like over the network; it learns nothing any more.
     let is_revoked = device.is_revoked;
     let units = if !is_revoked && !device.writes.is_empty() { take_units(server, &device, &units).await? } else { 0 };
     let asked = request.asks.iter().map(|ask| ask.identity.clone()).collect();
-    let (mut replies, mut size) = (Vec::new(), 0);
+    let held_until = request.cursor.clone();
+    let bytes_max = answer_bytes_max.map_or(ANSWER_BYTES_MAX, |max| max as usize);
+    let (mut replies, mut size): (Vec<ExchangeReply>, _) = (Vec::new(), 0);
     loop {
         let (protocol, device_time_ms) = (request.protocol, request.device_time_ms);
         let reply = server.sync.exchange(&device, request, clock::now_ms()).await?;
         size += encode(&reply).len();
         let (more, cursor) = (reply.more, Some(reply.cursor.clone()));
         replies.push(reply);
-        if !more || size > ANSWER_BYTES_MAX {
+        if !more || size > bytes_max {
             break;
         }
         let (push, asks, held) = (Vec::new(), Vec::new(), Vec::new());
@@ -74,13 +77,29 @@ pub async fn answer(server: &Server, bytes: &[u8]) -> Result<Answer, AnswerError
     let taken = replies.iter().map(|reply| reply.receipts.len()).sum();
     let refused = replies.iter().map(|reply| reply.refusals.len()).sum();
     let may_see = !is_revoked && device.books.iter().copied().any(Book::is_restricted);
-    let reply = BundleReply {
+    let is_narrow = answer_bytes_max.is_some();
+    let known = if is_revoked || is_narrow { Vec::new() } else { known_to(server, &device).await? };
+    let mut reply = BundleReply {
         replies,
-        units: json(&if is_revoked { Vec::new() } else { known_to(server, &device).await? })?.into(),
-        county_key: may_see.then(|| server.county_key.clone().into()),
+        units: json(&known)?.into(),
+        county_key: (may_see && !is_narrow).then(|| server.county_key.clone().into()),
         asked,
     };
-    Ok(Answer { taken, refused, units, bytes: bundle::seal(&reply, &server.keys, &recipient)?, device })
+    let mut bytes = bundle::seal(&reply, &server.keys, &recipient)?;
+    if is_narrow && bytes.len() > bytes_max {
+        without_news(&mut reply, held_until);
+        bytes = bundle::seal(&reply, &server.keys, &recipient)?;
+    }
+    Ok(Answer { device, taken, refused, units, bytes })
+}
+
+/// Leaves what became of the sender's changes, and nothing else: the rest comes another way, since the cursor stays where it was.
+fn without_news(reply: &mut BundleReply, cursor: Option<ByteVec>) {
+    reply.replies.truncate(1);
+    if let (Some(first), Some(cursor)) = (reply.replies.first_mut(), cursor) {
+        (first.documents, first.dropped, first.restart) = (Vec::new(), Vec::new(), false);
+        (first.cursor, first.more) = (cursor, true);
+    }
 }
 
 /// New units below the sender's own, and what is new about them.

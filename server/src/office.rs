@@ -96,7 +96,7 @@ pub async fn write(server: &Server) -> Result<(Vec<u8>, usize), OfficeError> {
         held: Vec::new(),
     };
     let units = json(&server.store.units().await?)?.into();
-    Ok((bundle::seal(&BundleRequest { request, units }, &keys, &county)?, count))
+    Ok((bundle::seal(&BundleRequest { request, units, answer_bytes_max: None }, &keys, &county)?, count))
 }
 
 /// Takes what the county sends: units, the key of restricted natural keys, documents. As often as one likes.

@@ -3,9 +3,10 @@
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import type { Column, Ledger } from "./src/catalogue/catalogue";
+import type { Column, Ledger, Rule } from "./src/catalogue/catalogue";
 import { read } from "./src/catalogue/entry";
 import { holds, type Node, type Variables } from "./src/catalogue/expression";
+import { isBroken } from "./src/catalogue/rules";
 import { type Address, cellOf, keyOfAddress, parseAddress } from "./src/document/address";
 import { startAutomerge } from "./src/document/automerge";
 import { type Author, LedgerDocument, type Written } from "./src/document/document";
@@ -43,6 +44,7 @@ interface Vectors {
   };
   frames: { request: string; empty: string; reply: string; plain: string; statement: string };
   rules: { variables: Variables; rules: [Node | null, Node][]; cases: [number, Cells, boolean, boolean][] };
+  besides: [Rule, Record<string, Cells[]>, boolean[]][];
   entries: [string, string, Value][];
 }
 
@@ -196,6 +198,11 @@ for (const [index, cells, when, check] of vectors.rules.cases) {
   const { variables } = vectors.rules;
   const ours = [condition === null || holds(condition, cells, variables), holds(rule, cells, variables)];
   same(`rule ${index} of ${JSON.stringify(cells)}`, ours, [when, check]);
+}
+
+for (const [rule, rows, broken] of vectors.besides) {
+  const ours = rows[rule.ledger]?.map((row) => isBroken(rule, row, (ledger) => rows[ledger], vectors.rules.variables));
+  same(`rule ${rule.id}`, ours, broken);
 }
 
 // What is typed: the app may refuse more than an import does, and never takes anything for something else.

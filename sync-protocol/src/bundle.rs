@@ -32,6 +32,9 @@ pub struct BundleRequest {
     /// Units below its own that it knows of, as JSON.
     #[n(1)]
     pub units: ByteVec,
+    /// Bytes of the answer, where it has to go through something narrow, such as a camera that reads codes off a screen.
+    #[n(2)]
+    pub answer_bytes_max: Option<u32>,
 }
 
 /// What it gets back.

@@ -90,6 +90,11 @@ await a.button("立即同步").click();
 await a.sees("已全部上传");
 await a.sees("服务器已确认");
 await a.screen("sync");
+await a.button("怎么用？").click();
+await a.page.getByText("忘了密码怎么办？").click();
+await a.sees("谁也不能找回");
+await a.screen("help");
+await a.page.getByRole("dialog").getByRole("button", { name: "返回" }).click();
 
 // A record of one's own.
 await a.tab("台账");
@@ -196,6 +201,47 @@ for (const _ of [1, 2]) {
 await a.sees("已全部上传");
 await a.screen("bundle");
 line.isCut = false;
+
+// Nor a cable: a colleague with a signal takes it off the screen, and brings the answer back the same way.
+await a.context.setOffline(true);
+await a.member("李四");
+await a.page.getByRole("textbox", { name: /^联系电话/ }).fill("13900001234");
+await a.button("保存").click();
+await anyway(a);
+await a.tab("同步");
+await a.button("出示二维码").click();
+await a.sees("第 1 张");
+await a.screen("codes");
+await b.tab("同步");
+await b.button("扫二维码").click();
+await b.sees("没有找到能用的相机");
+await b.screen("no-camera");
+await b.tab("同步");
+await b.hasCamera();
+await b.button("扫二维码").click();
+await b.sees("对着对方屏幕上的二维码");
+await b.screen("scan");
+await b.showsUntil(a, "已收下");
+await b.sees("已上传，有回复");
+await b.screen("carried");
+await b.page.getByRole("link", { name: /收下/ }).click();
+await b.sees("第 1 张");
+await a.tab("同步");
+await a.hasCamera();
+await a.button("扫二维码").click();
+await a.showsUntil(b, "回复包已导入：确认 1 处");
+await a.sees("已全部上传");
+await a.context.setOffline(false);
+await b.button("不再保留").click();
+await b.page.getByRole("link", { name: /收下/ }).waitFor({ state: "hidden" });
+await b.sync();
+await b.member("李四");
+found.scanned = await b.page.getByRole("textbox", { name: /^联系电话/ }).inputValue();
+await a.member("李四");
+await a.page.getByRole("textbox", { name: /^联系电话/ }).fill("13900007777");
+await a.button("保存").click();
+await anyway(a);
+await a.sync();
 await b.sync();
 await b.member("李四");
 found.carried = await b.page.getByRole("textbox", { name: /^联系电话/ }).inputValue();
@@ -311,6 +357,16 @@ found.storedValues = stored.values;
 found.told = secrets.filter((secret) => stored.text.includes(secret));
 const shown = await a.page.evaluate(() => document.body.innerText);
 found.isControlSound = shown.includes("A1党组织");
+
+// What is doubtful is said, and keeps nobody from saving.
+await b.member("李四");
+await b.page.getByRole("textbox", { name: /^转正/ }).fill("2001-12-01");
+await b.button("保存").click();
+await anyway(b);
+await b.member("李四");
+await b.sees("请核对");
+await b.screen("doubts");
+await b.sync();
 
 // English.
 await a.tab("同步");

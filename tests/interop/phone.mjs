@@ -143,6 +143,30 @@ export class Phone {
     return this.report(this, name);
   }
 
+  /** From now on its camera sees what it is shown. */
+  async hasCamera() {
+    await this.page.evaluate(() => {
+      const seen = Object.assign(document.createElement("canvas"), { width: 720, height: 1480 });
+      const context = seen.getContext("2d");
+      window.show = (address) => {
+        const picture = new Image();
+        picture.onload = () => context.drawImage(picture, 0, 0, seen.width, seen.height);
+        picture.src = address;
+      };
+      navigator.mediaDevices.getUserMedia = async () => seen.captureStream(15);
+    });
+  }
+
+  /** Holds its camera to another phone's screen until it says this. */
+  async showsUntil(other, text) {
+    for (let turn = 0; turn < 60; turn += 1) {
+      const screen = await other.page.screenshot();
+      await this.page.evaluate((address) => window.show(address), `data:image/png;base64,${screen.toString("base64")}`);
+      if (await this.text(text).waitFor({ timeout: 400 }).then(() => true, () => false)) return;
+    }
+    throw new Error(`${this.name}: never saw ${text}`);
+  }
+
   async enrol(person) {
     const { code } = await this.api("POST", "/api/devices/invitations", { person, name: this.name });
     await this.turnOff();

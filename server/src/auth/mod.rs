@@ -93,8 +93,9 @@ impl Caller {
                 return Err(Denied::Revoked);
             }
         }
-        // On its own a device imports, syncs and sees units; what concerns others needs a person who has signed in.
-        let by_device = matches!(permission, Permission::SeeUnits | Permission::Import);
+        // On its own a device imports, syncs, sees units and carries the bundles of others, which it cannot open; what concerns
+        // others needs a person who has signed in.
+        let by_device = matches!(permission, Permission::SeeUnits | Permission::Import | Permission::CarryBundles);
         let is_open = if self.device.is_some() { by_device } else { permission != Permission::Sync };
         if is_open && self.grant.may(permission) { Ok(()) } else { Err(Denied::Role(self.grant.role, permission)) }
     }

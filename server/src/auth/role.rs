@@ -212,7 +212,8 @@ impl Grant {
             // A ledger file holds identity numbers: whoever sends it in handles restricted data.
             P::Import => self.is_handler && self.role.may_be_handler(),
             P::Sync => !matches!(self.role, R::Auditor | R::Administrator),
-            P::CarryBundles => matches!(self.role, R::OfficeClerk | R::TownshipOfficer | R::Administrator),
+            // Sealed and signed by their senders: whoever carries one learns nothing and changes nothing.
+            P::CarryBundles => !matches!(self.role, R::CountySupervisor | R::Auditor),
             P::SettleQuarantine => matches!(self.role, R::TownshipOfficer | R::CountySupervisor),
             P::Erase => self.is_handler && self.role == R::TownshipOfficer,
             P::ManageDevices => matches!(self.role, R::TownshipOfficer | R::Administrator),

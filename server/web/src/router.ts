@@ -17,6 +17,9 @@ export const router = createRouter({
     { path: "/tasks", component: Tasks },
     { path: "/conflicts", component: Conflicts },
     { path: "/sync", component: Sync },
+    // Their libraries are only loaded where they are needed.
+    { path: "/codes/:id", component: () => import("./views/Codes.vue"), props: true },
+    { path: "/scan", component: () => import("./views/Scan.vue") },
     { path: "/:rest(.*)", redirect: "/" },
   ],
 });

@@ -1,12 +1,12 @@
 //! What a field app has to know of the catalogue, as JSON: ledgers with their columns, code lists, workflows, and the rules that look
-//! at nothing but their own row.
+//! at nothing but what a phone holds: rows of the same unit, and no restricted columns.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::{
-    Actor, Catalogue, ColumnType, Ledger, Requirement, Sensitivity, UnitKind,
+    Actor, Beside, Catalogue, ColumnType, Fold, Ledger, Requirement, Rule, Sensitivity, UnitKind, Within,
     expression::{Expression, Variables},
     rule::Weight,
 };
@@ -79,28 +79,29 @@ struct FieldRule<'c> {
     id: &'c str,
     ledger: &'c str,
     weight: Weight,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    beside: Vec<FieldBeside<'c>>,
     when: Option<&'c Expression>,
     check: &'c Expression,
     text: &'c str,
     text_en: &'c str,
 }
 
+/// A value from other rows of the unit.
+#[derive(Debug, Serialize)]
+struct FieldBeside<'c> {
+    name: &'c str,
+    ledger: &'c str,
+    condition: Option<&'c Expression>,
+    same: &'c [(String, Expression)],
+    fold: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<&'c str>,
+}
+
 impl Catalogue {
     /// What a field app has to know of it.
     pub fn field(&self, campaign_year: i16) -> FieldCatalogue<'_> {
-        // What a phone does not hold cannot be looked at.
-        let is_restricted = |ledger: &str, column: &str| {
-            let column = self.ledger(ledger).and_then(|ledger| ledger.column(column));
-            column.is_some_and(|column| column.sensitivity == Sensitivity::S3)
-        };
-        let is_own = |rule: &&super::Rule| {
-            let mut sees = true;
-            for expression in rule.when.iter().chain([&rule.check]) {
-                let mut column = |name: &str| sees &= !is_restricted(&rule.ledger, name);
-                expression.names(&mut column, &mut |_| {});
-            }
-            sees && rule.beside.is_empty()
-        };
         FieldCatalogue {
             public_key: data_encoding::HEXLOWER.encode(self.public_key()),
             ledgers: self.ledgers().iter().map(FieldLedger::of).collect(),
@@ -135,11 +136,12 @@ impl Catalogue {
             rules: self
                 .rules()
                 .iter()
-                .filter(is_own)
+                .filter(|rule| self.is_of_the_field(rule))
                 .map(|rule| FieldRule {
                     id: &rule.id,
                     ledger: &rule.ledger,
                     weight: rule.weight,
+                    beside: rule.beside.iter().map(FieldBeside::of).collect(),
                     when: rule.when.as_ref(),
                     check: &rule.check,
                     text: &rule.text,
@@ -148,6 +150,48 @@ impl Catalogue {
                 .collect(),
             variables: self.variables(campaign_year, None),
         }
+    }
+
+    /// Whether a phone holds all that a rule looks at: no restricted columns, none that only the register fills in, and rows of
+    /// no other unit.
+    fn is_of_the_field(&self, rule: &Rule) -> bool {
+        let holds = |ledger: &str, column: &str| {
+            self.ledger(ledger).is_some_and(|ledger| {
+                let column = ledger.column(column);
+                column.is_some_and(|c| c.sensitivity != Sensitivity::S3 && !ledger.unit.names_unit(&c.key))
+            })
+        };
+        let sees = |ledger: &str, expression: &Expression| {
+            let mut sees = true;
+            expression.names(&mut |column| sees &= holds(ledger, column), &mut |_| {});
+            sees
+        };
+        let is_beside = |beside: &Beside| {
+            let Beside { ledger, condition, same, within, fold, .. } = beside;
+            let folded = match fold {
+                Fold::Count => None,
+                Fold::Sum(column) | Fold::Greatest(column) | Fold::Least(column) => Some(column),
+            };
+            *within == Within::Unit
+                && condition.iter().all(|condition| sees(ledger, condition))
+                && same.iter().all(|(column, own)| holds(ledger, column) && sees(&rule.ledger, own))
+                && folded.is_none_or(|column| holds(ledger, column))
+        };
+        let own = rule.when.iter().chain([&rule.check]).all(|expression| sees(&rule.ledger, expression));
+        own && rule.beside.iter().all(is_beside)
+    }
+}
+
+impl<'c> FieldBeside<'c> {
+    fn of(beside: &'c Beside) -> Self {
+        let (fold, of) = match &beside.fold {
+            Fold::Count => ("count", None),
+            Fold::Sum(column) => ("sum", Some(column.as_str())),
+            Fold::Greatest(column) => ("greatest", Some(column.as_str())),
+            Fold::Least(column) => ("least", Some(column.as_str())),
+        };
+        let Beside { name, ledger, condition, same, .. } = beside;
+        Self { name, ledger, condition: condition.as_ref(), same, fold, of }
     }
 }
 

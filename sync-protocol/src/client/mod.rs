@@ -311,7 +311,14 @@ impl Device {
     }
 
     /// Writes what is unsent into a bundle for the server, for where there is no network.
-    pub async fn write_bundle(&self, server: &PublicKeys, now_ms: i64) -> Result<Vec<u8>, DeviceError> {
+    ///
+    /// With `answer_bytes_max` it asks for an answer that fits: receipts without news, where all of it would be too much.
+    pub async fn write_bundle(
+        &self,
+        server: &PublicKeys,
+        answer_bytes_max: Option<u32>,
+        now_ms: i64,
+    ) -> Result<Vec<u8>, DeviceError> {
         let mut session = DeviceSession::in_one(
             self.store.cursor().await?,
             self.store.unsent().await?,
@@ -319,7 +326,7 @@ impl Device {
             self.store.unconfirmed().await?,
         );
         let request = session.next_request(now_ms).ok_or_else(|| DeviceError::Protocol("nothing to ask".into()))?;
-        let bundle = BundleRequest { request, units: b"[]".to_vec().into() };
+        let bundle = BundleRequest { request, units: b"[]".to_vec().into(), answer_bytes_max };
         Ok(bundle::seal(&bundle, &self.keys(), server)?)
     }
 

@@ -12,7 +12,7 @@ use server::{
 use sync_protocol::{
     Book, DeviceId, Identity, RowId, UnitId,
     bundle::{Keys, PublicKeys},
-    client::DeviceError,
+    client::{Device, DeviceError},
 };
 use tests::{county, roster, sheet};
 
@@ -37,7 +37,7 @@ async fn a_phone_without_a_network_hands_over_a_file_and_takes_one() -> Result<(
     let row = RowId::random([1; 10]);
     let address = [("name", "张三".into()), ("address", "青石村".into())];
     first.save(&identity, "members", row, &address, 0).await?;
-    let outgoing = first.write_bundle(&keys, clock::now_ms()).await?;
+    let outgoing = first.write_bundle(&keys, None, clock::now_ms()).await?;
     let plain = outgoing.windows(6).any(|bytes| bytes == "张三".as_bytes());
     assert!(!plain, "a lost stick tells nobody anything");
     let answer = bundle::answer(&server, &outgoing).await?;
@@ -46,7 +46,7 @@ async fn a_phone_without_a_network_hands_over_a_file_and_takes_one() -> Result<(
     let again = bundle::answer(&server, &outgoing).await?;
     assert_eq!((again.taken, server.store.totals().await?.changes), (2, 2));
 
-    let other = second.write_bundle(&keys, 0).await?;
+    let other = second.write_bundle(&keys, None, 0).await?;
     let for_second = bundle::answer(&server, &other).await?.bytes;
     assert!(matches!(first.read_bundle(&for_second, &keys).await, Err(DeviceError::Bundle(_))), "it is not for it");
     let stranger = Keys::of(b"stranger").public();
@@ -60,8 +60,41 @@ async fn a_phone_without_a_network_hands_over_a_file_and_takes_one() -> Result<(
     assert_eq!(rows.iter().map(|row| row.text("name")).collect::<Vec<_>>(), ["张三"]);
 
     let unknown = county::open_device(&server, folder.path(), NOBODY, "unknown").await?;
-    let refused = bundle::answer(&server, &unknown.write_bundle(&keys, 0).await?).await;
+    let refused = bundle::answer(&server, &unknown.write_bundle(&keys, None, 0).await?).await;
     assert!(matches!(refused, Err(AnswerError::Stranger)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_must_be_short_brings_receipts_and_the_news_come_another_way() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (server, keys) = county_server(folder.path()).await?;
+    let unit = county::branch(&server, 0);
+    let first = county::device(&server, folder.path(), NOBODY, "first", unit, &[Book::Unit]).await?;
+    let second = county::device(&server, folder.path(), NOBODY, "second", unit, &[Book::Unit]).await?;
+    let identity = Identity { unit, book: Book::Unit, period: server.period() };
+    let hand_over = async |device: &Device, answer_bytes_max| {
+        let answer = bundle::answer(&server, &device.write_bundle(&keys, answer_bytes_max, 0).await?).await?;
+        device.read_bundle(&answer.bytes, &keys).await?;
+        anyhow::Ok(answer.bytes.len())
+    };
+    for device in [&first, &second] {
+        hand_over(device, None).await?;
+    }
+    // More than goes through a few codes: letters that do not pack.
+    let words = (0..400_u32).map(|n| n.wrapping_mul(2_654_435_761).to_string()).collect::<Vec<_>>().concat();
+    second.save(&identity, "members", RowId::random([2; 10]), &[("remark", words.as_str().into())], 0).await?;
+    hand_over(&second, None).await?;
+    first.save(&identity, "members", RowId::random([1; 10]), &[("name", "张三".into())], 0).await?;
+    let short = hand_over(&first, Some(1500)).await?;
+    assert!(short <= 1500, "{short}");
+    assert_eq!(
+        (first.unsent().await?, first.rows(&identity, "members").await?.len()),
+        (0, 1),
+        "a receipt, and no news"
+    );
+    let whole = hand_over(&first, Some(100_000)).await?;
+    assert_eq!((whole > 1500, first.rows(&identity, "members").await?.len()), (true, 2), "{whole}");
     Ok(())
 }
 

@@ -54,6 +54,7 @@ async fn two_cadres_work_for_days_without_a_signal() -> Result<()> {
         ("travelled", json!("1990-05")),
         ("settled", json!("13900003333")),
         ("carried", json!("13900007777")),
+        ("scanned", json!("13900001234")),
         ("photoWidth", json!(600)),
         ("told", json!([])),
         ("isControlSound", json!(true)),
@@ -66,6 +67,6 @@ async fn two_cadres_work_for_days_without_a_signal() -> Result<()> {
     assert!(found["history"].as_u64().context("versions")? >= 3, "{found}");
     assert!(found["parts"].as_u64().context("parts")? > 4, "{found}");
     assert!(found["storedValues"].as_u64().context("values")? > 10, "{found}");
-    assert_eq!(found["screens"].as_array().map_or(0, Vec::len), 20);
+    assert_eq!(found["screens"].as_array().map_or(0, Vec::len), 26);
     Ok(())
 }

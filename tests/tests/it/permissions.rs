@@ -111,7 +111,7 @@ fn lines() -> Vec<Line> {
         ("get", "/verify.js", &everybody, 200, false),
         ("get", "/api/audit", "auditor administrator", 200, false),
         // Bytes that are no bundle.
-        ("post", "/api/bundles", "clerk handler officer head administrator", 400, false),
+        ("post", "/api/bundles", "cadre clerk handler officer head administrator phone office", 400, false),
         ("post", "/api/imports", IMPORTERS, 202, false),
         ("get", "/api/imports", IMPORTERS, 200, false),
         // No upload has this id.

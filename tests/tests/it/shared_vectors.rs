@@ -3,7 +3,10 @@
 //!
 //! After a change that is meant: `TAIZHANG_RENEW=1 cargo test -p tests --test it -- shared_vectors`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use anyhow::{Context, Result};
 use data_encoding::HEXLOWER;
@@ -15,7 +18,7 @@ use minicbor::bytes::ByteVec;
 use serde_json::{Value as Json, json};
 use sync_protocol::{
     ActorId, Address, Book, ChangeHash, Document, Identity, Row, RowId, UnitId, Value,
-    catalogue::{Catalogue, Column, ColumnType, Requirement, Sensitivity},
+    catalogue::{Catalogue, Column, ColumnType, Ledger, Place, Requirement, Rule, Sensitivity, UnitRows},
     conflict::{Means, Provenance},
     document::{Author, Edit, RefusalCode},
     message::{
@@ -238,43 +241,86 @@ fn frames() -> Json {
     })
 }
 
-/// Rows with every kind of value, drawn by a fixed sequence, and what each rule says of them.
+/// A fixed sequence of numbers.
+struct Draw(u64);
+
+impl Draw {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap_or_default() % below
+    }
+
+    /// A row with every kind of value.
+    fn row(&mut self, catalogue: &Catalogue, ledger: &Ledger) -> Row {
+        let dates = ["2011", "2011-12-31", "2012-03", "2012-03-31", "2012-10-20", "2013-01-01"];
+        let decimals = ["0", "1", "0.50", "12.5", "93.3", "100.00", "-3"];
+        let mut row = Row::new(RowId::random([0; 10]));
+        for column in ledger.columns.iter().filter(|column| column.sensitivity != Sensitivity::S3) {
+            let value = match &column.column_type {
+                _ if self.next(3) == 0 => continue,
+                ColumnType::Int => Value::Int(i64::try_from(self.next(20)).unwrap_or_default()),
+                ColumnType::Bool => Value::Bool(self.next(2) == 0),
+                ColumnType::Enum(list) => {
+                    let codes = &catalogue.list(list).expect("a list").codes;
+                    Value::text(&*codes[self.next(codes.len())].code)
+                }
+                ColumnType::Multi(list) => {
+                    let codes = &catalogue.list(list).expect("a list").codes;
+                    let cell = format!("{}/{}", column.key, codes[self.next(codes.len())].code);
+                    row.cells.insert(cell, Value::Bool(self.next(2) == 0));
+                    continue;
+                }
+                ColumnType::Date | ColumnType::PDate | ColumnType::Year => Value::text(dates[self.next(dates.len())]),
+                ColumnType::Division => Value::text("340099100200"),
+                _ if self.next(2) == 0 => Value::text(decimals[self.next(decimals.len())]),
+                _ => Value::text(["甲", "乙", "", "A1"][self.next(4)]),
+            };
+            row.cells.insert(column.key.clone(), value);
+        }
+        row
+    }
+}
+
+/// Rules that look at other rows of the unit, as the app gets them; rows; and which of them break each.
+fn besides(catalogue: &Catalogue) -> Result<Json> {
+    let variables = catalogue.variables(2012, None);
+    let all = serde_json::to_value(catalogue.field(2012))?;
+    let is_beside = |rule: &&Json| rule.get("beside").is_some();
+    let of_field: Vec<&Json> = all["rules"].as_array().context("rules")?.iter().filter(is_beside).collect();
+    let unit = UnitId::from_bytes([1; 16]);
+    let place = Place { unit, reporting_unit: unit };
+    let mut draw = Draw(11);
+    let mut cases = Vec::new();
+    for of_field in of_field {
+        let rule = catalogue.rules().iter().find(|rule| rule.id == of_field["id"]).context("the rule")?;
+        // Each row is asked about, not only the first that breaks it.
+        let rule = Rule { once: false, ..rule.clone() };
+        let ledgers: BTreeSet<&str> = rule.beside.iter().map(|b| b.ledger.as_str()).chain([&*rule.ledger]).collect();
+        let mut rows = UnitRows::new();
+        for id in ledgers {
+            let ledger = catalogue.ledger(id).context("a ledger")?;
+            rows.insert(id.to_owned(), (0..12).map(|_| draw.row(catalogue, ledger)).collect());
+        }
+        let own = &rows[&rule.ledger];
+        let is_broken =
+            |row: &Row| rule.broken(place, &rows, &variables).iter().any(|broken| std::ptr::eq(*broken, row));
+        let broken: Vec<bool> = own.iter().map(is_broken).collect();
+        let cells: BTreeMap<&String, Vec<_>> =
+            rows.iter().map(|(id, rows)| (id, rows.iter().map(|row| &row.cells).collect())).collect();
+        cases.push(json!([of_field, cells, broken]));
+    }
+    Ok(cases.into())
+}
+
+/// What each rule says of drawn rows.
 fn rules(catalogue: &Catalogue) -> Json {
     let variables = catalogue.variables(2012, None);
-    let mut state = 7_u64;
-    let mut next = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(state >> 33).unwrap_or_default() % below
-    };
-    let dates = ["2011", "2011-12-31", "2012-03", "2012-03-31", "2012-10-20", "2013-01-01"];
-    let decimals = ["0", "1", "0.50", "12.5", "93.3", "100.00", "-3"];
+    let mut draw = Draw(7);
     let mut lines = Vec::new();
     for (index, rule) in catalogue.rules().iter().enumerate().filter(|(_, rule)| rule.beside.is_empty()) {
         let ledger = catalogue.ledger(&rule.ledger).expect("a ledger");
         for _ in 0..5 {
-            let mut row = Row::new(RowId::random([0; 10]));
-            for column in ledger.columns.iter().filter(|column| column.sensitivity != Sensitivity::S3) {
-                let value = match &column.column_type {
-                    _ if next(3) == 0 => continue,
-                    ColumnType::Int => Value::Int(i64::try_from(next(20)).unwrap_or_default()),
-                    ColumnType::Bool => Value::Bool(next(2) == 0),
-                    ColumnType::Enum(list) => {
-                        let codes = &catalogue.list(list).expect("a list").codes;
-                        Value::text(&*codes[next(codes.len())].code)
-                    }
-                    ColumnType::Multi(list) => {
-                        let codes = &catalogue.list(list).expect("a list").codes;
-                        let cell = format!("{}/{}", column.key, codes[next(codes.len())].code);
-                        row.cells.insert(cell, Value::Bool(next(2) == 0));
-                        continue;
-                    }
-                    ColumnType::Date | ColumnType::PDate | ColumnType::Year => Value::text(dates[next(dates.len())]),
-                    ColumnType::Division => Value::text("340099100200"),
-                    _ if next(2) == 0 => Value::text(decimals[next(decimals.len())]),
-                    _ => Value::text(["甲", "乙", "", "A1"][next(4)]),
-                };
-                row.cells.insert(column.key.clone(), value);
-            }
+            let row = draw.row(catalogue, ledger);
             let mut names_private = false;
             for expression in rule.when.iter().chain([&rule.check]) {
                 let mut column = |name: &str| {
@@ -349,6 +395,7 @@ fn the_field_app_does_as_this_program_does() -> Result<()> {
         "documents": documents()?,
         "frames": frames(),
         "rules": rules(&catalogue),
+        "besides": besides(&catalogue)?,
         "entries": entries(&catalogue),
     });
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/web/vectors.json");

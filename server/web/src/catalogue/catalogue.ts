@@ -50,10 +50,22 @@ export interface Workflow {
   readonly steps: readonly Step[];
 }
 
+/** A value that a rule takes from other rows of the unit. */
+export interface Beside {
+  readonly name: string;
+  readonly ledger: string;
+  readonly condition: Node | null;
+  /** Columns of those rows, and what the rule's own row must say of each for them to belong together. */
+  readonly same: readonly (readonly [string, Node])[];
+  readonly fold: "count" | "sum" | "greatest" | "least";
+  readonly of?: string;
+}
+
 export interface Rule {
   readonly id: string;
   readonly ledger: string;
   readonly weight: Weight;
+  readonly beside?: readonly Beside[];
   readonly when: Node | null;
   readonly check: Node;
   readonly text: string;

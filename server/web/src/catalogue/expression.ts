@@ -118,6 +118,16 @@ function apply(operator: Operator, a: bigint, b: bigint): bigint {
   return operator === "plus" ? a + b : operator === "minus" ? a - b : a * b;
 }
 
+/** A sum; nothing, where one of them is no number. */
+export function plus(a: Value, b: Value): Value | undefined {
+  return arithmetic("plus", a, b);
+}
+
+/** Whether a number, date or text comes after another. */
+export function greater(a: Value, b: Value): boolean {
+  return (decimals(a, b) ?? compare(a, b)) === 1;
+}
+
 function arithmetic(operator: Operator, a: Value, b: Value): Value | undefined {
   if (typeof a === "number" && typeof b === "number") return Number(apply(operator, BigInt(a), BigInt(b)));
   const [left, right] = [scaled(a), scaled(b)];

@@ -19,6 +19,7 @@ import { Database, NoRoom, TakenOver } from "../store/database";
 import { decodeReply, encodeRequest, receiptStatement } from "../sync/frames";
 import { Replica, type StoredChange, type Writes } from "../sync/replica";
 import { DeviceSession, type Page, SessionError } from "../sync/session";
+import { Carried } from "./carried";
 import { Photos } from "./photos";
 import { atFirst, type Phase, type Problem, type Status } from "./status";
 import { isSigned, type Keys, newKeys, publicKeys, randomHex } from "./keys";
@@ -44,6 +45,7 @@ const FREE_ATTEMPTS = 5;
 export class Device {
   readonly status: Status = reactive(atFirst());
   readonly photos = new Photos(this);
+  readonly carried = new Carried(this);
   catalogue = new Catalogue({ public_key: "", ledgers: [], lists: {}, workflows: [], rules: [], variables: {} });
   units: KnownUnit[] = [];
   private database: Database | undefined;
@@ -174,6 +176,7 @@ export class Device {
     this.status.confirmedAt = (await database.receipts()).at(-1)?.time;
     this.count();
     await this.photos.count();
+    await this.carried.load();
     this.status.phase = "open";
     this.soon(0);
   }
@@ -185,6 +188,7 @@ export class Device {
     this.transport = undefined;
     this.setup = undefined;
     this.units = [];
+    this.carried.forget();
     this.status.phase = phase;
     this.status.version += 1;
   }
@@ -304,6 +308,7 @@ export class Device {
       }
       if (Date.now() - this.refreshedAt > REFRESH_MS) await this.refresh(transport);
       await this.photos.send(transport);
+      await this.carried.send(transport);
       this.failures = 0;
       this.status.problem = undefined;
       this.status.syncedAt = Date.now();
@@ -318,13 +323,13 @@ export class Device {
 
   // Where there is no network at all.
 
-  /** What is unsent, in a file for the county's server. */
-  async writeBundle(): Promise<Uint8Array> {
+  /** What is unsent, in a file for the county's server; its answer is to be no larger than that. */
+  async writeBundle(answerMax?: number): Promise<Uint8Array> {
     const replica = this.held();
     const session = DeviceSession.inOne(replica.cursor, replica.unsent(), replica.held(), replica.unconfirmed());
     const request = session.nextRequest(Date.now());
     if (request === undefined || this.setup === undefined) throw new SessionError("nothing to ask");
-    return sealRequest(request, this.setup.keys, this.serverKeys);
+    return sealRequest(request, this.setup.keys, this.serverKeys, answerMax);
   }
 
   /** Takes the server's answer, as often as one likes; says how many changes it confirms. */

@@ -142,6 +142,12 @@ export class Transport {
     return (await send(`/api/units/${unit}/attachments/${hash}`, { headers: this.headers() })).body;
   }
 
+  /** Hands over somebody else's bundle, and takes its answer. */
+  async carry(bundle: Uint8Array): Promise<Uint8Array> {
+    const headers = { ...this.headers(), "content-type": "application/octet-stream" };
+    return (await send("/api/bundles", { method: "POST", headers, body: bundle as Uint8Array<ArrayBuffer> })).body;
+  }
+
   private headers(): Record<string, string> {
     return { authorization: `Bearer ${this.token}` };
   }

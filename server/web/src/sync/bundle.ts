@@ -24,13 +24,19 @@ export class ForeignBundle extends Error {}
 
 type Fields = Map<number, unknown>;
 
-/** Signs, packs and encrypts a request. */
-export async function sealRequest(request: ExchangeRequest, keys: BundleKeys, serverKeys: string): Promise<Uint8Array> {
+/** Signs, packs and encrypts a request; with `answerMax`, one whose answer has no more bytes than that. */
+export async function sealRequest(
+  request: ExchangeRequest,
+  keys: BundleKeys,
+  serverKeys: string,
+  answerMax?: number,
+): Promise<Uint8Array> {
   const content = new Map<number, unknown>([
     [0, fieldsOf(request)],
     // Units below its own that it knows of: none that the county does not know.
     [1, new TextEncoder().encode("[]")],
   ]);
+  if (answerMax !== undefined) content.set(2, answerMax);
   const payload = stored(encode(content));
   const envelope = new Map<number, unknown>([
     [0, ed25519.getPublicKey(keys.signing)],

@@ -1,6 +1,8 @@
 // Rows of the documents that this device holds, as screens ask for them.
 
 import type { Ledger, Level } from "../catalogue/catalogue";
+import type { Cells } from "../catalogue/expression";
+import type { RowsOf } from "../catalogue/rules";
 import { device } from "../device/device";
 import type { Row } from "../document/document";
 import type { Identity } from "../document/identity";
@@ -33,6 +35,16 @@ export function rowsOf(unit: string, ledger: Ledger): Row[] {
   const rows = [...device.document(identityOf(unit, ledger)).rows(ledger.id).values()];
   const order = (row: Row) => ledger.sort.map((key) => row.cells[key] ?? "");
   return rows.sort((a, b) => compare(order(a), order(b)) || compare([a.id], [b.id]));
+}
+
+/** Cells of the standing rows of a unit's ledgers, with one row as it would be; nothing for ledgers that are not on this device. */
+export function cellsWith(unit: string, own: Ledger, row: string, cells: Cells): RowsOf {
+  return (id) => {
+    const ledger = device.catalogue.ledger(id);
+    if (ledger === undefined || !device.me.books.includes(ledger.book)) return undefined;
+    const others = rowsOf(unit, ledger).filter((known) => stands(known) && !(id === own.id && known.id === row));
+    return [...others.map((known) => known.cells), ...(id === own.id ? [cells] : [])];
+  };
 }
 
 function compare(a: readonly unknown[], b: readonly unknown[]): number {

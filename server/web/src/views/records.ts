@@ -2,7 +2,7 @@
 
 import type { Catalogue, Column, Ledger, Level, Rule, Workflow } from "../catalogue/catalogue";
 import { printed } from "../catalogue/entry";
-import { holds } from "../catalogue/expression";
+import { isBroken, type RowsOf } from "../catalogue/rules";
 import { STATE } from "../document/address";
 import type { Row } from "../document/document";
 import { isFilled, type Value } from "../document/value";
@@ -59,14 +59,16 @@ export function missingOf(catalogue: Catalogue, ledger: Ledger, cells: Readonly<
     .filter((field) => field.required === "mandatory" && field.default === undefined && !isGiven(field, cells));
 }
 
-/** The rules that a row breaks. */
-export function brokenBy(catalogue: Catalogue, ledger: Ledger, cells: Readonly<Record<string, Value>>): Rule[] {
+/** The rules that a row breaks, itself or beside the other rows of its unit. */
+export function brokenBy(
+  catalogue: Catalogue,
+  ledger: Ledger,
+  cells: Readonly<Record<string, Value>>,
+  rowsOf: RowsOf,
+): Rule[] {
   const { variables } = catalogue.data;
   const today = { ...variables, statistics_date: new Date().toISOString().slice(0, 10) };
-  return catalogue.rules(ledger.id).filter((rule) => {
-    const concerns = rule.when === null || holds(rule.when, cells, today);
-    return concerns && !holds(rule.check, cells, today);
-  });
+  return catalogue.rules(ledger.id).filter((rule) => isBroken(rule, cells, rowsOf, today));
 }
 
 const DUE = /(^|_)(due|deadline|limit)(_|$)/;
