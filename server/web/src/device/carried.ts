@@ -25,8 +25,8 @@ interface Carrier {
 }
 
 const KEY = "carried";
-/** What the server says to a bundle that it will never take. */
-const BAD_BUNDLE = [400, 413];
+/** What the server says to a bundle that it will never take from here. */
+const NEVER = [400, 403, 413];
 
 export class Carried {
   private parcels: readonly Parcel[] = [];
@@ -74,14 +74,18 @@ export class Carried {
     await this.change((parcels) => parcels.filter((parcel) => parcel.id !== id));
   }
 
-  /** Hands over what waits. What the server refuses is kept, with its reason. */
+  /**
+   * Hands over what waits. What the server refuses is kept, with its reason; what it cannot take now waits for the next time, and
+   * stands in the way of nothing.
+   */
   async send(transport: Transport): Promise<void> {
     for (const parcel of this.parcels.filter((known) => !isDone(known))) {
       let done: Parcel;
       try {
         done = { ...parcel, answer: await transport.carry(parcel.bytes) };
       } catch (error) {
-        if (!(error instanceof Refused && BAD_BUNDLE.includes(error.status))) throw error;
+        if (!(error instanceof Refused)) throw error;
+        if (!NEVER.includes(error.status)) continue;
         done = { ...parcel, refusal: error.message };
       }
       await this.change((parcels) => parcels.map((known) => (known.id === parcel.id ? done : known)));
