@@ -150,18 +150,26 @@ export class Phone {
       const context = seen.getContext("2d");
       window.show = (address) => {
         const picture = new Image();
-        picture.onload = () => context.drawImage(picture, 0, 0, seen.width, seen.height);
+        picture.onload = () => {
+          context.fillStyle = "#fff";
+          context.fillRect(0, 0, seen.width, seen.height);
+          context.drawImage(picture, 0, 0, seen.width, (seen.width * picture.naturalHeight) / picture.naturalWidth);
+        };
         picture.src = address;
       };
       navigator.mediaDevices.getUserMedia = async () => seen.captureStream(15);
     });
   }
 
+  /** Shows a picture to its camera. */
+  async show(type, picture) {
+    await this.page.evaluate((address) => window.show(address), `data:${type};base64,${picture.toString("base64")}`);
+  }
+
   /** Holds its camera to another phone's screen until it says this. */
   async showsUntil(other, text) {
     for (let turn = 0; turn < 60; turn += 1) {
-      const screen = await other.page.screenshot();
-      await this.page.evaluate((address) => window.show(address), `data:image/png;base64,${screen.toString("base64")}`);
+      await this.show("image/png", await other.page.screenshot());
       if (await this.text(text).waitFor({ timeout: 400 }).then(() => true, () => false)) return;
     }
     throw new Error(`${this.name}: never saw ${text}`);
