@@ -96,6 +96,17 @@ async fn a_thousand_documents_of_two_official_clients_and_a_device_converge() ->
     panic!("documents that are still apart: {last}");
 }
 
+/// Waits until it is so, or until so many tenths of a second have gone: what is expected is asserted afterwards.
+async fn until(tenths: usize, is_so: impl AsyncFn() -> Result<bool>) -> Result<()> {
+    for _ in 0..tenths {
+        if is_so().await? {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
 /// An official client decides every conflict for the value in force, which it writes as deletions of the others. A cell that it
 /// deletes altogether stays, and its change waits for a supervisor.
 async fn settle(server: &Server, client: &mut Peer, ids: &[DocumentId], rows: &[String]) -> Result<()> {
@@ -103,21 +114,11 @@ async fn settle(server: &Server, client: &mut Peer, ids: &[DocumentId], rows: &[
     client.ask(json!({ "settle": { "ids": texts(ids), "key": "work_post", "rows": rows } })).await?;
     // A change that shows nowhere it does not announce: it goes with the next one, or when it connects.
     client.ask(json!({ "reconnect": 1 })).await?;
-    for _ in 0..600 {
-        if server.store.conflicts().await?.is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until(600, async || Ok(server.store.conflicts().await?.is_empty())).await?;
     assert_eq!((server.store.conflicts().await?.len(), server.store.quarantined().await?.len()), (0, 0));
     let cell = format!("members/{}/work_post", rows[0]);
     client.ask(json!({ "erase": { "id": ids[0].to_string(), "key": cell } })).await?;
-    for _ in 0..100 {
-        if !server.store.quarantined().await?.is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until(100, async || Ok(!server.store.quarantined().await?.is_empty())).await?;
     let held = server.store.quarantined().await?;
     assert_eq!(held.iter().map(|held| held.code).collect::<Vec<_>>(), [RefusalCode::ForeignOperation]);
     let stored = server.store.document(ids[0]).await?.context("the document")?;

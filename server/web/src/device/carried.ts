@@ -3,6 +3,7 @@
 
 import type { Database } from "../store/database";
 import { type BundleKind, CodeReader, CODES_BYTES_MAX, codesOf, type Reading } from "../sync/codes";
+import { hex } from "../sync/frames";
 import type { Status } from "./status";
 import { Refused, type Transport } from "./transport";
 
@@ -63,7 +64,7 @@ export class Carried {
 
   /** Keeps somebody's bundle: on the disk when this returns. */
   async take(bytes: Uint8Array): Promise<void> {
-    const id = Array.from(bytes.slice(-8), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const id = hex(bytes.slice(-8));
     await this.change((parcels) => {
       const isKnown = parcels.some((parcel) => parcel.id === id);
       return isKnown ? parcels : [...parcels, { id, bytes, time: Date.now() }];

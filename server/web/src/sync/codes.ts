@@ -22,9 +22,10 @@ export function codesOf(kind: BundleKind, bundle: Uint8Array): string[] | undefi
   if (bundle.length > CODES_BYTES_MAX) return undefined;
   const letters = base32nopad.encode(bundle);
   const parts = Math.max(1, Math.ceil(letters.length / PART_LETTERS));
+  const name = nameOf(bundle);
   return Array.from({ length: parts }, (_, at) => {
     const part = letters.slice(at * PART_LETTERS, (at + 1) * PART_LETTERS);
-    return `${MARKS[kind]}:${nameOf(bundle)}:${at + 1}/${parts}:${part}`;
+    return `${MARKS[kind]}:${name}:${at + 1}/${parts}:${part}`;
   });
 }
 
@@ -56,11 +57,12 @@ export class CodeReader {
     }
     this.parts[at] = letters;
     const read = this.parts.filter((known) => known !== undefined);
-    const bundle = read.length === count ? bundleOf(read.join("")) : undefined;
+    if (read.length < count) return { kind, read: read.length, parts: count, bundle: undefined };
+    const bundle = bundleOf(read.join(""));
     if (bundle !== undefined && nameOf(bundle) === name) return { kind, read: count, parts: count, bundle };
     // All there, and yet another: something was read wrongly, or belongs to nobody.
-    if (read.length === count) this.name = "";
-    return { kind, read: read.length === count ? 0 : read.length, parts: count, bundle: undefined };
+    this.name = "";
+    return { kind, read: 0, parts: count, bundle: undefined };
   }
 }
 

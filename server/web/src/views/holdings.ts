@@ -39,11 +39,18 @@ export function rowsOf(unit: string, ledger: Ledger): Row[] {
 
 /** Cells of the standing rows of a unit's ledgers, with one row as it would be; nothing for ledgers that are not on this device. */
 export function cellsWith(unit: string, own: Ledger, row: string, cells: Cells): RowsOf {
-  return (id) => {
+  // Several rules look at the same ledger: each is read once.
+  const known = new Map<string, readonly Cells[] | undefined>();
+  const read = (id: string): readonly Cells[] | undefined => {
     const ledger = device.catalogue.ledger(id);
     if (ledger === undefined || !device.me.books.includes(ledger.book)) return undefined;
-    const others = rowsOf(unit, ledger).filter((known) => stands(known) && !(id === own.id && known.id === row));
-    return [...others.map((known) => known.cells), ...(id === own.id ? [cells] : [])];
+    const rows = [...device.document(identityOf(unit, ledger)).rows(id).values()];
+    const others = rows.filter((other) => stands(other) && !(id === own.id && other.id === row));
+    return [...others.map((other) => other.cells), ...(id === own.id ? [cells] : [])];
+  };
+  return (id) => {
+    if (!known.has(id)) known.set(id, read(id));
+    return known.get(id);
   };
 }
 
