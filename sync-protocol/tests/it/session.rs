@@ -51,19 +51,27 @@ fn quiet(_: &FeedQuery) -> FeedPage {
 
 #[test]
 fn many_changes_take_several_requests_and_each_gets_its_receipt_once() {
-    let outbox: Vec<_> = (0..5).map(|n| outgoing(n, 100_000)).collect();
-    let mut device = DeviceSession::new(None, outbox, vec![]);
-    let mut receipts = Vec::new();
-    let mut requests = 0;
-    while let Some(request) = device.next_request(1_000) {
-        requests += 1;
-        let bytes = message::encode(&request);
-        let request = message::decode(&bytes).expect("frames come back");
-        let reply = serve(request, &scope(1), quiet);
-        receipts.extend(device.receive(reply).expect("a sound reply").receipts);
+    // Two changes of 100,000 bytes fit into the first request, and into more of them the better the line is.
+    let cases: [(&str, i64, &[usize]); 3] = [
+        ("a good line", 100, &[2, 5, 10, 20, 3]),
+        ("a bad line", 20_000, &[2; 20]),
+        ("a clock that was set back", -86_400_000, &[2; 20]),
+    ];
+    for (what, ms, sizes) in cases {
+        let outbox: Vec<_> = (0..40).map(|n| outgoing(n, 100_000)).collect();
+        let mut device = DeviceSession::new(None, outbox, vec![]);
+        let (mut receipts, mut sent, mut now_ms) = (Vec::new(), Vec::new(), 0);
+        while let Some(request) = device.next_request(now_ms) {
+            sent.push(request.push.iter().map(|push| push.changes.len()).sum::<usize>());
+            let bytes = message::encode(&request);
+            let request = message::decode(&bytes).expect("frames come back");
+            let reply = serve(request, &scope(1), quiet);
+            receipts.extend(device.receive(reply).expect("a sound reply").receipts);
+            now_ms += ms;
+        }
+        assert_eq!(sent, sizes, "{what}");
+        assert_eq!(receipts, (0..40).map(|n| ChangeHash([n; 32])).collect::<Vec<_>>(), "{what}");
     }
-    assert_eq!(requests, 3, "two changes of 100,000 bytes fit into a request");
-    assert_eq!(receipts, (0..5).map(|n| ChangeHash([n; 32])).collect::<Vec<_>>());
 }
 
 #[test]
