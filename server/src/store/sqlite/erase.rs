@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sqlx::SqlitePool;
 use sync_protocol::{ChangeHash, document::RowKey};
 
-use super::{tallies, write};
+use super::{group, tallies};
 use crate::store::{Committed, Replacement, StoreError, Tally, blob};
 
 pub(super) async fn replace(
@@ -26,7 +26,7 @@ pub(super) async fn replace(
     if waiting > 0 {
         return Ok(Committed::Stale);
     }
-    let Some(number) = write::document(&mut tx, write).await? else { return Ok(Committed::Stale) };
+    let Some(number) = group::documents(&mut tx, &[write]).await?[0] else { return Ok(Committed::Stale) };
     sqlx::query("UPDATE changes SET bytes = NULL WHERE document = $1").bind(number).execute(&mut *tx).await?;
     sqlx::query("UPDATE documents SET root = $2 WHERE number = $1")
         .bind(number)
@@ -36,12 +36,12 @@ pub(super) async fn replace(
     sqlx::query("DELETE FROM rows WHERE document = $1").bind(number).execute(&mut *tx).await?;
     let mut rows: Vec<_> = write.rows.iter().map(|row| (number, row)).collect();
     if let Some(carried) = carried {
-        if write::document(&mut tx, carried).await?.is_none() {
+        if group::documents(&mut tx, &[carried]).await?[0].is_none() {
             return Ok(Committed::Stale);
         }
         rows = carried.rows.iter().map(|row| (number, row)).collect();
     }
-    write::project(&mut tx, &rows).await?;
+    group::project(&mut tx, &rows).await?;
     forget(&mut tx, number, erased, quarantined).await?;
     tallies::count(&mut tx, tally, (of.unit, &of.period), &tally.concerned(None)).await?;
     tx.commit().await?;

@@ -5,6 +5,7 @@ mod batches;
 mod codec;
 mod erase;
 mod feed;
+mod group;
 mod memory;
 mod people;
 mod quarantine;

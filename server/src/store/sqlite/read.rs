@@ -120,6 +120,14 @@ pub(super) async fn known_changes(
     pool: &SqlitePool,
     hashes: &[ChangeHash],
 ) -> Result<BTreeSet<ChangeHash>, StoreError> {
+    known_among(&mut *pool.acquire().await?, hashes).await
+}
+
+/// Those of these changes that are stored.
+pub(super) async fn known_among(
+    connection: &mut SqliteConnection,
+    hashes: &[ChangeHash],
+) -> Result<BTreeSet<ChangeHash>, StoreError> {
     let mut known = BTreeSet::new();
     for hashes in hashes.chunks(LIST_MAX) {
         let sql = format!("SELECT hash FROM changes WHERE hash IN ({})", placeholders(1, hashes.len()));
@@ -127,7 +135,7 @@ pub(super) async fn known_changes(
         for hash in hashes {
             query = query.bind(hash.0.as_slice());
         }
-        for row in query.fetch_all(pool).await? {
+        for row in query.fetch_all(&mut *connection).await? {
             known.insert(ChangeHash(codec::hash32(&row, "hash")?));
         }
     }

@@ -5,12 +5,16 @@ use sync_protocol::{UnitId, unit::UnitLevel};
 
 use super::{
     codec::{self, placeholders},
+    group::for_rows,
     registry,
 };
 use crate::store::{Concerned, StoreError, SumOf, Tally, TallyRow, TallySum};
 
-/// Tallies in one INSERT.
-const TALLIES_PER_INSERT: usize = 100;
+/// A unit and a period.
+pub(super) type UnitPeriod<'a> = (UnitId, &'a str);
+/// Measure key, what it is kept apart by, value.
+pub(super) type Counted = (String, String, i64);
+
 /// Keys in one DELETE.
 const KEYS_PER_DELETE: usize = 500;
 
@@ -46,15 +50,15 @@ pub(super) async fn count(
     });
     let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
     let tallies = tally.tally(&rows, concerned)?;
-    replace(tx, (unit, period), concerned, &tallies).await
+    replace(tx, (unit, period), concerned, tallies).await
 }
 
 /// Puts a unit's tallies in the place of those it had.
-pub(super) async fn replace(
+async fn replace(
     tx: &mut SqliteConnection,
     (unit, period): (UnitId, &str),
     concerned: &Concerned,
-    tallies: &[(String, String, i64)],
+    tallies: Vec<Counted>,
 ) -> Result<(), StoreError> {
     for keys in concerned.keys.chunks(KEYS_PER_DELETE) {
         let marks = placeholders(3, keys.len());
@@ -65,16 +69,17 @@ pub(super) async fn replace(
         }
         delete.execute(&mut *tx).await?;
     }
-    for tallies in tallies.chunks(TALLIES_PER_INSERT) {
-        let values = vec!["(?, ?, ?, ?, ?)"; tallies.len()].join(", ");
-        let sql = format!("INSERT INTO tallies (measure, period, unit, by, value) VALUES {values}");
-        let mut insert = sqlx::query(AssertSqlSafe(sql));
-        for (measure, by, value) in tallies {
-            insert = insert.bind(measure).bind(period).bind(unit.as_bytes().as_slice()).bind(by).bind(*value);
-        }
-        insert.execute(&mut *tx).await?;
-    }
-    Ok(())
+    let tallies: Vec<_> = tallies.into_iter().map(|tally| ((unit, period), tally)).collect();
+    insert(tx, &tallies).await
+}
+
+/// Keeps tallies of units that have none yet.
+pub(super) async fn insert(tx: &mut SqliteConnection, tallies: &[(UnitPeriod<'_>, Counted)]) -> Result<(), StoreError> {
+    let insert = |values: &str| format!("INSERT INTO tallies (measure, period, unit, by, value) VALUES {values}");
+    for_rows(tx, tallies, "(?, ?, ?, ?, ?)", insert, |query, ((unit, period), (measure, by, value))| {
+        query.bind(measure).bind(*period).bind(unit.as_bytes().as_slice()).bind(by).bind(*value)
+    })
+    .await
 }
 
 /// Counts every unit anew when the measures are not those of last time.
