@@ -13,6 +13,7 @@ use sync_protocol::{
 
 use crate::{
     Server,
+    aside::aside,
     returns::{record_name, said},
     store::StoreError,
 };
@@ -91,7 +92,7 @@ pub async fn changes(
                 .collect();
             Ok::<_, sync_protocol::document::DocumentError>((edits, rows))
         };
-        let read = tokio::task::spawn_blocking(read).await.map_err(|e| StoreError::Database(e.to_string()))?;
+        let read = aside(read).await?;
         let (edits, rows) = read.map_err(|e| StoreError::Damaged(e.to_string()))?;
         let hashes: Vec<ChangeHash> = edits.iter().map(|edit| edit.written.change).collect();
         let arrivals = server.store.arrivals(&hashes).await?;

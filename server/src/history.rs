@@ -9,7 +9,7 @@ use sync_protocol::{
     catalogue::{Column, Sensitivity},
 };
 
-use crate::{Server, store::StoreError};
+use crate::{Server, aside::aside, store::StoreError};
 
 /// Why there is nothing to show.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +75,7 @@ pub async fn history(
     let stored = server.store.document(place.identity.document(&server.tenant)).await?.ok_or(HistoryError::Unknown)?;
     let address = place.address.clone();
     let read = move || Document::load(stored.snapshot.as_deref(), &stored.changes).map(|d| d.history(&address));
-    let written = tokio::task::spawn_blocking(read).await.map_err(|e| StoreError::Database(e.to_string()))?;
+    let written = aside(read).await?;
     let written = written.map_err(|e| StoreError::Damaged(e.to_string()))?;
     let hashes: Vec<ChangeHash> = written.iter().map(|value| value.change).collect();
     let arrivals = server.store.arrivals(&hashes).await?;

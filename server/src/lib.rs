@@ -1,5 +1,6 @@
 //! The Taizhang server: store, sync, projection, imports, returns. `main.rs` is only its command line.
 
+mod aside;
 pub mod audit;
 pub mod auth;
 pub mod bundle;

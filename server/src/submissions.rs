@@ -14,7 +14,9 @@ use sync_protocol::{
 };
 
 use crate::{
-    Server, clock,
+    Server,
+    aside::aside,
+    clock,
     import::document_write,
     projection,
     quality::{self, QualityLine},
@@ -355,7 +357,7 @@ pub async fn differences(server: &Server, submission: &Submission) -> Result<Vec
         let limits = ReadLimits::default();
         Ok::<_, ReadError>((reader.isolation.read(&copy, &limits)?, reader.isolation.read(&today, &limits)?))
     };
-    let read = tokio::task::spawn_blocking(read).await.map_err(|e| StoreError::Database(e.to_string()))?;
+    let read = aside(read).await?;
     let (copy, today) = read?;
     let (copy, mut today) = (seal::printed(&copy), seal::printed(&today));
     let mut differences = Vec::new();

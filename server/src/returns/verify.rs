@@ -10,7 +10,7 @@ use serde::Serialize;
 use sync_protocol::{UnitId, bundle::is_signed_by};
 
 use super::at_and_below;
-use crate::{Server, store::StoreError};
+use crate::{Server, aside::aside, store::StoreError};
 
 /// Cells that are named; of more it is only said how many.
 const NAMED_MAX: usize = 200;
@@ -57,7 +57,7 @@ pub async fn verify(server: &Server, bytes: Vec<u8>) -> Result<Verified, VerifyE
         let altered = seal.altered(&workbook);
         Ok::<_, ReadError>(Some((seal, altered)))
     };
-    let read = tokio::task::spawn_blocking(read).await.map_err(|e| StoreError::Database(e.to_string()))?;
+    let read = aside(read).await?;
     let Some((seal, altered)) = read? else {
         return Ok(Verified {
             verdict: "unsigned",
