@@ -41,10 +41,11 @@ impl Value {
     }
 
     /// The value as it is compared: two texts that differ in outer white space are no conflict.
-    pub fn same_as(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Value::Text(a), Value::Text(b)) => a.trim() == b.trim(),
-            _ => self == other,
+    #[must_use]
+    pub fn compared(&self) -> Self {
+        match self {
+            Value::Text(text) => text.trim().into(),
+            _ => self.clone(),
         }
     }
 }

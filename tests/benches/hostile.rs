@@ -4,7 +4,6 @@
 //! `cargo bench -p tests --bench hostile`
 
 use std::{
-    io::Write,
     path::Path,
     sync::{
         Arc,
@@ -27,7 +26,7 @@ use sync_protocol::{
     session::{DeviceSession, Outgoing},
 };
 use tests::{
-    county, repo, roster,
+    bombs, county, repo, roster,
     running::{self, Running},
 };
 use tokio_tungstenite::{connect_async, tungstenite::Message};
@@ -81,21 +80,6 @@ async fn honest(url: String, identity: Identity, number: usize, stop: Arc<Atomic
     Ok(edits)
 }
 
-fn deflated_bomb() -> anyhow::Result<Vec<u8>> {
-    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(&vec![0; 64 << 20])?;
-    let body = encoder.finish()?;
-    let mut chunk = vec![0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 2];
-    let mut length = body.len();
-    while length > 0x7f {
-        chunk.push(u8::try_from(length & 0x7f)? | 0x80);
-        length >>= 7;
-    }
-    chunk.push(u8::try_from(length)?);
-    chunk.extend(body);
-    Ok(chunk)
-}
-
 fn request(push: Vec<DocumentPush>, held: Vec<ChangeHash>) -> Vec<u8> {
     encode(&ExchangeRequest { protocol: PROTOCOL, cursor: None, push, device_time_ms: 0, asks: Vec::new(), held })
 }
@@ -119,11 +103,10 @@ async fn run() -> anyhow::Result<()> {
     tokio::time::sleep(Duration::from_secs(3)).await;
     println!("peak MiB with {DEVICES} honest devices: {:.0}", server.peak_mib());
     println!("| input | slowest ms to its refusal | peak MiB of the server so far |\n| --- | --- | --- |");
-    let bomb = deflated_bomb()?;
-    let change = |bytes: Vec<u8>| {
-        let pushed = PushedChange { hash: ChangeHash([1; 32]), bytes: bytes.into() };
-        request(vec![DocumentPush { identity: identity(0), changes: vec![pushed] }], Vec::new())
-    };
+    let bomb = bombs::deflated(64 << 20)?;
+    let push = |changes| request(vec![DocumentPush { identity: identity(0), changes }], Vec::new());
+    let change = |bytes: Vec<u8>| push(vec![PushedChange { hash: ChangeHash([1; 32]), bytes: bytes.into() }]);
+    let crowd = (0..40_000).map(|number| bombs::runs(60, 3000 + number)).collect();
     let over_http: Vec<(&str, Option<&str>, Vec<u8>)> = vec![
         ("noise", None, vec![0xff; 4096]),
         ("a nest of a million arrays", None, vec![0x81; 1 << 20]),
@@ -131,6 +114,9 @@ async fn run() -> anyhow::Result<()> {
         ("9 MiB", None, vec![0; 9 << 20]),
         ("64 MiB in 64 KiB of zstd", Some("zstd"), zstd_bomb()?),
         ("a change that inflates to 64 MiB", None, change(bomb.clone())),
+        ("a hundred bytes that are billions of operations", None, push(vec![bombs::runs(1 << 33, 0)])),
+        ("a hundred bytes that replace billions", None, push(vec![bombs::runs(1, 1 << 33)])),
+        ("forty thousand changes of 180,000 each", None, push(crowd)),
         ("five thousand questions too many", None, request(Vec::new(), vec![ChangeHash([2; 32]); 5001])),
     ];
     let client = Trust::new(None)?.client()?;
@@ -150,21 +136,12 @@ async fn run() -> anyhow::Result<()> {
         println!("| {what} | {:.1} | {:.0} |", slowest.as_secs_f64() * 1e3, server.peak_mib());
     }
     let id = identity(0).document(&names.tenant);
-    let with_change = |chunk: &[u8]| {
-        let mut e = vec![0x42, 0, 0, 0, 1];
-        let mut length = chunk.len();
-        while length > 0x7f {
-            e.push(u8::try_from(length & 0x7f).expect("seven bits") | 0x80);
-            length >>= 7;
-        }
-        e.push(u8::try_from(length).expect("seven bits"));
-        [e.as_slice(), chunk].concat()
-    };
     let poison: Vec<(&str, Vec<u8>)> = vec![
         ("a Bloom filter that divides by zero", vec![0x42, 0, 0, 1, 0, 3, 1, 0, 7, 0]),
         ("400 million probes", vec![0x42, 0, 0, 1, 0, 9, 1, 10, 0x80, 0x84, 0xaf, 0xbe, 0x01, 0, 0, 0]),
-        ("a whole document", with_change(&[0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 0, 1, 0])),
-        ("a change that inflates to 64 MiB, by /sync/repo", with_change(&bomb)),
+        ("a whole document", bombs::message_with(&[0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 0, 1, 0])),
+        ("a change that inflates to 64 MiB, by /sync/repo", bombs::message_with(&bomb)),
+        ("billions of operations, by /sync/repo", bombs::message_with(&bombs::runs(1 << 33, 0).bytes)),
     ];
     let (mut socket, _) = connect_async(server.socket("/sync/repo?access_token=attacker")).await?;
     let mut join = Encoder::new(Vec::new());

@@ -136,7 +136,7 @@ pub fn repo_frames(mut bytes: &[u8]) {
                 document.receive_sync(&mut state, message).expect("noted");
             }
             let data = document.generate_sync(&mut state);
-            session.turned(id, Turned::Here { state, data, is_news: false });
+            session.turned(id, Turned::Here { state, data, is_progress: false });
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Helpers of the tests that cross crates.
 
+pub mod bombs;
 pub mod browser;
 pub mod county;
 pub mod node;

@@ -9,7 +9,7 @@ use importer::{Finding, Importer, UnitDocuments, memory::Doubt, plan::Counts};
 use sync_protocol::{
     Book, ChangeHash, Document, Identity, UnitId,
     conflict::{Means, Provenance},
-    document::{Author, Edit, RowKey, change_rows},
+    document::{Author, Edit, RowKey},
 };
 
 use super::{
@@ -207,11 +207,7 @@ fn merge(
     document.write(identity, edits, author)?;
     let new = document.changes_since(&expected_heads);
     let Some((hash, bytes)) = new.last().cloned() else { return Ok((None, findings)) };
-    let mut touched = BTreeSet::new();
-    for (_, bytes) in &new {
-        touched.extend(change_rows(bytes)?);
-    }
-    let rows = projection::project(&document, &touched);
+    let rows = projection::project(&document, &document.rows_since(&expected_heads));
     let own = (hash, Some(bytes));
     let loose = loose + new.len();
     let mut write = document_write(server, identity, &document, expected_heads, own, rows, author, loose);

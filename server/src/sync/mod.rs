@@ -7,23 +7,20 @@ mod push;
 mod quarantine;
 mod repo;
 mod steps;
+mod workers;
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use sync_protocol::{
     Book, ChangeHash, DocumentId, Identity, Tenant,
     bundle::Keys,
     catalogue::{Catalogue, Variables},
     document::{GateLimits, Refusal, RefusalCode},
-    message::{Ask, DocumentPush, ExchangeReply, ExchangeRequest, PushedChange, receipt_statement},
+    message::{Ask, ExchangeReply, ExchangeRequest, receipt_statement},
     session::{Effect, FeedPage, Judged, Scope, ServerSession, position_of},
 };
 
@@ -72,6 +69,7 @@ pub struct Sync {
     turns: Vec<tokio::sync::Mutex<()>>,
     /// Documents that were just written to.
     cache: cache::Cache,
+    workers: workers::Workers,
     /// News for whoever is connected.
     feed: Arc<feed::Feed>,
     /// What happened so far.
@@ -102,6 +100,7 @@ impl Sync {
         let counters = Counters::default();
         let turns = (0..TURNS).map(|_| tokio::sync::Mutex::new(())).collect();
         let cache = cache::Cache::new(CACHE_BYTES_MAX);
+        let workers = workers::Workers::new();
         let feed = Arc::new(feed::Feed::new());
         Self {
             store,
@@ -114,6 +113,7 @@ impl Sync {
             variables,
             turns,
             cache,
+            workers,
             feed,
             counters,
         }
@@ -179,11 +179,7 @@ impl Sync {
         loop {
             effect = match effect {
                 Effect::Store(pushes) => {
-                    // Documents do not know of each other: what is under way at once is committed in one group.
-                    let pushes = by_document(pushes).map(|push| self.push(sender, push, now_ms));
-                    let done: Vec<Pushed> = stream::iter(pushes).buffered(self.pushes_at_once).try_collect().await?;
-                    let oldest_s = done.iter().filter_map(|done| done.oldest_s).min();
-                    let outcomes = done.into_iter().flat_map(|done| done.outcomes).collect();
+                    let Pushed { outcomes, oldest_s } = self.take(sender, pushes, now_ms).await?;
                     let oldest_unsent_ms = oldest_s.map(|s| device_time_ms.saturating_sub(s.saturating_mul(1000)));
                     // Only noted when something was sent: a device that merely asks costs no write.
                     let visit = Visit { device: device.id, at_ms: now_ms, clock_ahead_ms, oldest_unsent_ms };
@@ -249,15 +245,6 @@ impl Sync {
         let signature = (!reply.receipts.is_empty()).then(|| self.keys.sign(&statement).to_vec().into());
         ExchangeReply { signature, ..reply }
     }
-}
-
-/// One push for each document: what builds upon the same changes must not overtake one another.
-fn by_document(pushes: Vec<DocumentPush>) -> impl Iterator<Item = DocumentPush> {
-    let mut changes: BTreeMap<Identity, Vec<PushedChange>> = BTreeMap::new();
-    for push in pushes {
-        changes.entry(push.identity).or_default().extend(push.changes);
-    }
-    changes.into_iter().map(|(identity, changes)| DocumentPush { identity, changes })
 }
 
 /// What a device may see and write. Its version follows from its content, and from how often units have moved.

@@ -1,14 +1,18 @@
 //! Changes from a device into documents: permission, gate, apply, commit, and only then a receipt.
 
 use std::{
-    collections::BTreeSet,
-    sync::{Arc, atomic::Ordering},
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use sync_protocol::{
-    ChangeHash, DeviceId, Document, DocumentId, Identity,
+    Book, ChangeHash, DeviceId, Document, DocumentId, Identity,
     catalogue::{Actor, Catalogue, Variables},
-    document::{AdmittedChange, Applied, DocumentError, Refusal, RefusalCode, admit, change_dependencies, hash_of},
+    document::{AdmittedChange, Applied, Chunk, DocumentError, GateLimits, Refusal, RefusalCode, change_dependencies},
     message::{DocumentPush, PushedChange},
     session::{NotTaken, Scope, StoreOutcome},
 };
@@ -34,6 +38,29 @@ pub(super) struct Sender<'a> {
     pub(super) may_heal: bool,
 }
 
+/// What is the same for all that a request brings.
+struct Request<'a> {
+    sender: Sender<'a>,
+    actor: Actor,
+    /// Changes of it that are here already.
+    known: BTreeSet<ChangeHash>,
+    spare: Arc<Spare>,
+    now_ms: i64,
+}
+
+/// Operations beyond one for each byte that the changes of one request may unfold to: thousands of changes of a hundred bytes
+/// each could keep the server busy for an hour.
+struct Spare(AtomicU64);
+
+impl Spare {
+    fn take(&self, excess: u64) -> Result<(), Refusal> {
+        let less = |left: u64| left.checked_sub(excess);
+        let sentence = "the changes of one request have too many operations for their size: send fewer at once";
+        let refusal = |_| Refusal::new(RefusalCode::TooLarge, sentence);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).map(|_| ()).map_err(refusal)
+    }
+}
+
 /// As whose changes are stored.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Writer {
@@ -49,8 +76,8 @@ fn foreign() -> Refusal {
     Refusal::new(RefusalCode::ForeignActor, sentence)
 }
 
-/// What became of what a device sent for one document.
-#[derive(Debug)]
+/// What became of what a device sent.
+#[derive(Debug, Default)]
 pub(super) struct Pushed {
     /// An outcome for each change.
     pub(super) outcomes: Vec<StoreOutcome>,
@@ -76,44 +103,58 @@ fn forbidden(device: &DeviceRecord) -> Refusal {
 const ATTEMPTS_MAX: usize = 16;
 
 impl Sync {
+    /// Takes what a request brings.
+    pub(super) async fn take(
+        &self,
+        sender: Sender<'_>,
+        pushes: Vec<DocumentPush>,
+        now_ms: i64,
+    ) -> Result<Pushed, StoreError> {
+        let changes = pushes.iter().flat_map(|push| &push.changes);
+        let hashes: Vec<ChangeHash> = changes.map(|change| change.hash).collect();
+        let known = self.store.known_changes(&hashes).await?;
+        let actor = self.actor(sender.device).await?;
+        let spare = Arc::new(Spare(AtomicU64::new(self.limits.ops_max as u64)));
+        let request = Request { sender, actor, known, spare, now_ms };
+        // Documents do not know of each other: what is under way at once is committed in one group.
+        let pushes = by_document(pushes).map(|push| self.push(&request, push));
+        let mut done = stream::iter(pushes).buffered(self.pushes_at_once);
+        let mut all = Pushed::default();
+        while let Some(Pushed { outcomes, oldest_s }) = done.try_next().await? {
+            all.outcomes.extend(outcomes);
+            all.oldest_s = all.oldest_s.into_iter().chain(oldest_s).min();
+        }
+        Ok(all)
+    }
+
     /// Takes one document's changes.
-    pub(super) async fn push(&self, sender: Sender<'_>, push: DocumentPush, now_ms: i64) -> Result<Pushed, StoreError> {
-        let Sender { device, scope, .. } = sender;
+    async fn push(&self, request: &Request<'_>, push: DocumentPush) -> Result<Pushed, StoreError> {
+        let Request { sender: Sender { device, scope, may_heal }, actor, now_ms, .. } = *request;
         let DocumentPush { identity, changes } = push;
         // A device repeats itself until it has the receipt: what is known is acknowledged without loading anything.
-        let hashes: Vec<ChangeHash> = changes.iter().map(|change| change.hash).collect();
-        let known = self.store.known_changes(&hashes).await?;
-        let (known, new): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| known.contains(&change.hash));
+        let (known, new): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| request.known.contains(&change.hash));
         let mut outcomes: Vec<StoreOutcome> = known.into_iter().map(|change| (change.hash, Ok(()))).collect();
         if new.is_empty() {
             return Ok(Pushed { outcomes, oldest_s: None });
         }
         let may = device.may_write(identity.book) && self.is_in_scope(scope, &identity).await?;
-        let mut admitted = Vec::new();
-        let mut refused: Vec<Refused> = Vec::new();
-        let looked_at: Vec<_> = new.into_iter().map(|change| (self.admit(&change, &identity), change)).collect();
-        let actors = looked_at.iter().filter_map(|(admitted, _)| Some(admitted.as_ref().ok()?.actor())).collect();
-        let writers = self.store.writers(&actors).await?;
-        for (admission, change) in looked_at {
-            match admission {
-                Ok(admitted) if !may => {
-                    refused.push((admitted.hash(), forbidden(device), admitted.bytes().to_vec()));
-                }
-                // What is known of others may come from anybody; what is new, from whom it is.
-                Ok(change)
-                    if !sender.may_heal && writers.get(&change.actor()).is_some_and(|w| *w != Some(device.id)) =>
-                {
-                    refused.push((change.hash(), foreign(), change.bytes().to_vec()));
-                }
-                Ok(change) => admitted.push(change),
-                Err(refusal) => refused.push((change.hash, refusal, Vec::from(change.bytes))),
-            }
-        }
+        let gate = Gate { catalogue: self.catalogue.clone(), limits: self.limits, spare: request.spare.clone() };
+        let (admitted, mut refused) = self.workers.work(move || gate.look_at(new, identity.book)).await?;
+        let writers = self.store.writers(&admitted.iter().map(AdmittedChange::actor).collect()).await?;
+        // What is known of others may come from anybody; what is new, from whom it is.
+        let is_own = |change: &AdmittedChange| {
+            may_heal || writers.get(&change.actor()).is_none_or(|writer| *writer == Some(device.id))
+        };
+        let (admitted, others): (Vec<_>, Vec<_>) = admitted.into_iter().partition(|change| may && is_own(change));
+        refused.extend(others.into_iter().map(|change| {
+            let refusal = if may { foreign() } else { forbidden(device) };
+            (change.hash(), refusal, change.bytes().to_vec())
+        }));
         let oldest_s = admitted.iter().map(AdmittedChange::time_s).min();
         if !admitted.is_empty() {
-            let binds = !sender.may_heal;
-            let sender = Writer { device: device.id, actor: self.actor(device).await?, binds };
-            let (taken, not_taken) = self.store_changes(sender, &identity, admitted, now_ms).await?;
+            let writer = Writer { device: device.id, actor, binds: !may_heal };
+            let (taken, not_taken) = self.store_changes(writer, &identity, admitted, now_ms).await?;
             outcomes.extend(taken.into_iter().map(|hash| (hash, Ok(()))));
             refused.extend(not_taken);
         }
@@ -170,29 +211,17 @@ impl Sync {
 
     /// The document as it is stored now.
     pub(super) async fn base(&self, id: DocumentId) -> Result<Base, StoreError> {
-        if let Some(Head { heads, loose, .. }) = self.store.head(id).await?
-            && let Some(cached) = self.cache.take(id, &heads)
+        let head = self.store.head(id).await?;
+        if let Some(Head { heads, loose, .. }) = &head
+            && let Some(cached) = self.cache.take(id, heads)
         {
-            return Ok(Base { document: Loaded::Cached(Box::new(cached)), heads, loose });
+            return Ok(Base { document: Loaded::Cached(Box::new(cached)), heads: heads.clone(), loose: *loose });
         }
-        let stored = self.store.document(id).await?;
+        let stored = if head.is_some() { self.store.document(id).await? } else { None };
         self.counters.documents_loaded.fetch_add(u64::from(stored.is_some()), Ordering::Relaxed);
         let (heads, loose) =
             stored.as_ref().map_or((Vec::new(), 0), |stored| (stored.heads.clone(), stored.changes.len()));
         Ok(Base { document: Loaded::Stored(stored), heads, loose })
-    }
-
-    fn admit(&self, change: &PushedChange, identity: &Identity) -> Result<AdmittedChange, Refusal> {
-        let misnamed = || Refusal::new(RefusalCode::Malformed, "the change does not have the hash it was sent under");
-        match admit(&change.bytes, identity.book, &self.catalogue, &self.limits) {
-            Ok(admitted) if admitted.hash() == change.hash => Ok(admitted),
-            Ok(_) => Err(misnamed()),
-            // What is kept is kept under its name.
-            Err(refusal) if refusal.code.may_hold_work() && hash_of(&change.bytes, &self.limits)? != change.hash => {
-                Err(misnamed())
-            }
-            Err(refusal) => Err(refusal),
-        }
     }
 
     /// Applies and commits; starts anew when somebody else wrote to the document meanwhile.
@@ -219,9 +248,7 @@ impl Sync {
                 variables: self.variables.clone(),
             };
             let changes = changes.clone();
-            let applied = tokio::task::spawn_blocking(move || apply(arrival, base, changes))
-                .await
-                .map_err(|e| StoreError::Database(format!("applying changes was interrupted: {e}")))??;
+            let applied = self.workers.work(move || apply(arrival, base, changes)).await??;
             let outcome = (applied.taken, applied.refused);
             let is_stored = match applied.write {
                 Some(write) => self.store.commit(vec![write]).await? == [Committed::Durable],
@@ -234,6 +261,45 @@ impl Sync {
             }
         }
         Err(StoreError::Database(format!("document {id} is written to by too many at once")))
+    }
+}
+
+/// One push for each document: what builds upon the same changes must not overtake one another.
+fn by_document(pushes: Vec<DocumentPush>) -> impl Iterator<Item = DocumentPush> {
+    let mut changes: BTreeMap<Identity, Vec<PushedChange>> = BTreeMap::new();
+    for push in pushes {
+        changes.entry(push.identity).or_default().extend(push.changes);
+    }
+    changes.into_iter().map(|(identity, changes)| DocumentPush { identity, changes })
+}
+
+/// What changes are checked against.
+struct Gate {
+    catalogue: Arc<Catalogue>,
+    limits: GateLimits,
+    spare: Arc<Spare>,
+}
+
+impl Gate {
+    fn look_at(&self, changes: Vec<PushedChange>, book: Book) -> (Vec<AdmittedChange>, Vec<Refused>) {
+        let (mut admitted, mut refused) = (Vec::new(), Vec::new());
+        for change in changes {
+            match self.admit(&change, book) {
+                Ok(change) => admitted.push(change),
+                Err(refusal) => refused.push((change.hash, refusal, Vec::from(change.bytes))),
+            }
+        }
+        (admitted, refused)
+    }
+
+    fn admit(&self, change: &PushedChange, book: Book) -> Result<AdmittedChange, Refusal> {
+        let chunk = Chunk::open(&change.bytes, &self.limits)?;
+        // What is kept is kept under its name.
+        if chunk.hash() != change.hash {
+            return Err(Refusal::new(RefusalCode::Malformed, "the change does not have the hash it was sent under"));
+        }
+        self.spare.take(chunk.excess())?;
+        chunk.admit(book, &self.catalogue, &self.limits)
     }
 }
 

@@ -3,13 +3,17 @@
 
 use sync_protocol::{
     Document, DocumentId, Identity,
-    document::{SyncMessage, SyncState, hash_of, identity_of},
+    document::{Chunk, SyncMessage, SyncState, identity_of},
     message::{DocumentPush, PushedChange},
     repo::{RepoTurn, Turned},
     session::Scope,
 };
 
-use super::{Sync, push::Sender, scope};
+use super::{
+    Sync,
+    push::{Loaded, Sender},
+    scope,
+};
 use crate::store::{DeviceRecord, StoreError};
 
 impl Sync {
@@ -19,11 +23,11 @@ impl Sync {
         let Some(device) = self.store.device(device.id).await? else { return Ok(Turned::Unavailable) };
         let RepoTurn { document, state, mut message } = turn;
         let changes = message.as_mut().map(SyncMessage::take_changes).unwrap_or_default();
-        let identity = match self.store.head(document).await? {
-            Some(head) => head.identity,
+        let (identity, heads) = match self.store.head(document).await? {
+            Some(head) => (head.identity, head.heads),
             None if changes.is_empty() => return Ok(ask_for(&device, message)),
             None => match self.identity_of(document, &changes) {
-                Some(identity) => identity,
+                Some(identity) => (identity, Vec::new()),
                 None => return Ok(Turned::Unavailable),
             },
         };
@@ -33,7 +37,7 @@ impl Sync {
         let brings = !changes.is_empty() && (device.is_revoked || device.may_write(identity.book));
         let mut outcome = Taken::default();
         if brings {
-            outcome = self.take(&device, &scope, &identity, changes, now_ms).await?;
+            outcome = self.take_from_peer(&device, &scope, &identity, changes, now_ms).await?;
         }
         let may = self.is_in_scope(&scope, &identity).await?;
         if !may || device.is_revoked {
@@ -45,7 +49,13 @@ impl Sync {
         if outcome.is_unmet {
             // A Bloom filter has hidden something that it builds upon.
             let data = Document::ask_for_all(&mut state);
-            return Ok(Turned::Here { state, data, is_news: outcome.is_news });
+            return Ok(Turned::Here { state, data, is_progress: outcome.is_news });
+        }
+        if !brings
+            && let Some(message) = &message
+            && let Some(data) = state.meet(message, &heads)
+        {
+            return Ok(Turned::Here { state, data, is_progress: true });
         }
         let _turn = self.turn(document).lock().await;
         let base = self.base(document).await?;
@@ -53,6 +63,7 @@ impl Sync {
             // Nothing of what it brought was taken.
             return Ok(Turned::Unavailable);
         }
+        let was_cached = matches!(base.document, Loaded::Cached(_));
         let speak = move || {
             let mut cached = base.document.load()?;
             if let Some(message) = message {
@@ -62,11 +73,12 @@ impl Sync {
             let data = cached.document.generate_sync(&mut state);
             Ok::<_, StoreError>((cached, state, data))
         };
-        let spoken = tokio::task::spawn_blocking(speak).await;
-        let (cached, state, data) =
-            spoken.map_err(|e| StoreError::Database(format!("a sync message was interrupted: {e}")))??;
-        self.cache.put(document, cached);
-        Ok(Turned::Here { state, data, is_news: outcome.is_news })
+        let (cached, state, data) = self.workers.work(speak).await??;
+        // Whoever only reads a thousand documents leaves those in memory that others write to.
+        if was_cached || outcome.is_news {
+            self.cache.put(document, cached);
+        }
+        Ok(Turned::Here { state, data, is_progress: outcome.is_news })
     }
 
     /// What a new document is of: it says so itself, and its id follows from it.
@@ -80,7 +92,7 @@ impl Sync {
     }
 
     /// Stores what a peer brings.
-    async fn take(
+    async fn take_from_peer(
         &self,
         device: &DeviceRecord,
         scope: &Scope,
@@ -90,15 +102,15 @@ impl Sync {
     ) -> Result<Taken, StoreError> {
         let mut pushed = Vec::new();
         for bytes in changes {
-            match hash_of(&bytes, &self.limits) {
-                Ok(hash) => pushed.push(PushedChange { hash, bytes: bytes.into() }),
+            match Chunk::open(&bytes, &self.limits) {
+                Ok(chunk) => pushed.push(PushedChange { hash: chunk.hash(), bytes: bytes.into() }),
                 Err(refusal) => tracing::warn!(code = refusal.code.as_str(), "a peer's change was refused"),
             }
         }
         let mut taken = Taken::default();
         let push = DocumentPush { identity: identity.clone(), changes: pushed };
         let sender = Sender { device, scope, may_heal: false };
-        for (hash, outcome) in self.push(sender, push, now_ms).await?.outcomes {
+        for (hash, outcome) in self.take(sender, vec![push], now_ms).await?.outcomes {
             match outcome {
                 Ok(()) => taken.is_news = true,
                 Err(refused) if refused.is_unmet() => taken.is_unmet = true,

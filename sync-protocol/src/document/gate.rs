@@ -1,19 +1,24 @@
 //! The gate: the only way for a change from outside into automerge.
 //!
-//! A change is checked as bytes first (size, kind, inflated size), then decoded, then each of its
+//! A change is checked as bytes first (size, kind, inflated size, what it unfolds to), then decoded, then each of its
 //! operations must fit the document model. Only then does it become an [`AdmittedChange`], the one
 //! type that [`super::Document::apply`] takes. What needs the network or the store (who may write
 //! where, quarantine) is decided by the caller around it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::Read,
 };
 
 use automerge::legacy;
 use sha2::{Digest, Sha256};
 
-use super::RowKey;
+use super::{
+    RowKey,
+    fields::Fields,
+    text::text_of,
+    weight::{Weight, weigh},
+};
 use crate::{
     catalogue::{Catalogue, Kind},
     ids::{Book, ChangeHash, Identity},
@@ -28,7 +33,8 @@ pub struct GateLimits {
     pub change_bytes_max: usize,
     /// Bytes after inflating.
     pub inflated_bytes_max: usize,
-    /// Operations in one change.
+    /// Operations in one change, and those that they replace. So many may all changes of one request have beyond one for each
+    /// of their bytes.
     pub ops_max: usize,
     /// Bytes of one text value.
     pub text_bytes_max: usize,
@@ -142,6 +148,8 @@ pub struct AdmittedChange {
 pub(super) struct Writes {
     /// Rows of which it writes cells.
     pub(super) rows: BTreeSet<RowKey>,
+    /// Long texts of which it writes letters.
+    pub(super) texts: BTreeSet<automerge::ObjId>,
     /// Cells of which it takes values away. Official clients do so when somebody settles a conflict with the value in force:
     /// the others are deleted. A cell that is left with nothing was not settled, though, and is never taken.
     pub(super) deleted: BTreeSet<Address>,
@@ -180,25 +188,74 @@ const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 const CHUNK_CHANGE: u8 = 1;
 const CHUNK_COMPRESSED: u8 = 2;
 
-/// Checks one change for a document of this book.
-pub fn admit(bytes: &[u8], book: Book, catalogue: &Catalogue, limits: &GateLimits) -> Result<AdmittedChange, Refusal> {
-    let change = decode(bytes, limits)?;
-    let mut writes = Writes::default();
-    for op in &change.decode().operations {
-        if let Some(address) = check(op, book, catalogue, limits)? {
-            writes.rows.insert(RowKey::from(&address));
-            if op.action == legacy::OpType::Delete {
-                writes.deleted.insert(address);
-            }
-        }
-    }
-    Ok(AdmittedChange { change, writes })
+/// Times that one change may write to one cell. Whoever settles a conflict writes twice; written over and over without
+/// replacing itself, a cell would be in conflict with itself.
+const WRITES_OF_CELL_MAX: u32 = 64;
+
+/// A change from outside of which the size is known and nothing is decoded.
+#[derive(Debug)]
+pub struct Chunk {
+    /// Not compressed.
+    plain: Vec<u8>,
+    weight: Weight,
 }
 
-/// The hash of a change from outside, whatever it writes: of its chunk's kind, length and content, as automerge does it.
-/// Nothing is decoded for it.
-pub fn hash_of(bytes: &[u8], limits: &GateLimits) -> Result<ChangeHash, Refusal> {
-    inflate(bytes, limits).map(|plain| ChangeHash(Sha256::digest(&plain[8..]).into()))
+impl Chunk {
+    /// Takes change chunks only, inflates under a cap, and counts what they unfold to.
+    pub fn open(bytes: &[u8], limits: &GateLimits) -> Result<Self, Refusal> {
+        let plain = inflate(bytes, limits)?;
+        let weight = weigh(&plain).ok_or_else(|| malformed("its fields do not fit its length"))?;
+        let ops = weight.ops.max(weight.predecessors);
+        if ops > limits.ops_max as u64 {
+            let sentence = format!("the change has {ops} operations, at most {} are allowed", limits.ops_max);
+            return Err(Refusal::new(RefusalCode::TooLarge, sentence));
+        }
+        Ok(Self { plain, weight })
+    }
+
+    /// Its hash: of its kind, length and content, as automerge does it.
+    pub fn hash(&self) -> ChangeHash {
+        ChangeHash(Sha256::digest(&self.plain[8..]).into())
+    }
+
+    /// Operations beyond one for each of its bytes. What people write has none: each of their values is written out. A run of
+    /// letters that are deleted has.
+    pub fn excess(&self) -> u64 {
+        (self.weight.ops + self.weight.predecessors).saturating_sub(self.plain.len() as u64)
+    }
+
+    fn decode(self) -> Result<automerge::Change, Refusal> {
+        std::panic::catch_unwind(|| automerge::Change::from_bytes(self.plain))
+            .map_err(|_| malformed("it cannot be decoded"))?
+            .map_err(|e| malformed(&format!("it cannot be decoded: {e}")))
+    }
+
+    /// Checks it for a document of this book.
+    pub fn admit(self, book: Book, catalogue: &Catalogue, limits: &GateLimits) -> Result<AdmittedChange, Refusal> {
+        let change = self.decode()?;
+        let mut writes = Writes::default();
+        let mut cells: HashMap<Address, u32> = HashMap::new();
+        for op in &change.decode().operations {
+            writes.texts.extend(text_of(op));
+            let Some(address) = check(op, book, catalogue, limits)? else { continue };
+            if op.action == legacy::OpType::Delete {
+                writes.deleted.insert(address.clone());
+            }
+            let times = cells.entry(address).or_default();
+            *times += 1;
+            if *times > WRITES_OF_CELL_MAX {
+                let sentence = format!("one change writes to one cell more than {WRITES_OF_CELL_MAX} times");
+                return Err(Refusal::new(RefusalCode::ForeignOperation, sentence));
+            }
+        }
+        writes.rows = cells.keys().map(RowKey::from).collect();
+        Ok(AdmittedChange { change, writes })
+    }
+}
+
+/// Checks one change for a document of this book.
+pub fn admit(bytes: &[u8], book: Book, catalogue: &Catalogue, limits: &GateLimits) -> Result<AdmittedChange, Refusal> {
+    Chunk::open(bytes, limits)?.admit(book, catalogue, limits)
 }
 
 /// Which document a new one's first changes say that it is.
@@ -206,7 +263,11 @@ pub fn identity_of(changes: &[Vec<u8>], limits: &GateLimits) -> Result<Option<Id
     let mut marks = BTreeMap::new();
     // They are written first of all.
     for bytes in changes.iter().take(MARKED_CHANGES_MAX) {
-        marks.extend(peek(bytes, limits)?.into_iter().filter(|(key, _)| key.starts_with('@')));
+        let chunk = Chunk::open(bytes, limits)?;
+        if chunk.excess() > 0 {
+            break;
+        }
+        marks.extend(chunk.values()?.into_iter().filter(|(key, _)| key.starts_with('@')));
         let mark = |key: &str| marks.get(key);
         if let (Some(unit), Some(book), Some(period)) = (mark("@unit"), mark("@book"), mark("@period")) {
             let (Ok(unit), Ok(book)) = (unit.parse(), book.parse()) else { break };
@@ -216,39 +277,33 @@ pub fn identity_of(changes: &[Vec<u8>], limits: &GateLimits) -> Result<Option<Id
     Ok(None)
 }
 
-/// Decodes a change of a bounded size and number of operations.
-fn decode(bytes: &[u8], limits: &GateLimits) -> Result<automerge::Change, Refusal> {
-    let plain = inflate(bytes, limits)?;
-    let decoded = std::panic::catch_unwind(|| automerge::Change::from_bytes(plain));
-    let change = decoded
-        .map_err(|_| Refusal::new(RefusalCode::Malformed, "the change cannot be decoded"))?
-        .map_err(|e| Refusal::new(RefusalCode::Malformed, format!("the change cannot be decoded: {e}")))?;
-    if change.len() > limits.ops_max {
-        let sentence = format!("the change has {} operations, at most {} are allowed", change.len(), limits.ops_max);
-        return Err(Refusal::new(RefusalCode::TooLarge, sentence));
-    }
-    Ok(change)
-}
-
 /// What a change writes, for people: keys and values as texts. The change need not fit anything.
 pub fn peek(bytes: &[u8], limits: &GateLimits) -> Result<Vec<(String, String)>, Refusal> {
-    use automerge::{ScalarValue, legacy::OpType};
-    let change = decode(bytes, limits)?;
-    let cell = |op: legacy::Op| {
-        let (legacy::Key::Map(key), OpType::Put(value)) = (op.key, op.action) else { return None };
-        let value = match value {
-            ScalarValue::Str(text) => text.to_string(),
-            ScalarValue::Null => String::new(),
-            other => other.to_string(),
+    Chunk::open(bytes, limits)?.values()
+}
+
+impl Chunk {
+    fn values(self) -> Result<Vec<(String, String)>, Refusal> {
+        use automerge::{ScalarValue, legacy::OpType};
+        let cell = |op: legacy::Op| {
+            let (legacy::Key::Map(key), OpType::Put(value)) = (op.key, op.action) else { return None };
+            let value = match value {
+                ScalarValue::Str(text) => text.to_string(),
+                ScalarValue::Null => String::new(),
+                other => other.to_string(),
+            };
+            Some((key.to_string(), value))
         };
-        Some((key.to_string(), value))
-    };
-    Ok(change.decode().operations.into_iter().filter_map(cell).collect())
+        Ok(self.decode()?.decode().operations.into_iter().filter_map(cell).collect())
+    }
+}
+
+fn malformed(what: &str) -> Refusal {
+    Refusal::new(RefusalCode::Malformed, format!("not a change: {what}"))
 }
 
 /// Accepts chunk types 1 and 2 only, and inflates under a cap.
 fn inflate(bytes: &[u8], limits: &GateLimits) -> Result<Vec<u8>, Refusal> {
-    let malformed = |what: &str| Refusal::new(RefusalCode::Malformed, format!("not a change: {what}"));
     let too_large = || {
         let sentence = format!("the change is larger than {} bytes", limits.change_bytes_max);
         Refusal::new(RefusalCode::TooLarge, sentence)
@@ -263,18 +318,19 @@ fn inflate(bytes: &[u8], limits: &GateLimits) -> Result<Vec<u8>, Refusal> {
     match header[8] {
         CHUNK_CHANGE => Ok(bytes.to_vec()),
         CHUNK_COMPRESSED => {
-            let (length, body) = leb128(&bytes[9..]).ok_or_else(|| malformed("bad length"))?;
-            let deflated = body.get(..length).filter(|b| b.len() == body.len());
+            let mut fields = Fields::new(&bytes[9..]);
+            let deflated = fields.bytes().filter(|_| fields.rest().is_empty());
             let deflated = deflated.ok_or_else(|| malformed("length does not match"))?;
-            let mut inflated = Vec::new();
             let cap = limits.inflated_bytes_max as u64 + 1;
-            flate2::read::DeflateDecoder::new(deflated)
-                .take(cap)
-                .read_to_end(&mut inflated)
-                .map_err(|_| malformed("damaged compression"))?;
-            if inflated.len() as u64 == cap {
+            let reader = || flate2::read::DeflateDecoder::new(deflated).take(cap);
+            let damaged = |_| malformed("damaged compression");
+            // Twice, so that nothing is kept of what is too large.
+            let length = std::io::copy(&mut reader(), &mut std::io::sink()).map_err(damaged)?;
+            if length == cap {
                 return Err(too_large());
             }
+            let mut inflated = Vec::with_capacity(usize::try_from(length).map_err(|_| too_large())?);
+            reader().read_to_end(&mut inflated).map_err(damaged)?;
             // The checksum of a compressed chunk is the one of the change inside.
             let mut plain = bytes[..8].to_vec();
             plain.push(CHUNK_CHANGE);
@@ -284,17 +340,6 @@ fn inflate(bytes: &[u8], limits: &GateLimits) -> Result<Vec<u8>, Refusal> {
         }
         _ => Err(malformed("only single changes are taken here")),
     }
-}
-
-pub(super) fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value = 0usize;
-    for (index, byte) in bytes.iter().take(5).enumerate() {
-        value |= usize::from(byte & 0x7f) << (7 * index);
-        if byte & 0x80 == 0 {
-            return Some((value, &bytes[index + 1..]));
-        }
-    }
-    None
 }
 
 fn push_leb128(out: &mut Vec<u8>, mut value: usize) {
@@ -319,6 +364,8 @@ fn check(op: &legacy::Op, book: Book, catalogue: &Catalogue, limits: &GateLimits
     };
     let value = match &op.action {
         OpType::Put(value) => Some(value),
+        // Letters do not say of whom they are: what may have to be erased could not be found.
+        OpType::Make(ObjType::Text) if book.is_restricted() => return Err(foreign("a text written letter by letter")),
         OpType::Make(ObjType::Text) if key.is_some() => None,
         OpType::Delete => None,
         OpType::Make(_) => return Err(foreign("a nested object")),

@@ -10,18 +10,22 @@
 //! maps one of the two objects would silently hide the other. This folder is the only place that
 //! knows automerge's operations; everybody else speaks rows and cells.
 
+mod fields;
 mod gate;
 mod read;
 mod successor;
 mod sync;
+mod text;
 mod undo;
+mod weight;
 mod write;
 
 use std::collections::BTreeSet;
 
-use automerge::{Automerge, LoadOptions, PatchAction, PatchLog, Prop, ReadDoc, SaveOptions, TextEncoding};
+use automerge::{Automerge, LoadOptions, ReadDoc, SaveOptions, TextEncoding};
 
-pub use gate::{AdmittedChange, GateLimits, Refusal, RefusalCode, admit, hash_of, identity_of, peek};
+use gate::Writes;
+pub use gate::{AdmittedChange, Chunk, GateLimits, Refusal, RefusalCode, admit, identity_of, peek};
 pub use read::{CellEdit, RowState};
 pub use successor::change_rows;
 pub use sync::{SyncMessage, SyncState};
@@ -193,18 +197,15 @@ impl Document {
     /// Takes in changes that passed the gate; says which rows they touched and what the document was before.
     /// On an error the document is as it was.
     pub fn apply(&mut self, changes: Vec<AdmittedChange>) -> Result<Applied, DocumentError> {
-        let mut log = PatchLog::active();
         let mut next = self.doc.clone();
         let (changes, writes): (Vec<_>, Vec<_>) = changes.into_iter().map(AdmittedChange::into_inner).unzip();
         // automerge 0.12 still panics on some well-formed but absurd changes: a clone is at stake, not the document.
         let next = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
-            next.apply_changes_log_patches(changes, &mut log).map_err(|e| e.to_string())?;
-            let patches = next.make_patches(&mut log);
-            Ok::<_, String>((next, patches))
+            next.apply_changes(changes).map_err(|e| e.to_string())?;
+            Ok::<_, String>(next)
         }))
         .map_err(|_| DocumentError::Apply("automerge rejected it with a panic".into()))?
         .map_err(DocumentError::Apply)?;
-        let (next, patches) = next;
         let missing = missing(&next);
         if !missing.is_empty() {
             return Err(DocumentError::MissingDependencies(missing));
@@ -214,22 +215,11 @@ impl Document {
             return Err(DocumentError::Deleted(address.clone()));
         }
         let before = std::mem::replace(self, next);
-        // Not every value shows in the patches: a third one of a cell in conflict does not.
-        let mut touched: BTreeSet<RowKey> = writes.into_iter().flat_map(|writes| writes.rows).collect();
-        for patch in patches {
-            let key = match (patch.path.first(), patch.action) {
-                (Some((_, Prop::Map(key))), _) => Some(key.clone()),
-                (
-                    None,
-                    PatchAction::PutMap { key, .. }
-                    | PatchAction::DeleteMap { key }
-                    | PatchAction::Conflict { prop: Prop::Map(key) },
-                ) => Some(key),
-                _ => None,
-            };
-            if let Some(address) = key.and_then(|key| Address::parse(&key)) {
-                touched.insert(RowKey::from(&address));
-            }
+        let mut touched = BTreeSet::new();
+        for Writes { rows, texts, .. } in writes {
+            touched.extend(rows);
+            let keys = texts.iter().filter_map(|text| self.key_of_text(text));
+            touched.extend(keys.filter_map(|key| Some(RowKey::from(&Address::parse(&key)?))));
         }
         Ok(Applied { touched, before })
     }

@@ -1,10 +1,10 @@
 //! Reading rows, cells and conflicts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use automerge::{ROOT, ReadDoc, ScalarValueRef, ValueRef};
 
-use super::{Document, DocumentError, RowKey};
+use super::{Document, DocumentError, RowKey, text::text_of};
 use crate::{
     conflict::{Conflict, ConflictValue, Means, Provenance},
     ids::{ChangeHash, RowId},
@@ -158,18 +158,20 @@ impl Document {
     /// Every cell that a change has written to.
     fn each_write(&self, change: &automerge::Change, mut visit: impl FnMut(&str, Value)) {
         use automerge::{legacy, legacy::OpType};
+        let mut texts = BTreeSet::new();
         for op in change.decode().operations {
-            let legacy::Key::Map(key) = &op.key else { continue };
-            if op.obj != legacy::ObjectId::Root {
-                continue;
+            texts.extend(text_of(&op));
+            match (&op.obj, &op.key, &op.action) {
+                (legacy::ObjectId::Root, legacy::Key::Map(key), OpType::Put(scalar)) => visit(key, from_scalar(scalar)),
+                (legacy::ObjectId::Root, legacy::Key::Map(key), OpType::Make(_)) => {
+                    visit(key, Value::Text(String::new()));
+                }
+                _ => {}
             }
-            let value = match op.action {
-                OpType::Put(scalar) => from_scalar(&scalar),
-                // Text that several people write together: as it reads now.
-                OpType::Make(_) => Address::parse(key).and_then(|address| self.get(&address)).unwrap_or(Value::Null),
-                _ => continue,
-            };
-            visit(key, value);
+        }
+        for text in texts {
+            let Some(key) = self.key_of_text(&text) else { continue };
+            visit(&key, Value::Text(self.text_at(&text, &[change.hash()])));
         }
     }
 
@@ -194,14 +196,14 @@ impl Document {
 
     /// The conflict at a cell, unless all of its values are the same after normalisation.
     fn conflict(&self, address: Address) -> Option<Conflict> {
-        let mut values: Vec<ConflictValue> = Vec::new();
+        let (mut values, mut known) = (Vec::new(), HashSet::new());
         // automerge lists the winner last.
         for (value, id) in self.doc.get_all(ROOT, address.key()).ok()?.into_iter().rev() {
             let value = match value {
                 automerge::Value::Object(_) => self.text(&id),
                 automerge::Value::Scalar(scalar) => from_scalar(&scalar),
             };
-            if !values.iter().any(|known| known.value.same_as(&value)) {
+            if known.insert(value.compared()) {
                 values.push(ConflictValue { value, ..self.written_by(&id) });
             }
         }

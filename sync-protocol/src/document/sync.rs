@@ -4,9 +4,10 @@
 //! of 42 bytes and burns gigabytes on another of 47. The changes inside do not go this way at all: the caller takes them
 //! out and lets them through the gate one by one.
 
-use automerge::sync::{ChunkList, Message, State, SyncDoc};
+use automerge::sync::{Capability, ChunkList, Have, Message, MessageFlags, MessageVersion, State, SyncDoc};
 
-use super::{Document, DocumentError, GateLimits, Refusal, RefusalCode};
+use super::{Document, DocumentError, GateLimits, Refusal, RefusalCode, fields::Fields};
+use crate::ids::ChangeHash;
 
 /// The parameters of every Bloom filter that automerge writes.
 const BITS_PER_ENTRY: u64 = 10;
@@ -27,6 +28,45 @@ impl SyncState {
     /// For a peer that may only read: its changes are not looked at, and it is told so.
     pub fn read_only() -> Self {
         Self { state: State::new_read_only() }
+    }
+
+    /// Hears a peer that has just what is here and wants nothing: that takes no document. Gives what to say to it, if
+    /// anything; `None` when the document has to speak.
+    ///
+    /// It is told once after it has said so, as official servers do: until then a JavaScript client keeps twice the memory
+    /// of each document that it has just received.
+    pub fn meet(&mut self, message: &SyncMessage, heads: &[ChangeHash]) -> Option<Option<Vec<u8>>> {
+        let Message { heads: theirs, need, changes, flags, .. } = &message.message;
+        let is_equal = theirs.iter().map(|hash| hash.0).eq(heads.iter().map(|hash| hash.0));
+        if !is_equal || !need.is_empty() || !changes.is_empty() {
+            return None;
+        }
+        let is_told = self.state.last_sent_heads == *theirs && self.state.their_heads.as_ref() == Some(theirs);
+        let have = vec![Have { last_sync: theirs.clone(), ..Have::default() }];
+        let reads = flags.as_ref().map(|flags| flags.contains(MessageFlags::READ_ONLY));
+        let capabilities = flags.is_some().then(|| vec![Capability::MessageV2, Capability::SyncReset]);
+        self.state = State {
+            shared_heads: theirs.clone(),
+            last_sent_heads: theirs.clone(),
+            their_heads: Some(theirs.clone()),
+            their_need: Some(Vec::new()),
+            their_have: Some(have.clone()),
+            in_flight: !is_told,
+            have_responded: true,
+            their_capabilities: capabilities.or_else(|| self.state.their_capabilities.take()),
+            peer_read_only: reads.unwrap_or(self.state.peer_read_only),
+            read_only: self.state.read_only,
+            ..State::default()
+        };
+        let flags = self.state.read_only.then(|| {
+            let mut flags = MessageFlags::new();
+            flags.set(MessageFlags::SUPPORTS_SYNC_RESET);
+            flags.set(MessageFlags::READ_ONLY);
+            flags
+        });
+        let (heads, need, changes) = (theirs.clone(), Vec::new(), ChunkList::empty());
+        let answer = Message { heads, need, have, changes, flags, version: MessageVersion::V1 };
+        Some((!is_told).then(|| answer.encode()))
     }
 
     /// Bytes that it takes, roughly.
@@ -101,7 +141,7 @@ impl Document {
 
 /// Walks through the fields of a message without keeping any: `None` where they do not fit its length.
 fn walk(bytes: &[u8], limits: &GateLimits) -> Option<Result<(), Refusal>> {
-    let mut fields = Fields { rest: bytes, hashes: 0 };
+    let mut fields = Fields::new(bytes);
     if !matches!(fields.take(1)?, [0x42 | 0x43]) {
         return None;
     }
@@ -126,7 +166,7 @@ fn walk(bytes: &[u8], limits: &GateLimits) -> Option<Result<(), Refusal>> {
     for _ in 0..changes {
         fields.bytes()?;
     }
-    if !fields.rest.is_empty() {
+    if !fields.rest().is_empty() {
         fields.bytes()?;
     }
     Some(if fields.hashes > limits.sync_hashes_max { Err(too_many("hashes")) } else { Ok(()) })
@@ -141,41 +181,11 @@ fn is_automerge_filter(filter: &[u8]) -> Option<bool> {
     if filter.is_empty() {
         return Some(true);
     }
-    let mut fields = Fields { rest: filter, hashes: 0 };
+    let mut fields = Fields::new(filter);
     let (entries, bits_per_entry, probes) = (fields.number()?, fields.number()?, fields.number()?);
     let is_usual = bits_per_entry == BITS_PER_ENTRY && probes == PROBES && entries > 0;
     let length = entries.checked_mul(BITS_PER_ENTRY)?.div_ceil(8);
-    Some(is_usual && fields.rest.len() as u64 == length)
-}
-
-struct Fields<'a> {
-    rest: &'a [u8],
-    hashes: u64,
-}
-
-impl<'a> Fields<'a> {
-    fn take(&mut self, length: u64) -> Option<&'a [u8]> {
-        let (taken, rest) = self.rest.split_at_checked(usize::try_from(length).ok()?)?;
-        self.rest = rest;
-        Some(taken)
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        let (value, rest) = super::gate::leb128(self.rest)?;
-        self.rest = rest;
-        u64::try_from(value).ok()
-    }
-
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let length = self.number()?;
-        self.take(length)
-    }
-
-    fn skip_hashes(&mut self) -> Option<()> {
-        let count = self.number()?;
-        self.hashes += count;
-        self.take(count.checked_mul(32)?).map(|_| ())
-    }
+    Some(is_usual && fields.rest().len() as u64 == length)
 }
 
 #[cfg(test)]
@@ -235,6 +245,34 @@ mod tests {
             assert!(rounds < 20, "they never come to an end");
         }
         assert_eq!((server.heads(), taken), (client.heads(), 30), "single changes, each once");
+    }
+
+    #[test]
+    fn a_peer_that_has_everything_is_met_without_the_document() {
+        let mut server = written(1, 3);
+        let mut client = server.clone();
+        let (mut of_client, mut of_server) = (SyncState::new(), State::new());
+        let hello = client.doc.generate_sync_message(&mut of_server).expect("a first message").encode();
+        let hello = SyncMessage::decode(&hello, &GateLimits::default()).expect("a message");
+        assert!(of_client.clone().meet(&hello, &written(2, 3).heads()).is_none(), "it has something else");
+        let answer = of_client.meet(&hello, &server.heads()).expect("met").expect("it has not heard what is here");
+        client
+            .doc
+            .receive_sync_message(&mut of_server, Message::decode(&answer).expect("a message"))
+            .expect("received");
+        assert!(client.doc.generate_sync_message(&mut of_server).is_none(), "it knows that both have the same");
+        assert_eq!(of_client.meet(&hello, &server.heads()), Some(None), "nothing is said twice");
+        let reading = SyncState::read_only().meet(&hello, &server.heads()).expect("met").expect("an answer");
+        let flags = Message::decode(&reading).expect("a message").flags.expect("flags");
+        assert!(flags.contains(MessageFlags::READ_ONLY), "whoever only reads is told so");
+        assert!(server.generate_sync(&mut of_client).is_none(), "by the document neither");
+        // What is new from then on is told, and only that.
+        let new = written(2, 1);
+        server.merge(&new).expect("merged");
+        let news = Message::decode(&server.generate_sync(&mut of_client).expect("news")).expect("a message");
+        assert_eq!(news.changes.len(), 1);
+        client.doc.receive_sync_message(&mut of_server, news).expect("received");
+        assert_eq!(client.heads(), server.heads());
     }
 
     #[test]

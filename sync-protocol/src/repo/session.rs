@@ -16,7 +16,7 @@ const WAITING_MAX: usize = 256;
 const WAITING_BYTES_MAX: usize = 8 << 20;
 /// Bytes of all that is known of where a peer stands. Beyond them the longest unused is forgotten, which costs a round.
 const STATE_BYTES_MAX: usize = 8 << 20;
-/// Messages about one document without any news: then there is nothing more to say.
+/// Messages about one document that lead nowhere: then there is nothing more to say.
 const ROUNDS_MAX: u32 = 64;
 /// Documents asked for in vain that a peer is told of when they appear.
 const AWAITED_MAX: usize = 256;
@@ -57,8 +57,8 @@ pub enum Turned {
         state: SyncState,
         /// What to tell it.
         data: Option<Vec<u8>>,
-        /// Whether something was new.
-        is_news: bool,
+        /// Whether the talk goes on to something: the peer brought news, or has just what is here.
+        is_progress: bool,
     },
     /// The document is not here yet and the peer has it: what to ask it.
     Wanted {
@@ -243,13 +243,13 @@ impl RepoSession {
         open.is_busy = false;
         self.waiting_bytes -= std::mem::take(&mut open.message_bytes);
         let stays = match turned {
-            Turned::Here { state, data, is_news } => {
+            Turned::Here { state, data, is_progress } => {
                 self.tick += 1;
                 open.used = self.tick;
                 open.bytes = state.bytes();
                 self.state_bytes += open.bytes;
                 open.state = Some(state);
-                open.rounds = if is_news || data.is_none() { 0 } else { open.rounds + 1 };
+                open.rounds = if is_progress || data.is_none() { 0 } else { open.rounds + 1 };
                 // Bloom filters may need many rounds, but not for ever.
                 let is_over = open.rounds > ROUNDS_MAX;
                 let data = data.filter(|_| !is_over);
@@ -360,7 +360,7 @@ mod tests {
     }
 
     fn here(state: Option<SyncState>, data: Option<Vec<u8>>) -> Turned {
-        Turned::Here { state: state.unwrap_or_default(), data, is_news: false }
+        Turned::Here { state: state.unwrap_or_default(), data, is_progress: false }
     }
 
     #[test]

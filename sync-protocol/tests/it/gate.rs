@@ -101,6 +101,38 @@ fn honest_changes_pass_compressed_or_not() {
     }
 }
 
+/// A long text's letters do not say at which cell they stand.
+#[test]
+fn letters_of_a_long_text_touch_its_row_and_stand_in_its_history() {
+    let (catalogue, limits) = (Catalogue::builtin(), GateLimits::default());
+    let mut client = AutoCommit::new().with_actor(ActorId::from([9; 16]));
+    let text = client.put_object(ROOT, key("remark"), ObjType::Text).expect("text");
+    client.splice_text(&text, 0, 0, "一起写").expect("splice");
+    client.commit();
+    client.put(ROOT, format!("members/{}/name", RowId::random([2; 10])), "张三").expect("put");
+    client.commit();
+    client.splice_text(&text, 3, 0, "的话").expect("splice");
+    client.commit();
+    client.splice_text(&text, 0, 5, "").expect("splice");
+    client.commit();
+    let mut document = Document::new();
+    let mut rows = Vec::new();
+    for change in client.get_changes(&[]) {
+        let before = document.heads();
+        let admitted = admit(change.raw_bytes(), Book::Unit, &catalogue, &limits).expect("honest");
+        let touched = document.apply(vec![admitted]).expect("applied").touched;
+        assert_eq!(touched, document.rows_since(&before));
+        rows.extend(touched.into_iter().map(|row| row.row));
+    }
+    let [first, second] = [1, 2].map(|number| RowId::random([number; 10]));
+    assert_eq!(rows, [first, second, first, first]);
+    let history = document.history(&edit(1, "remark", 0).address);
+    let said: Vec<&str> = history.iter().filter_map(|written| written.value.as_text()).collect();
+    assert_eq!(said, ["一起写", "一起写的话", ""], "each as its writer left it");
+    let refused = admit(client.get_changes(&[])[0].raw_bytes(), Book::UnitRestricted, &catalogue, &limits);
+    assert_eq!(refused.expect_err("nobody could erase it").code, RefusalCode::ForeignOperation);
+}
+
 #[test]
 fn a_small_bomb_inflates_only_to_the_cap() {
     let catalogue = Catalogue::builtin();

@@ -10,7 +10,7 @@ use sync_protocol::{
     document::RefusalCode,
     message::{self, ExchangeReply, ExchangeRequest, PROTOCOL},
 };
-use tests::county;
+use tests::{bombs, county};
 
 /// What it is, whose token it comes with, its encoding, its bytes, and the answer.
 type Case = (&'static str, &'static str, Option<&'static str>, Vec<u8>, StatusCode);
@@ -76,7 +76,27 @@ async fn hostile_requests_are_refused_and_the_others_go_on() -> Result<()> {
     let reply: ExchangeReply = message::decode(&reply)?;
     let codes: Vec<(RefusalCode, bool)> = reply.refusals.iter().map(|r| (r.code, r.quarantined)).collect();
     assert_eq!(codes, [(RefusalCode::Malformed, false); 3]);
-    assert!(server.store.quarantined().await?.is_empty(), "there is nobody's work in it");
+
+    // Sound changes of a hundred bytes each. What little they say is not what makes them bombs: few operations pass.
+    let billions = bombs::runs(1 << 33, 0);
+    assert!(billions.bytes.len() < 130, "{} bytes", billions.bytes.len());
+    let crowd = (0u64..50).map(|number| bombs::runs(60, 1000 + number));
+    let cases: Vec<(&str, Vec<message::PushedChange>, usize, RefusalCode)> = vec![
+        ("billions of operations", vec![billions], 1, RefusalCode::TooLarge),
+        ("billions of operations replaced", vec![bombs::runs(1, 1 << 33)], 1, RefusalCode::TooLarge),
+        ("a cell written to over and over", vec![bombs::runs(65, 0)], 1, RefusalCode::ForeignOperation),
+        ("each within its limits, together too much", crowd.collect(), 47, RefusalCode::TooLarge),
+        ("a cell written to twice", vec![bombs::runs(2, 0)], 0, RefusalCode::TooLarge),
+    ];
+    for (what, changes, refused, code) in cases {
+        let push = vec![message::DocumentPush { identity: identity.clone(), changes }];
+        let reply = post("honest", None, message::encode(&request(push, vec![]))).await?.bytes().await?;
+        let reply: ExchangeReply = message::decode(&reply)?;
+        let so_refused = reply.refusals.iter().filter(|refusal| refusal.code == code).count();
+        assert_eq!(so_refused, refused, "{what}: {:?}", reply.refusals);
+    }
+    let kept: Vec<RefusalCode> = server.store.quarantined().await?.iter().map(|held| held.code).collect();
+    assert_eq!(kept, [RefusalCode::ForeignOperation], "in nothing else is there anybody's work");
     Ok(())
 }
 

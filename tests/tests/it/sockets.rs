@@ -16,7 +16,7 @@ use sync_protocol::{
     repo::{Answer, Frame},
 };
 use tests::{
-    county,
+    bombs, county,
     repo::{self, Made, Peer},
     roster,
 };
@@ -121,17 +121,12 @@ async fn poisoned_messages_are_refused_and_the_others_go_on() -> Result<()> {
         let stored = server.store.document(documents[0].id).await?.context("the document")?;
         Document::load(stored.snapshot.as_deref(), &stored.changes)?.save()
     };
-    let with_change = |chunk: &[u8]| {
-        let length = u16::try_from(chunk.len()).expect("short");
-        let seven_bits = |bits: u16| u8::try_from(bits & 0x7f).expect("seven bits");
-        [&[0x42, 0, 0, 0, 1, seven_bits(length) | 0x80, seven_bits(length >> 7)], chunk].concat()
-    };
     let poison: Vec<(&str, Vec<u8>)> = vec![
         ("divides by zero", vec![0x42, 0, 0, 1, 0, 3, 1, 0, 7, 0]),
         ("probes for ever", vec![0x42, 0, 0, 1, 0, 9, 1, 10, 0x80, 0x84, 0xaf, 0xbe, 0x01, 0, 0, 0]),
         ("no message at all", vec![0xff; 40]),
-        ("a whole document", with_change(&whole)),
-        ("a change that is none", with_change(&[0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 1, 1, 0])),
+        ("a whole document", bombs::message_with(&whole)),
+        ("a change that is none", bombs::message_with(&[0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 1, 1, 0])),
     ];
     for (what, data) in poison {
         hostile.send(sync("hostile", documents[0].id, &data)).await?;
