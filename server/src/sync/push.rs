@@ -49,7 +49,7 @@ struct Request<'a> {
 }
 
 /// Operations beyond one for each byte that the changes of one request may unfold to: thousands of changes of a hundred bytes
-/// each could keep the server busy for an hour.
+/// each could keep the server busy for minutes.
 struct Spare(AtomicU64);
 
 impl Spare {
