@@ -142,7 +142,8 @@ async fn links<'a>(tx: &mut SqliteConnection, taken: &[&'a DocumentWrite]) -> Re
     let hashes: Vec<ChangeHash> = taken.iter().flat_map(|write| &write.changes).map(|change| change.hash).collect();
     let mut known = read::known_among(tx, &hashes).await?;
     let (mut seq, mut chain): (i64, i64) = sqlx::query_as(
-        "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0),
+        "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0),
+                    coalesce((SELECT max(seq) FROM changes), 0)),
                 coalesce((SELECT chain FROM changes ORDER BY seq DESC LIMIT 1), 0)",
     )
     .fetch_one(&mut *tx)
