@@ -230,6 +230,21 @@ impl Chunk {
             .map_err(|e| malformed(&format!("it cannot be decoded: {e}")))
     }
 
+    /// What it writes: keys and values as texts.
+    fn values(self) -> Result<Vec<(String, String)>, Refusal> {
+        use automerge::{ScalarValue, legacy::OpType};
+        let cell = |op: legacy::Op| {
+            let (legacy::Key::Map(key), OpType::Put(value)) = (op.key, op.action) else { return None };
+            let value = match value {
+                ScalarValue::Str(text) => text.to_string(),
+                ScalarValue::Null => String::new(),
+                other => other.to_string(),
+            };
+            Some((key.to_string(), value))
+        };
+        Ok(self.decode()?.decode().operations.into_iter().filter_map(cell).collect())
+    }
+
     /// Checks it for a document of this book.
     pub fn admit(self, book: Book, catalogue: &Catalogue, limits: &GateLimits) -> Result<AdmittedChange, Refusal> {
         let change = self.decode()?;
@@ -280,22 +295,6 @@ pub fn identity_of(changes: &[Vec<u8>], limits: &GateLimits) -> Result<Option<Id
 /// What a change writes, for people: keys and values as texts. The change need not fit anything.
 pub fn peek(bytes: &[u8], limits: &GateLimits) -> Result<Vec<(String, String)>, Refusal> {
     Chunk::open(bytes, limits)?.values()
-}
-
-impl Chunk {
-    fn values(self) -> Result<Vec<(String, String)>, Refusal> {
-        use automerge::{ScalarValue, legacy::OpType};
-        let cell = |op: legacy::Op| {
-            let (legacy::Key::Map(key), OpType::Put(value)) = (op.key, op.action) else { return None };
-            let value = match value {
-                ScalarValue::Str(text) => text.to_string(),
-                ScalarValue::Null => String::new(),
-                other => other.to_string(),
-            };
-            Some((key.to_string(), value))
-        };
-        Ok(self.decode()?.decode().operations.into_iter().filter_map(cell).collect())
-    }
 }
 
 fn malformed(what: &str) -> Refusal {

@@ -218,8 +218,7 @@ impl Document {
         let mut touched = BTreeSet::new();
         for Writes { rows, texts, .. } in writes {
             touched.extend(rows);
-            let keys = texts.iter().filter_map(|text| self.key_of_text(text));
-            touched.extend(keys.filter_map(|key| Some(RowKey::from(&Address::parse(&key)?))));
+            touched.extend(self.rows_of_texts(&texts));
         }
         Ok(Applied { touched, before })
     }

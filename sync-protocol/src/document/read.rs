@@ -171,7 +171,8 @@ impl Document {
         }
         for text in texts {
             let Some(key) = self.key_of_text(&text) else { continue };
-            visit(&key, Value::Text(self.text_at(&text, &[change.hash()])));
+            // As its writer left it.
+            visit(&key, Value::Text(self.doc.text_at(&text, &[change.hash()]).unwrap_or_default()));
         }
     }
 

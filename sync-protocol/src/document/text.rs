@@ -24,9 +24,9 @@ impl Document {
         }
     }
 
-    /// What a long text said when these changes were the newest.
-    pub(super) fn text_at(&self, text: &ObjId, heads: &[automerge::ChangeHash]) -> String {
-        self.doc.text_at(text, heads).unwrap_or_default()
+    /// The rows in which long texts stand.
+    pub(super) fn rows_of_texts<'a>(&'a self, texts: &'a BTreeSet<ObjId>) -> impl Iterator<Item = RowKey> + 'a {
+        texts.iter().filter_map(|text| Some(RowKey::from(&Address::parse(&self.key_of_text(text)?)?)))
     }
 
     /// The rows to which those changes write that `known` does not have.
@@ -40,7 +40,7 @@ impl Document {
                 keys.insert(key.to_string());
             }
         }
-        keys.extend(texts.iter().filter_map(|text| self.key_of_text(text)));
-        keys.iter().filter_map(|key| Some(RowKey::from(&Address::parse(key)?))).collect()
+        let rows = keys.iter().filter_map(|key| Some(RowKey::from(&Address::parse(key)?)));
+        rows.chain(self.rows_of_texts(&texts)).collect()
     }
 }

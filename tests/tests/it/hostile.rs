@@ -76,6 +76,7 @@ async fn hostile_requests_are_refused_and_the_others_go_on() -> Result<()> {
     let reply: ExchangeReply = message::decode(&reply)?;
     let codes: Vec<(RefusalCode, bool)> = reply.refusals.iter().map(|r| (r.code, r.quarantined)).collect();
     assert_eq!(codes, [(RefusalCode::Malformed, false); 3]);
+    assert!(server.store.quarantined().await?.is_empty(), "there is nobody's work in it");
 
     // Sound changes of a hundred bytes each. What little they say is not what makes them bombs: few operations pass.
     let billions = bombs::runs(1 << 33, 0);

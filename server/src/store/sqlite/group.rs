@@ -14,7 +14,7 @@ use super::{
 use crate::store::{DocumentWrite, NewChange, ProjectedRow, StoreError, blob};
 
 /// Rows in one statement.
-pub(super) const ROWS_MAX: usize = 100;
+const ROWS_MAX: usize = 100;
 
 type Insert<'q> = Query<'q, sqlx::Sqlite, SqliteArguments>;
 
@@ -92,7 +92,7 @@ pub(super) async fn documents(
     };
     for_rows(tx, &old, "(?, ?, ?)", update, |query, (number, heads, seq)| query.bind(*number).bind(heads).bind(*seq))
         .await?;
-    numbers.extend(insert(tx, &new).await?);
+    numbers.extend(insert_documents(tx, &new).await?);
     let number_of = |id: &DocumentId| {
         numbers.get(id).copied().ok_or_else(|| StoreError::Damaged("a document without a number".into()))
     };
@@ -165,7 +165,7 @@ fn chained(chain: i64, hash: ChangeHash) -> i64 {
 }
 
 /// Documents that nobody has written to yet.
-async fn insert(
+async fn insert_documents(
     tx: &mut SqliteConnection,
     new: &[(&DocumentWrite, Vec<u8>, i64)],
 ) -> Result<Vec<(DocumentId, i64)>, StoreError> {
