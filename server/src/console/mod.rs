@@ -11,6 +11,7 @@ pub mod submissions;
 pub mod watch;
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -63,17 +64,23 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path)).with_context(|| path.display().to_string())
 }
 
-/// Begins a program: logs go to standard error, and a reader that has had enough (`| head`) is no crash.
+/// Begins a program: logs go to standard error. Output that cannot be written is no crash, be it that its reader has had
+/// enough (`| head`), or that the disk is full.
 pub fn begin() {
     let otherwise = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload_as_str().is_some_and(|text| text.starts_with("failed printing to stdout")) {
+        let text = panic.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to std") {
+            if !text.contains("os error 32") {
+                // Standard error may be what cannot be written to.
+                drop(writeln!(std::io::stderr(), "错误 error: 输出无法写出 {text}"));
+            }
             std::process::exit(2);
         }
         otherwise(panic);
     }));
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,server=info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false).init();
 }
 
 /// Ends a program: success, done with something to look at, or not done.

@@ -46,6 +46,9 @@ pub enum ApiError {
     /// 429: too often.
     #[error("请求过于频繁，请 {0} 秒后再试 | too many requests: try again in {0} seconds")]
     TooMany(u64),
+    /// 503: nothing can be saved now, for a reason that the administrator can mend.
+    #[error("{0}")]
+    Unavailable(String),
     /// 500: our fault; the cause is logged, not sent.
     #[error("服务器内部错误，数据未丢失，请稍后重试 | internal error: nothing is lost, try again later")]
     Internal,
@@ -67,7 +70,8 @@ pub(super) struct Problem {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "request failed");
-        ApiError::Internal
+        // What is outside of this program is told: whoever asks can have it mended.
+        if error.is_outside() { ApiError::Unavailable(error.to_string()) } else { ApiError::Internal }
     }
 }
 
@@ -152,6 +156,7 @@ impl IntoResponse for ApiError {
             ApiError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too large"),
             ApiError::MediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported media type"),
             ApiError::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too many requests"),
+            ApiError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "service unavailable"),
             ApiError::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
         };
         let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail: self.to_string() };

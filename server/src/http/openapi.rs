@@ -33,7 +33,7 @@ pub(super) const OPEN: [(&str, &str); 7] = [
 ];
 
 /// What any route may answer instead of its result.
-const PROBLEMS: [(&str, &str); 9] = [
+const PROBLEMS: [(&str, &str); 10] = [
     ("400", "the request makes no sense"),
     ("401", "not signed in, or an unknown device token"),
     ("403", "not with this role"),
@@ -43,6 +43,7 @@ const PROBLEMS: [(&str, &str); 9] = [
     ("413", "more than is read"),
     ("415", "another media type or encoding"),
     ("500", "our fault: nothing is lost"),
+    ("503", "nothing can be saved now: the disk is full or failing"),
 ];
 
 /// The document, as JSON.

@@ -210,4 +210,5 @@ delegate! {
     fn submitted_workbook(number: i64) -> Option<Vec<u8>>;
     fn step_submission(number: i64, step: &SubmissionStep) -> bool;
     fn check() -> Vec<String>;
+    fn can_write() -> ();
 }

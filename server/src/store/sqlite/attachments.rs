@@ -3,10 +3,11 @@
 use sqlx::{SqliteConnection, SqlitePool};
 use sync_protocol::UnitId;
 
+use super::tx::Writer;
 use crate::store::{AttachmentPart, Received, StoreError};
 
-pub(super) async fn append(pool: &SqlitePool, part: &AttachmentPart) -> Result<Received, StoreError> {
-    let mut tx = pool.begin().await?;
+pub(super) async fn append(writer: &Writer, part: &AttachmentPart) -> Result<Received, StoreError> {
+    let mut tx = writer.begin().await?;
     let mut known = received(&mut tx, part.unit, &part.hash).await?;
     if known.is_some_and(|(_, size)| size != part.size) {
         // Whoever began it was wrong about its size: it would never be whole.
@@ -76,11 +77,12 @@ pub(super) async fn one(pool: &SqlitePool, unit: UnitId, hash: &[u8; 32]) -> Res
     Ok(bytes.bind(unit.as_bytes().as_slice()).bind(hash.as_slice()).fetch_optional(pool).await?)
 }
 
-pub(super) async fn forget(pool: &SqlitePool, unit: UnitId, hash: &[u8; 32]) -> Result<(), StoreError> {
+pub(super) async fn forget(writer: &Writer, unit: UnitId, hash: &[u8; 32]) -> Result<(), StoreError> {
+    let mut tx = writer.begin().await?;
     sqlx::query("DELETE FROM attachments WHERE unit = $1 AND hash = $2")
         .bind(unit.as_bytes().as_slice())
         .bind(hash.as_slice())
-        .execute(pool)
+        .execute(&mut *tx)
         .await?;
-    Ok(())
+    tx.commit().await
 }

@@ -5,28 +5,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::{Row, SqlitePool};
 use sync_protocol::{ActorId, ChangeHash, Identity};
 
-use super::{codec, memory};
+use super::{codec, memory, tx::Writer};
 use crate::store::{Batch, StoreError, StoredBatch, actor_bytes};
 
-pub(super) async fn begin(pool: &SqlitePool, batch: &Batch) -> Result<(), StoreError> {
+pub(super) async fn begin(writer: &Writer, batch: &Batch) -> Result<(), StoreError> {
+    let mut tx = writer.begin().await?;
     sqlx::query("INSERT INTO import_batches (id, file, digest, started_at_ms) VALUES ($1, $2, $3, $4)")
         .bind(&batch.id)
         .bind(&batch.file)
         .bind(batch.digest.as_slice())
         .bind(batch.started_at_ms)
-        .execute(pool)
+        .execute(&mut *tx)
         .await?;
-    Ok(())
+    tx.commit().await
 }
 
-pub(super) async fn finish(pool: &SqlitePool, id: &str, now_ms: i64, counts: &str) -> Result<(), StoreError> {
+pub(super) async fn finish(writer: &Writer, id: &str, now_ms: i64, counts: &str) -> Result<(), StoreError> {
+    let mut tx = writer.begin().await?;
     sqlx::query("UPDATE import_batches SET finished_at_ms = $1, counts = $2 WHERE id = $3")
         .bind(now_ms)
         .bind(counts)
         .bind(id)
-        .execute(pool)
+        .execute(&mut *tx)
         .await?;
-    Ok(())
+    tx.commit().await
 }
 
 pub(super) async fn is_imported(pool: &SqlitePool, digest: &[u8; 32]) -> Result<bool, StoreError> {
@@ -42,8 +44,8 @@ pub(super) async fn is_imported(pool: &SqlitePool, digest: &[u8; 32]) -> Result<
     Ok(found.is_some())
 }
 
-pub(super) async fn undone(pool: &SqlitePool, id: &str, now_ms: i64) -> Result<(), StoreError> {
-    let mut tx = pool.begin().await?;
+pub(super) async fn undone(writer: &Writer, id: &str, now_ms: i64) -> Result<(), StoreError> {
+    let mut tx = writer.begin().await?;
     sqlx::query("UPDATE import_batches SET undone_at_ms = $1 WHERE id = $2")
         .bind(now_ms)
         .bind(id)
@@ -52,8 +54,7 @@ pub(super) async fn undone(pool: &SqlitePool, id: &str, now_ms: i64) -> Result<(
     // What it left waiting is not wanted any more either.
     sqlx::query("DELETE FROM doubts WHERE batch = $1").bind(id).execute(&mut *tx).await?;
     memory::drop_idle_files(&mut tx).await?;
-    tx.commit().await?;
-    Ok(())
+    tx.commit().await
 }
 
 pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<StoredBatch>, StoreError> {

@@ -2,19 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::SqlitePool;
 use sync_protocol::{ChangeHash, document::RowKey};
 
-use super::{group, tallies};
+use super::{group, tallies, tx::Writer};
 use crate::store::{Committed, Replacement, StoreError, Tally, blob};
 
 pub(super) async fn replace(
-    pool: &SqlitePool,
+    writer: &Writer,
     tally: &dyn Tally,
     Replacement { write, carried, root, erased, quarantined }: &Replacement,
 ) -> Result<Committed, StoreError> {
     let of = &write.identity;
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut tx = writer.begin().await?;
     let waiting: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM quarantine WHERE unit = $1 AND book = $2 AND period = $3 AND state = 'waiting'",
     )
@@ -81,9 +80,9 @@ async fn forget(
 }
 
 /// Writes the file anew without the pages that nothing uses any more: they still say what they said.
-pub(super) async fn sweep(pool: &SqlitePool) -> Result<(), StoreError> {
-    sqlx::raw_sql("VACUUM").execute(pool).await?;
-    let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(pool).await?;
+pub(super) async fn sweep(writer: &Writer) -> Result<(), StoreError> {
+    sqlx::raw_sql("VACUUM").execute(writer.outside()).await?;
+    let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer.outside()).await?;
     if busy != 0 {
         let sentence = "数据库正被读取，尚未清扫完，请再执行一次 | readers kept the old pages: erase once more";
         return Err(StoreError::Database(sentence.into()));

@@ -13,6 +13,7 @@ use super::{
     codec::{self, placeholders},
     read::stored,
     registry,
+    tx::Tx,
 };
 use crate::store::{Moved, MovedDocument, StoreError, blob, whole};
 
@@ -25,22 +26,28 @@ pub(super) async fn is_of_feed(pool: &SqlitePool, position: &Position) -> Result
 }
 
 pub(super) async fn feed(pool: &SqlitePool, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
-    let mut tx = pool.begin().await?;
+    let mut tx = Tx::read(pool).await?;
+    let page = page(&mut tx, scope, query).await?;
+    tx.commit().await?;
+    Ok(page)
+}
+
+async fn page(tx: &mut SqliteConnection, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
     let top = registry::path(&mut *tx, scope.unit).await?;
     let last = newest(&mut *tx).await?;
     let Some(top) = top else {
-        let position = Position::Feed { seq: last, mark: mark(&mut tx, last).await? };
+        let position = Position::Feed { seq: last, mark: mark(tx, last).await? };
         return Ok(FeedPage { documents: Vec::new(), position, more: false, restart: false });
     };
     // A server that was set back has lost changes that devices hold, and may have others at their numbers by now.
     match &query.position {
-        Some(Position::Feed { seq, mark: known }) if mark(&mut tx, *seq).await? == *known => {
-            since(&mut tx, scope, &top, *seq, last, query).await
+        Some(Position::Feed { seq, mark: known }) if mark(tx, *seq).await? == *known => {
+            since(tx, scope, &top, *seq, last, query).await
         }
-        Some(Position::Bootstrap { upto_seq, after, mark: known }) if mark(&mut tx, *upto_seq).await? == *known => {
-            bootstrap(&mut tx, scope, &top, *upto_seq, Some(*after), query).await
+        Some(Position::Bootstrap { upto_seq, after, mark: known }) if mark(tx, *upto_seq).await? == *known => {
+            bootstrap(tx, scope, &top, *upto_seq, Some(*after), query).await
         }
-        _ => bootstrap(&mut tx, scope, &top, last, None, query).await,
+        _ => bootstrap(tx, scope, &top, last, None, query).await,
     }
 }
 
@@ -49,7 +56,7 @@ pub(super) async fn newest(executor: impl SqliteExecutor<'_>) -> Result<i64, Sto
 }
 
 pub(super) async fn moved(pool: &SqlitePool, after: i64) -> Result<Moved, StoreError> {
-    let mut tx = pool.begin().await?;
+    let mut tx = Tx::read(pool).await?;
     let seq = newest(&mut *tx).await?;
     let rows = sqlx::query(
         "SELECT DISTINCT d.id, d.book, u.path, c.device
@@ -60,6 +67,7 @@ pub(super) async fn moved(pool: &SqlitePool, after: i64) -> Result<Moved, StoreE
     .bind(seq)
     .fetch_all(&mut *tx)
     .await?;
+    tx.commit().await?;
     let documents = rows.iter().map(|row| {
         let path: &str = row.try_get("path")?;
         let units = path.split('/').filter(|unit| !unit.is_empty()).map(str::parse);

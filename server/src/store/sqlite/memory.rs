@@ -7,7 +7,7 @@ use importer::{
 use sqlx::{Row, SqliteConnection, SqlitePool};
 use sync_protocol::{RowId, UnitId};
 
-use super::codec;
+use super::{codec, tx::Writer};
 use crate::store::{StoreError, StoredDoubt, blob};
 
 pub(super) async fn memory(pool: &SqlitePool, units: &[UnitId]) -> Result<Memory, StoreError> {
@@ -28,14 +28,14 @@ pub(super) async fn memory(pool: &SqlitePool, units: &[UnitId]) -> Result<Memory
 }
 
 pub(super) async fn learn(
-    pool: &SqlitePool,
+    writer: &Writer,
     unit: UnitId,
     mappings: &[Mapping],
     decisions: &[(RowId, Decision)],
     who: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let mut tx = pool.begin().await?;
+    let mut tx = writer.begin().await?;
     for mapping in mappings {
         sqlx::query(
             "INSERT INTO mappings (unit, fingerprint, ledger, columns, who, decided_at_ms)
@@ -67,18 +67,17 @@ pub(super) async fn learn(
         .execute(&mut *tx)
         .await?;
     }
-    tx.commit().await?;
-    Ok(())
+    tx.commit().await
 }
 
 pub(super) async fn put_doubts(
-    pool: &SqlitePool,
+    writer: &Writer,
     batch: &str,
     digest: &[u8; 32],
     file: &[u8],
     doubts: &[Doubt],
 ) -> Result<(), StoreError> {
-    let mut tx = pool.begin().await?;
+    let mut tx = writer.begin().await?;
     sqlx::query("INSERT OR IGNORE INTO waiting_files (digest, bytes) VALUES ($1, $2)")
         .bind(digest.as_slice())
         .bind(blob::pack(file))
@@ -101,8 +100,7 @@ pub(super) async fn put_doubts(
         .await?;
     }
     drop_idle_files(&mut tx).await?;
-    tx.commit().await?;
-    Ok(())
+    tx.commit().await
 }
 
 pub(super) async fn doubts(pool: &SqlitePool) -> Result<Vec<StoredDoubt>, StoreError> {
@@ -135,14 +133,13 @@ pub(super) async fn waiting_file(pool: &SqlitePool, digest: &[u8; 32]) -> Result
     bytes.map(|bytes| blob::unpack(&bytes)).transpose()
 }
 
-pub(super) async fn settle(pool: &SqlitePool, doubts: &[RowId]) -> Result<(), StoreError> {
-    let mut tx = pool.begin().await?;
+pub(super) async fn settle(writer: &Writer, doubts: &[RowId]) -> Result<(), StoreError> {
+    let mut tx = writer.begin().await?;
     for doubt in doubts {
         sqlx::query("DELETE FROM doubts WHERE id = $1").bind(doubt.as_bytes().as_slice()).execute(&mut *tx).await?;
     }
     drop_idle_files(&mut tx).await?;
-    tx.commit().await?;
-    Ok(())
+    tx.commit().await
 }
 
 /// Forgets the files of which no row waits any more: they hold personal data.

@@ -13,6 +13,7 @@ mod read;
 mod registry;
 mod submissions;
 mod tallies;
+mod tx;
 mod write;
 
 use std::{
@@ -50,8 +51,7 @@ const READERS: u32 = 4;
 /// A store in one file.
 #[derive(Debug)]
 pub struct SqliteStore {
-    /// One connection: SQLite has one writer, and queueing here is fairer than `SQLITE_BUSY`.
-    writer: SqlitePool,
+    writer: tx::Writer,
     readers: SqlitePool,
     commits: write::Commits,
     tally: Arc<dyn Tally>,
@@ -75,6 +75,7 @@ impl SqliteStore {
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await.map_err(|e| StoreError::Database(e.to_string()))?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
+        let writer = tx::Writer::new(writer);
         tallies::rebuild_if_changed(&writer, tally.as_ref()).await?;
         let commits = write::Commits::start(writer.clone(), tally.clone());
         Ok(Self { writer, readers, commits, tally })
@@ -234,7 +235,9 @@ impl Store for SqliteStore {
     }
 
     async fn put_device(&self, device: &DeviceRecord, now_ms: i64) -> Result<(), StoreError> {
-        registry::put_device(&self.writer, device, now_ms).await
+        let mut tx = self.writer.begin().await?;
+        registry::put_device(&mut *tx, device, now_ms).await?;
+        tx.commit().await
     }
 
     async fn devices(&self) -> Result<Vec<SeenDevice>, StoreError> {
@@ -369,6 +372,10 @@ impl Store for SqliteStore {
 
     async fn check(&self) -> Result<Vec<String>, StoreError> {
         read::check(&self.readers).await
+    }
+
+    async fn can_write(&self) -> Result<(), StoreError> {
+        self.writer.probe().await
     }
 
     async fn close(&self) {

@@ -17,6 +17,7 @@ const PEOPLE: &str = "SELECT id, name, full_name, role, unit, is_handler, is_dis
 #[async_trait]
 impl PeopleStore for SqliteStore {
     async fn add_person(&self, person: &Person, password: &str, now_ms: i64) -> Result<bool, StoreError> {
+        let mut tx = self.writer.begin().await?;
         let added = sqlx::query(
             "INSERT INTO people (id, name, full_name, role, unit, is_handler, is_disabled, password, must_change, created_at_ms)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (name) DO NOTHING",
@@ -31,8 +32,9 @@ impl PeopleStore for SqliteStore {
         .bind(password)
         .bind(person.must_change)
         .bind(now_ms)
-        .execute(&self.writer)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(added.rows_affected() > 0)
     }
 
@@ -64,8 +66,7 @@ impl PeopleStore for SqliteStore {
             sqlx::query("UPDATE devices SET is_revoked = 1 WHERE person = $1").bind(id).execute(&mut *tx).await?;
             sqlx::query("DELETE FROM sessions WHERE person = $1").bind(id).execute(&mut *tx).await?;
         }
-        tx.commit().await?;
-        Ok(())
+        tx.commit().await
     }
 
     async fn everybody(&self) -> Result<Vec<Person>, StoreError> {
@@ -105,27 +106,29 @@ impl PeopleStore for SqliteStore {
             .bind(person.as_bytes().as_slice())
             .execute(&mut *tx)
             .await?;
-        tx.commit().await?;
-        Ok(())
+        tx.commit().await
     }
 
     async fn set_totp(&self, person: PersonId, secret: Option<&[u8]>) -> Result<(), StoreError> {
+        let mut tx = self.writer.begin().await?;
         sqlx::query("UPDATE people SET totp = $2, totp_confirmed = 0, totp_step = 0 WHERE id = $1")
             .bind(person.as_bytes().as_slice())
             .bind(secret)
-            .execute(&self.writer)
+            .execute(&mut *tx)
             .await?;
-        Ok(())
+        tx.commit().await
     }
 
     async fn take_totp_step(&self, person: PersonId, step: i64) -> Result<bool, StoreError> {
+        let mut tx = self.writer.begin().await?;
         let taken = sqlx::query(
             "UPDATE people SET totp_step = $2, totp_confirmed = 1 WHERE id = $1 AND totp IS NOT NULL AND totp_step < $2",
         )
         .bind(person.as_bytes().as_slice())
         .bind(step)
-        .execute(&self.writer)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(taken.rows_affected() > 0)
     }
 
@@ -133,7 +136,10 @@ impl PeopleStore for SqliteStore {
         let sql = "UPDATE people SET failures = CASE WHEN $2 IS NULL THEN failures + 1 ELSE 0 END,
                           locked_until_ms = coalesce($2, locked_until_ms) WHERE id = $1 RETURNING failures";
         let query = sqlx::query_scalar(sql).bind(person.as_bytes().as_slice()).bind(locked_until_ms);
-        Ok(query.fetch_optional(&self.writer).await?.unwrap_or_default())
+        let mut tx = self.writer.begin().await?;
+        let failures = query.fetch_optional(&mut *tx).await?.unwrap_or_default();
+        tx.commit().await?;
+        Ok(failures)
     }
 
     async fn open_session(
@@ -156,8 +162,7 @@ impl PeopleStore for SqliteStore {
             .bind(expires_at_ms)
             .execute(&mut *tx)
             .await?;
-        tx.commit().await?;
-        Ok(())
+        tx.commit().await
     }
 
     async fn session(&self, token_hash: &[u8; 32], now_ms: i64) -> Result<Option<Person>, StoreError> {
@@ -170,18 +175,17 @@ impl PeopleStore for SqliteStore {
     }
 
     async fn close_session(&self, token_hash: &[u8; 32]) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM sessions WHERE token_hash = $1")
-            .bind(token_hash.as_slice())
-            .execute(&self.writer)
-            .await?;
-        Ok(())
+        let mut tx = self.writer.begin().await?;
+        sqlx::query("DELETE FROM sessions WHERE token_hash = $1").bind(token_hash.as_slice()).execute(&mut *tx).await?;
+        tx.commit().await
     }
 
     async fn invite(&self, invitation: &Invitation, now_ms: i64) -> Result<(), StoreError> {
+        let mut tx = self.writer.begin().await?;
         // One that nobody used in time is nobody's business any more.
         sqlx::query("DELETE FROM invitations WHERE expires_at_ms <= $1 AND device IS NULL")
             .bind(now_ms)
-            .execute(&self.writer)
+            .execute(&mut *tx)
             .await?;
         sqlx::query(
             "INSERT INTO invitations (code_hash, person, device_name, created_at_ms, expires_at_ms)
@@ -192,9 +196,9 @@ impl PeopleStore for SqliteStore {
         .bind(&invitation.device_name)
         .bind(now_ms)
         .bind(invitation.expires_at_ms)
-        .execute(&self.writer)
+        .execute(&mut *tx)
         .await?;
-        Ok(())
+        tx.commit().await
     }
 
     async fn invitation(&self, code_hash: &[u8; 32], now_ms: i64) -> Result<Option<Invitation>, StoreError> {
@@ -234,7 +238,7 @@ impl PeopleStore for SqliteStore {
     }
 
     async fn append_audit(&self, entry: &AuditEntry, chain: Chain) -> Result<(), StoreError> {
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.writer.begin().await?;
         let last = sqlx::query("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1");
         let (number, before) = match last.fetch_optional(&mut *tx).await? {
             Some(row) => (row.try_get::<i64, _>("number")? + 1, codec::hash32(&row, "hash")?),
@@ -255,8 +259,7 @@ impl PeopleStore for SqliteStore {
         .bind(chain(&before, number, entry).as_slice())
         .execute(&mut *tx)
         .await?;
-        tx.commit().await?;
-        Ok(())
+        tx.commit().await
     }
 
     async fn audit(&self, after: i64, count: i64) -> Result<Vec<AuditLine>, StoreError> {

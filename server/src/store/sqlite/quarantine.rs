@@ -3,11 +3,11 @@
 use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{ChangeHash, document::RefusalCode};
 
-use super::codec;
+use super::{codec, tx::Writer};
 use crate::store::{QuarantineState, Quarantined, StoreError, blob};
 
-pub(super) async fn put(pool: &SqlitePool, held: &[Quarantined], bytes_max: i64) -> Result<bool, StoreError> {
-    let mut tx = pool.begin().await?;
+pub(super) async fn put(writer: &Writer, held: &[Quarantined], bytes_max: i64) -> Result<bool, StoreError> {
+    let mut tx = writer.begin().await?;
     for change in held {
         let waiting: i64 = sqlx::query_scalar(
             "SELECT coalesce(sum(length(bytes)), 0) FROM quarantine WHERE device = $1 AND state = 'waiting'",
@@ -71,13 +71,13 @@ fn read(row: &SqliteRow) -> Result<Quarantined, StoreError> {
 }
 
 pub(super) async fn decide(
-    pool: &SqlitePool,
+    writer: &Writer,
     hashes: &[ChangeHash],
     state: QuarantineState,
     who: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let mut tx = pool.begin().await?;
+    let mut tx = writer.begin().await?;
     for hash in hashes {
         sqlx::query("UPDATE quarantine SET state = $1, decided_by = $2, decided_at_ms = $3 WHERE hash = $4")
             .bind(state.as_str())
@@ -87,6 +87,5 @@ pub(super) async fn decide(
             .execute(&mut *tx)
             .await?;
     }
-    tx.commit().await?;
-    Ok(())
+    tx.commit().await
 }

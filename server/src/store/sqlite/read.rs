@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{Book, ChangeHash, DeviceId, DocumentId, Identity, UnitId, document::RowKey, message::Successor};
 
-use super::codec::{self, placeholders};
+use super::{
+    codec::{self, placeholders},
+    tx::Tx,
+};
 use crate::store::{
     Arrival, Head, ProjectedRow, StoreError, StoredConflict, StoredDocument, StoredRow, StoredWrongStep, Totals,
     WrongStep, blob,
@@ -16,15 +19,17 @@ const LIST_MAX: usize = 500;
 
 pub(super) async fn document(pool: &SqlitePool, document: DocumentId) -> Result<Option<StoredDocument>, StoreError> {
     // One transaction: snapshot and changes must be of the same moment.
-    let mut tx = pool.begin().await?;
+    let mut tx = Tx::read(pool).await?;
     let row = sqlx::query("SELECT number, unit, book, period, heads, root FROM documents WHERE id = $1")
         .bind(document.as_bytes().as_slice())
         .fetch_optional(&mut *tx)
         .await?;
-    match row {
-        Some(row) => stored(&mut tx, &row).await.map(Some),
-        None => Ok(None),
-    }
+    let document = match row {
+        Some(row) => Some(stored(&mut tx, &row).await?),
+        None => None,
+    };
+    tx.commit().await?;
+    Ok(document)
 }
 
 pub(super) async fn head(pool: &SqlitePool, document: DocumentId) -> Result<Option<Head>, StoreError> {

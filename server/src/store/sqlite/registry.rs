@@ -6,7 +6,7 @@ use sync_protocol::{
     unit::{Unit, UnitLevel},
 };
 
-use super::codec;
+use super::{codec, tx::Writer};
 use crate::store::{DeviceRecord, SeenDevice, StoreError, Visit};
 
 /// Where a unit stands in the tree: the ids from the county down to it, each with a slash behind it.
@@ -20,8 +20,8 @@ pub(super) fn subtree_end(top: &str) -> String {
     format!("{}0", top.trim_end_matches('/'))
 }
 
-pub(super) async fn put_units(pool: &SqlitePool, units: &[Unit]) -> Result<(), StoreError> {
-    let mut tx = pool.begin().await?;
+pub(super) async fn put_units(writer: &Writer, units: &[Unit]) -> Result<(), StoreError> {
+    let mut tx = writer.begin().await?;
     for unit in units {
         let above: String = match unit.parent {
             Some(parent) => path(&mut *tx, parent)
@@ -59,8 +59,7 @@ pub(super) async fn put_units(pool: &SqlitePool, units: &[Unit]) -> Result<(), S
             sqlx::query("UPDATE moves SET count = count + 1").execute(&mut *tx).await?;
         }
     }
-    tx.commit().await?;
-    Ok(())
+    tx.commit().await
 }
 
 pub(super) async fn moves(pool: &SqlitePool) -> Result<i64, StoreError> {
@@ -214,21 +213,22 @@ pub(super) async fn visited(executor: impl SqliteExecutor<'_>, visit: &Visit) ->
     Ok(())
 }
 
-pub(super) async fn put_secret(pool: &SqlitePool, name: &str, value: &[u8]) -> Result<(), StoreError> {
+pub(super) async fn put_secret(writer: &Writer, name: &str, value: &[u8]) -> Result<(), StoreError> {
+    let mut tx = writer.begin().await?;
     sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = $2")
         .bind(name)
         .bind(value)
-        .execute(pool)
+        .execute(&mut *tx)
         .await?;
-    Ok(())
+    tx.commit().await
 }
 
 pub(super) async fn get_secret(pool: &SqlitePool, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
     Ok(sqlx::query_scalar("SELECT value FROM meta WHERE key = $1").bind(name).fetch_optional(pool).await?)
 }
 
-pub(super) async fn secret(pool: &SqlitePool, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let mut tx = pool.begin().await?;
+pub(super) async fn secret(writer: &Writer, name: &str, fresh: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let mut tx = writer.begin().await?;
     sqlx::query("INSERT OR IGNORE INTO meta (key, value) VALUES ($1, $2)")
         .bind(name)
         .bind(fresh)

@@ -2,11 +2,12 @@
 
 use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 
-use super::codec;
+use super::{codec, tx::Writer};
 use crate::store::{StoreError, Submission, SubmissionStep};
 
 /// Keeps a copy, unless another one of the same return and period is not returned: its number.
-pub(super) async fn add(pool: &SqlitePool, new: &Submission, workbook: &[u8]) -> Result<Option<i64>, StoreError> {
+pub(super) async fn add(writer: &Writer, new: &Submission, workbook: &[u8]) -> Result<Option<i64>, StoreError> {
+    let mut tx = writer.begin().await?;
     let number = sqlx::query_scalar(
         "INSERT INTO submissions (unit, return_no, period, choices, date, seq, code, file, workbook, submitted_by,
              submitted_at_ms, state)
@@ -26,7 +27,9 @@ pub(super) async fn add(pool: &SqlitePool, new: &Submission, workbook: &[u8]) ->
     .bind(workbook)
     .bind(&new.submitted_by)
     .bind(new.submitted_at_ms);
-    Ok(number.fetch_optional(pool).await?)
+    let number = number.fetch_optional(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(number)
 }
 
 pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<Submission>, StoreError> {
@@ -45,7 +48,8 @@ pub(super) async fn workbook(pool: &SqlitePool, number: i64) -> Result<Option<Ve
 }
 
 /// Notes a step; `false` if the copy is not in the state that the step begins at.
-pub(super) async fn step(pool: &SqlitePool, number: i64, step: &SubmissionStep) -> Result<bool, StoreError> {
+pub(super) async fn step(writer: &Writer, number: i64, step: &SubmissionStep) -> Result<bool, StoreError> {
+    let mut tx = writer.begin().await?;
     let done = sqlx::query(
         "UPDATE submissions SET state = $1, reason = coalesce($2, reason), decided_by = $3, decided_at_ms = $4
          WHERE number = $5 AND state = $6",
@@ -56,8 +60,9 @@ pub(super) async fn step(pool: &SqlitePool, number: i64, step: &SubmissionStep) 
     .bind(step.at_ms)
     .bind(number)
     .bind(&step.from)
-    .execute(pool)
+    .execute(&mut *tx)
     .await?;
+    tx.commit().await?;
     Ok(done.rows_affected() == 1)
 }
 

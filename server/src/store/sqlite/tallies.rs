@@ -7,6 +7,7 @@ use super::{
     codec::{self, placeholders},
     group::for_rows,
     registry,
+    tx::Writer,
 };
 use crate::store::{Concerned, StoreError, SumOf, Tally, TallyRow, TallySum};
 
@@ -83,14 +84,14 @@ pub(super) async fn insert(tx: &mut SqliteConnection, tallies: &[(UnitPeriod<'_>
 }
 
 /// Counts every unit anew when the measures are not those of last time.
-pub(super) async fn rebuild_if_changed(pool: &SqlitePool, tally: &dyn Tally) -> Result<(), StoreError> {
+pub(super) async fn rebuild_if_changed(writer: &Writer, tally: &dyn Tally) -> Result<(), StoreError> {
     let fingerprint = tally.fingerprint();
     let known: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT value FROM meta WHERE key = 'tallies'").fetch_optional(pool).await?;
+        sqlx::query_scalar("SELECT value FROM meta WHERE key = 'tallies'").fetch_optional(writer.outside()).await?;
     if known.as_deref() == Some(&fingerprint) {
         return Ok(());
     }
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut tx = writer.begin().await?;
     let units = sqlx::query("SELECT DISTINCT unit, period FROM documents").fetch_all(&mut *tx).await?;
     sqlx::query("DELETE FROM tallies").execute(&mut *tx).await?;
     let all = tally.concerned(None);
@@ -101,8 +102,7 @@ pub(super) async fn rebuild_if_changed(pool: &SqlitePool, tally: &dyn Tally) -> 
         .bind(fingerprint.as_slice())
         .execute(&mut *tx)
         .await?;
-    tx.commit().await?;
-    Ok(())
+    tx.commit().await
 }
 
 /// Characters of one step of a path: an id and its slash.

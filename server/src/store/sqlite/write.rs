@@ -6,14 +6,13 @@ use std::{
     time::Duration,
 };
 
-use sqlx::SqlitePool;
 use sync_protocol::{DeviceId, UnitId};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
-use super::{group, registry, tallies};
+use super::{group, registry, tallies, tx::Writer};
 use crate::store::{Committed, DocumentWrite, ProjectedRow, StoreError, Tally, TallyRow, Visit};
 
 /// Writes that wait for the writer before callers have to wait for room.
@@ -37,10 +36,10 @@ pub(super) struct Commits {
 }
 
 impl Commits {
-    pub(super) fn start(pool: SqlitePool, tally: Arc<dyn Tally>) -> Self {
+    pub(super) fn start(writer: Writer, tally: Arc<dyn Tally>) -> Self {
         let (queue, commands) = mpsc::channel(QUEUE_MAX);
         let seen: Arc<Mutex<Seen>> = Arc::default();
-        let task = tokio::spawn(run(pool, tally, commands, seen.clone()));
+        let task = tokio::spawn(run(writer, tally, commands, seen.clone()));
         Self { queue: Mutex::new(Some(queue)), task: Mutex::new(Some(task)), seen }
     }
 
@@ -71,12 +70,7 @@ impl Commits {
     }
 }
 
-async fn run(
-    pool: SqlitePool,
-    tally: Arc<dyn Tally>,
-    mut commands: mpsc::Receiver<Command>,
-    waiting: Arc<Mutex<Seen>>,
-) {
+async fn run(writer: Writer, tally: Arc<dyn Tally>, mut commands: mpsc::Receiver<Command>, waiting: Arc<Mutex<Seen>>) {
     let mut is_open = true;
     while is_open {
         let mut group = Vec::new();
@@ -97,7 +91,7 @@ async fn run(
             group.push((writes, reply));
         }
         let (writes, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        match commit_group(&pool, tally.as_ref(), &writes, &seen).await {
+        match commit_group(&writer, tally.as_ref(), &writes, &seen).await {
             Ok(outcomes) => {
                 for (reply, outcome) in replies.into_iter().zip(outcomes) {
                     // The caller may have given up; what is committed stays committed.
@@ -107,7 +101,7 @@ async fn run(
             Err(error) => {
                 tracing::error!(%error, "a group of writes was rolled back");
                 for reply in replies {
-                    let _ = reply.send(Err(StoreError::Database(error.to_string())));
+                    let _ = reply.send(Err(error.clone()));
                 }
             }
         }
@@ -115,12 +109,12 @@ async fn run(
 }
 
 async fn commit_group(
-    pool: &SqlitePool,
+    writer: &Writer,
     tally: &dyn Tally,
     group: &[Vec<DocumentWrite>],
     seen: &Seen,
 ) -> Result<Vec<Vec<Committed>>, StoreError> {
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut tx = writer.begin().await?;
     let writes: Vec<&DocumentWrite> = group.iter().flatten().collect();
     let new = group::new_units(&mut tx, &writes).await?;
     let numbers = group::documents(&mut tx, &writes).await?;
