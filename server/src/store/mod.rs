@@ -62,10 +62,11 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        // The low byte of SQLite's extended code says what kind it is: 5 busy, 8 read-only, 10 input or output, 13 full.
-        let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<i32>().ok());
+        // The low byte of SQLite's extended code says what kind it is: 5 and 6 busy, 8 read-only, 10 input or output, 13 full.
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let code = code.and_then(|code| code.parse::<i32>().ok());
         match code.map(|code| code & 0xff) {
-            Some(5) => StoreError::Busy,
+            Some(5 | 6) => StoreError::Busy,
             Some(13) => StoreError::Full,
             Some(8 | 10 | 14) => StoreError::Disk(error.to_string()),
             _ => StoreError::Database(error.to_string()),

@@ -2,6 +2,7 @@
 
 mod cli;
 mod contract;
+mod faults;
 mod kill;
 mod logs;
 mod tls;

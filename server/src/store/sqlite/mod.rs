@@ -45,6 +45,8 @@ use super::{
     Visit,
 };
 
+/// What the write-ahead log keeps of its size when all of it is in the database.
+const LOG_BYTES_MAX: u64 = 32 << 20;
 /// Connections that read at once.
 const READERS: u32 = 4;
 
@@ -71,6 +73,8 @@ impl SqliteStore {
             .busy_timeout(Duration::from_secs(30))
             .foreign_keys(true)
             .pragma("wal_autocheckpoint", "4000")
+            // After somebody has read for long, the log that had to be kept meanwhile gives its room back.
+            .pragma("journal_size_limit", LOG_BYTES_MAX.to_string())
             .pragma("temp_store", "MEMORY");
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await.map_err(|e| StoreError::Database(e.to_string()))?;
