@@ -48,7 +48,7 @@ impl Writer {
             return Ok(());
         }
         let mut tx = self.begin().await?;
-        sqlx::query("INSERT INTO meta (key, value) VALUES ('probe', randomblob(8)) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
+        sqlx::query("INSERT INTO meta (key, value) VALUES ('probe', randomblob(131072)) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
             .execute(&mut *tx)
             .await?;
         tx.commit().await
