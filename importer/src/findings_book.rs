@@ -82,7 +82,7 @@ fn draw(book: &mut Book, workbook: &Workbook, sheet: &Sheet, marks: &Marks<'_>) 
                 Cell::Bool(flag) => {
                     (Out::Text(if *flag { "是" } else { "否" }.into()), Style::marked(mark, Style::Plain))
                 }
-                Cell::Error => (Out::Text("#N/A".into()), Style::marked(mark, Style::Plain)),
+                Cell::Error | Cell::Uncomputed => (Out::Text("#N/A".into()), Style::marked(mark, Style::Plain)),
             };
             page.put(row, *column, &value, style)?;
         }

@@ -423,6 +423,7 @@ impl<'a> Place<'a> {
             Cell::Date(stamp) => crate::date::from_timestamp(stamp)?,
             Cell::Bool(flag) => if flag { "TRUE" } else { "FALSE" }.to_owned(),
             Cell::Error => "#N/A".to_owned(),
+            Cell::Uncomputed => return None,
         };
         (!text.is_empty()).then_some(text)
     }

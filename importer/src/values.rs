@@ -130,12 +130,13 @@ impl Normaliser {
             Cell::Date(stamp) => Filled::Date(stamp),
             Cell::Bool(flag) => Filled::Bool(flag),
             Cell::Error => Filled::Bad(FindingKind::ErrorValue),
+            Cell::Uncomputed => Filled::Bad(FindingKind::NoResult),
         })
     }
 
     fn date(&self, cell: &Filled<'_>) -> Normalised {
         let date = match cell {
-            Filled::Date(stamp) => date::from_timestamp(*stamp).map(Date::Known),
+            Filled::Date(stamp) => date::from_cell(*stamp),
             Filled::Number { value, .. } => date::from_number(*value),
             Filled::Text(text) => date::parse(text, self.year),
             Filled::Bool(_) | Filled::Bad(_) => None,

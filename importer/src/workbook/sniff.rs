@@ -16,8 +16,10 @@ pub(super) enum Format {
     Delimited(String),
 }
 
-const OLE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
-const ZIP: &[u8] = b"PK\x03\x04";
+/// How an .xls begins.
+pub(super) const OLE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
+/// How a zip archive begins.
+pub(super) const ZIP: &[u8] = b"PK\x03\x04";
 /// The first records of BIFF streams without a container: Excel 2, 3 and 4.
 const RAW_BIFF: [&[u8]; 3] = [&[0x09, 0x00, 0x04, 0x00], &[0x09, 0x02, 0x06, 0x00], &[0x09, 0x04, 0x06, 0x00]];
 /// Other things that people rename to .xls.
@@ -78,7 +80,7 @@ fn decode(bytes: &[u8]) -> Option<String> {
     let marked = encoding_rs::Encoding::for_bom(bytes).map(|(encoding, _)| encoding);
     let encoding = marked.or_else(|| utf16(head)).or_else(|| named(head)).unwrap_or_else(|| guessed(bytes));
     let (text, _, damaged) = encoding.decode(bytes);
-    let is_binary = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{1a}' | '\u{c}');
+    let is_binary = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{1a}' | '\u{b}' | '\u{c}');
     (!damaged && !text.chars().any(is_binary)).then(|| text.into_owned())
 }
 
