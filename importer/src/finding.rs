@@ -126,6 +126,63 @@ pub enum FindingKind {
         /// Sum of the rows.
         sum: String,
     },
+    /// A formula whose result the file does not hold.
+    NoResult,
+    /// The cell that should name the row's unit is blank.
+    BlankUnit {
+        /// What the row above says.
+        above: Option<String>,
+    },
+    /// The unit was named in nearly these words.
+    UnitTaken {
+        /// The unit.
+        unit: String,
+    },
+    /// The unit stands above the table or on the sheet's tab.
+    UnitFromTitle {
+        /// The unit.
+        unit: String,
+    },
+    /// Rows that were taken for totals, signatures, notes or examples.
+    RowsLeftOut {
+        /// Which rows, in words.
+        rows: String,
+        /// What they were taken for.
+        what: &'static str,
+    },
+    /// A sheet with a ledger that is not taken unasked.
+    SheetLeftOut {
+        /// Why not.
+        why: &'static str,
+    },
+    /// Labels beside values instead of rows under a header.
+    NotATable {
+        /// A form about one record, rather than a table that stands on its side.
+        form: bool,
+    },
+    /// Text that is struck through.
+    StruckThrough,
+    /// A header that seems to be a column without which the table cannot be taken.
+    KeyUnread {
+        /// The column's title.
+        column: String,
+        /// How many rows the table has.
+        rows: usize,
+    },
+    /// The table lacks a column without which it cannot be taken.
+    KeyMissing {
+        /// The column's title.
+        column: String,
+        /// How many rows the table has.
+        rows: usize,
+    },
+    /// A second column of the name that tells people apart.
+    KeyTwice {
+        /// The column's title.
+        column: String,
+        /// How many rows the table has.
+        rows: usize,
+    },
 }
 
 impl FindingKind {
@@ -167,6 +224,18 @@ impl FindingKind {
             K::SettledAlready => "settled-already",
             K::KeptEdit { .. } => "kept-edit",
             K::TotalDiffers { .. } => "total-differs",
+            K::NoResult => "no-result",
+            // Another sentence about the same thing.
+            K::BlankUnit { .. } => "no-unit",
+            K::UnitTaken { .. } => "unit-taken",
+            K::UnitFromTitle { .. } => "unit-from-title",
+            K::RowsLeftOut { .. } => "rows-left-out",
+            K::SheetLeftOut { .. } => "sheet-left-out",
+            K::NotATable { .. } => "not-a-table",
+            K::StruckThrough => "struck-through",
+            K::KeyUnread { .. } => "key-unread",
+            K::KeyMissing { .. } => "key-missing",
+            K::KeyTwice { .. } => "key-twice",
         }
     }
 
@@ -187,12 +256,18 @@ impl FindingKind {
             | K::ErrorValue
             | K::DuplicateRow { .. }
             | K::DoubtfulMatch { .. }
-            | K::BadDecision { .. } => Severity::Error,
+            | K::BadDecision { .. }
+            | K::NoResult
+            | K::BlankUnit { .. }
+            | K::NotATable { .. }
+            | K::KeyUnread { .. }
+            | K::KeyMissing { .. }
+            | K::KeyTwice { .. } => Severity::Error,
             K::RowsAbsent { .. }
             | K::SettledAlready
             | K::NoTable
             | K::Remembered
-            | K::UnknownHeader
+            | K::UnitFromTitle { .. }
             | K::UnknownValue => Severity::Info,
             _ => Severity::Warning,
         }
@@ -204,7 +279,7 @@ impl FindingKind {
         match self {
             K::NoTable => "本表未识别出台账，未导入。如应导入，请核对表头".into(),
             K::NoLedger => "文件中没有识别出任何台账，未导入。请核对是否选对了文件，表头是否与台账一致".into(),
-            K::UnknownHeader => "表头未对应到任何列，内容作为附加信息随行保留".into(),
+            K::UnknownHeader => "表头未对应到台账的任何列，本列内容作为附加信息随行保留".into(),
             K::DecidedByValues { column } => format!("按内容判断，本列作为“{column}”导入"),
             K::UnknownUnit { suggestions } if suggestions.is_empty() => {
                 "名录中没有这个党组织或填报单位，本行未导入。请先导入党组织台账或改正名称".into()
@@ -246,6 +321,33 @@ impl FindingKind {
             K::SettledAlready => "该冲突已经处理，未再改动".into(),
             K::KeptEdit { who, value } => format!("{who} 已在系统中改为“{value}”，保留系统中的值"),
             K::TotalDiffers { sum } => format!("合计数与各行之和（{sum}）不一致。请核对"),
+            K::NoResult => "公式没有结果，此格未导入。请用 Excel 或 WPS 打开文件，保存后再导入".into(),
+            K::BlankUnit { above: None } => "本行党组织一格为空，未导入。请补填".into(),
+            K::BlankUnit { above: Some(above) } => {
+                format!("本行党组织一格为空，未导入。如与上一行同为“{above}”，请补填、填“同上”或合并单元格")
+            }
+            K::UnitTaken { unit } => format!("名录中没有这个名称，按“{unit}”导入。请核对"),
+            K::UnitFromTitle { unit } => format!("表中没有党组织一列，按标题、填报单位或工作表名归入“{unit}”"),
+            K::RowsLeftOut { rows, what } => format!("第 {rows} 行作为{what}，没有作为记录导入。如是记录，请核对"),
+            K::SheetLeftOut { why } => format!("{why}，未导入。如应导入，请取消隐藏或改工作表名后再导入"),
+            K::NotATable { form: true } => {
+                "这是一人（一事）一张的登记表，不是一行一条的台账，未导入。请填入台账后再导入".into()
+            }
+            K::NotATable { form: false } => {
+                "表格是横排的（表头在左侧，一列一条），未导入。请用“选择性粘贴—转置”改为一行一条后再导入".into()
+            }
+            K::StruckThrough => "内容有删除线，仍按原样导入。如应删除，请在系统中办理".into(),
+            K::KeyUnread { column, rows } => format!(
+                "表头可能是“{column}”，但不能确定，而本表缺少这一列，全表 {rows} 行未导入。请把表头改为“{column}”，或在“列对应”表中确认"
+            ),
+            K::KeyMissing { column, rows } => {
+                format!(
+                    "表中没有“{column}”一列，无法识别记录，全表 {rows} 行未导入。请补上这一列，或在“列对应”表中确认"
+                )
+            }
+            K::KeyTwice { column, rows } => format!(
+                "“{column}”一列出现两次，可能是左右并排的两张表，全表 {rows} 行未导入。请改为上下排列，或改写其中一个表头"
+            ),
         }
     }
 
@@ -306,6 +408,40 @@ impl FindingKind {
             K::SettledAlready => "the conflict was settled already; nothing was changed".into(),
             K::KeptEdit { who, value } => format!("{who} has changed this to `{value}` since; that value stays"),
             K::TotalDiffers { sum } => format!("the total differs from the sum of the rows ({sum}): check it"),
+            K::NoResult => {
+                "a formula without its result; the cell was not imported: open the file in Excel or WPS and save it first"
+                    .into()
+            }
+            K::BlankUnit { above: None } => "the row's organisation is blank; not imported: fill it in".into(),
+            K::BlankUnit { above: Some(above) } => format!(
+                "the row's organisation is blank; not imported: if it is `{above}` as above, fill it in, write 同上 or merge the cells"
+            ),
+            K::UnitTaken { unit } => format!("no such organisation; imported as `{unit}`: check it"),
+            K::UnitFromTitle { unit } => {
+                format!("no column names the organisation; by the title, the line above or the sheet's name it is `{unit}`")
+            }
+            K::RowsLeftOut { rows, .. } => {
+                format!("row(s) {rows} were taken for totals, signatures, notes or examples and not imported: check them")
+            }
+            K::SheetLeftOut { .. } => {
+                "a hidden sheet, or one of examples or instructions; not imported: unhide or rename it if it should be".into()
+            }
+            K::NotATable { form: true } => {
+                "a form about one record, not a ledger of rows; not imported: fill in the ledger".into()
+            }
+            K::NotATable { form: false } => {
+                "the table stands on its side (one record a column); not imported: transpose it".into()
+            }
+            K::StruckThrough => "struck through, and imported all the same: remove the record here if it should go".into(),
+            K::KeyUnread { column, rows } => format!(
+                "may be the column `{column}`, which the table lacks; none of its {rows} row(s) was imported: correct the header or confirm it on the sheet 列对应"
+            ),
+            K::KeyMissing { column, rows } => format!(
+                "no column `{column}`; none of the {rows} row(s) was imported: add it or confirm the columns on the sheet 列对应"
+            ),
+            K::KeyTwice { column, rows } => format!(
+                "the column `{column}` stands there twice, perhaps two tables side by side; none of the {rows} row(s) was imported: put them below each other or change one header"
+            ),
         }
     }
 }

@@ -6,17 +6,21 @@
 //!
 //! A bad cell is a finding, never an error and never a guess; an unreadable workbook is an error.
 
+mod block;
 mod compare;
 pub mod date;
 pub mod finding;
 pub mod findings_book;
+mod footer;
 pub mod header;
+mod hints;
 pub mod isolate;
 mod mapping;
 pub mod mask;
 mod matching;
 pub mod memory;
 pub mod number;
+pub mod odd;
 pub mod plan;
 pub mod print;
 pub mod register;
@@ -25,8 +29,10 @@ pub mod review;
 pub mod rows;
 pub mod seal;
 pub mod stamp;
+mod survey;
 pub mod table;
 pub mod text;
+mod totals;
 pub mod values;
 pub mod workbook;
 

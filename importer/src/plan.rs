@@ -21,9 +21,9 @@ use crate::{
     matching::{Known, Matched, Secrets},
     memory::{Doubt, Memory},
     register::Register,
-    review::is_own,
     rows::{self, Grouped, RowRef},
-    table::{self, Table},
+    survey::Survey,
+    table::Table,
     values::{Normalised, Normaliser, masked},
     workbook::grid::{Cell, Sheet, Workbook, address},
 };
@@ -142,37 +142,8 @@ impl<'a> Importer<'a> {
 
     /// The tables of a workbook, and what was noticed about its sheets.
     pub fn detect(&self, workbook: &Workbook) -> (Vec<Table>, Vec<Finding>) {
-        let tables = table::detect(workbook, self.catalogue, &self.headers, &self.memory);
-        let mut findings = Vec::new();
-        if tables.is_empty() {
-            findings.push(Finding::new(&FindingKind::NoLedger, "", String::new(), "", String::new()));
-        }
-        for (index, sheet) in workbook.sheets.iter().enumerate() {
-            if sheet.cell_count() > 0 && !is_own(workbook, sheet) && !tables.iter().any(|t| t.sheet == index) {
-                findings.push(Finding::new(&FindingKind::NoTable, &sheet.name, String::new(), "", String::new()));
-            }
-        }
-        for table in &tables {
-            let sheet = &workbook.sheets[table.sheet];
-            let ledger = &self.catalogue.ledgers()[table.ledger];
-            for column in &table.columns {
-                let kind = match &column.target {
-                    Target::Extra(_) => FindingKind::UnknownHeader,
-                    Target::Column { index, .. } if column.decided_by_values => {
-                        FindingKind::DecidedByValues { column: ledger.columns[*index].title.clone() }
-                    }
-                    Target::Column { .. } => continue,
-                };
-                let place = address(table.header.1, column.column);
-                findings.push(Finding::new(&kind, &sheet.name, place, &column.header, column.header.clone()));
-            }
-            if table.remembered {
-                let place = address(table.header.1, 0);
-                findings.push(Finding::new(&FindingKind::Remembered, &sheet.name, place, "", String::new()));
-            }
-            self.check_totals(workbook, table, &mut findings);
-        }
-        (tables, findings)
+        let Self { catalogue, headers, normaliser, memory, .. } = self;
+        Survey { catalogue, headers, memory, normaliser }.run(workbook)
     }
 
     /// Units that the workbook defines, added to the register.
@@ -289,36 +260,6 @@ impl<'a> Importer<'a> {
     pub(crate) fn normalised(&self, place: &Place<'_>, at: u16, column: &Column, wan: bool) -> Normalised {
         let cell = place.cell(at, self.catalogue);
         cell.map_or(Normalised::Empty, |cell| self.normaliser.normalise(cell, &place.workbook.texts, column, wan))
-    }
-
-    /// A single total row is compared with the sum of the rows above it.
-    fn check_totals(&self, workbook: &Workbook, table: &Table, findings: &mut Vec<Finding>) {
-        let [total] = table.totals.as_slice() else { return };
-        let sheet = &workbook.sheets[table.sheet];
-        let ledger = &self.catalogue.ledgers()[table.ledger];
-        for mapped in &table.columns {
-            let Target::Column { index, .. } = mapped.target else { continue };
-            let column = &ledger.columns[index];
-            if column.column_type != sync_protocol::catalogue::ColumnType::Int {
-                continue;
-            }
-            let number = |row: usize| match self.normaliser.normalise(
-                sheet.cell(row, mapped.column)?,
-                &workbook.texts,
-                column,
-                false,
-            ) {
-                Normalised::One(Value::Int(number)) => Some(number),
-                _ => None,
-            };
-            let Some(stated) = number(*total) else { continue };
-            let sum: i64 = table.body.iter().filter_map(|row| number(*row)).sum();
-            if sum != stated {
-                let kind = FindingKind::TotalDiffers { sum: sum.to_string() };
-                let place = address(sheet.row_number(*total), mapped.column);
-                findings.push(Finding::new(&kind, &sheet.name, place, &mapped.header, stated.to_string()));
-            }
-        }
     }
 }
 

@@ -64,6 +64,7 @@ fn xlsx_cells(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> 
             reading.put(&mut sheet, row, column, value)?;
         }
         // A formula without its result looks like an empty cell: only where there are such is there a second look.
+        drop(cells);
         if has_empty {
             let unknown = xlsx_uncomputed(&mut book, &name, limits)?;
             if !unknown.is_empty() {

@@ -94,7 +94,9 @@ impl State {
             "table-properties" if text("display") == "false" => {
                 self.hidden.insert(self.style.clone());
             }
-            "text-properties" if has_line(&text("text-line-through-style")) || has_line(&text("text-line-through-type")) => {
+            "text-properties"
+                if has_line(&text("text-line-through-style")) || has_line(&text("text-line-through-type")) =>
+            {
                 self.struck_styles.insert(self.style.clone());
             }
             "table" if self.sheet.is_none() => {
