@@ -81,8 +81,8 @@ impl Level<'_> {
             let is_name = self.is_name(&text);
             match other {
                 None if is_name => completed += 1,
-                // The same header again, or a row of values below it.
-                Some(other) if is_name && self.is_name(&other) => return false,
+                // The same header again.
+                Some(other) if is_name && other == text => return false,
                 _ => {}
             }
         }

@@ -182,26 +182,24 @@ impl<'a> Judge<'a> {
         {
             return RowKind::Example;
         }
-        let strong = self.is_surely_a_record(cells);
-        if !strong && texts.iter().take(2).any(|(_, text)| is_total_of(text, &words.totals)) {
-            return RowKind::Total;
-        }
-        if !strong && (is_signed(first) || texts.len() > 1 && texts.iter().all(|(_, text)| is_signed(text))) {
-            return RowKind::Words;
-        }
-        let few = cells.len() * 3 <= self.width.max(6);
-        if !strong && few && NOTES.iter().any(|note| first.starts_with(note)) {
-            self.in_notes = true;
-            return RowKind::Words;
-        }
         let has_record = cells.iter().any(|(column, _)| self.columns.iter().any(|c| c.column == *column));
-        if !has_record {
+        let few = cells.len() * 3 <= self.width.max(6);
+        let kind = if texts.iter().take(2).any(|(_, text)| is_total_of(text, &words.totals)) {
+            RowKind::Total
+        } else if is_signed(first) || texts.len() > 1 && texts.iter().all(|(_, text)| is_signed(text)) {
+            RowKind::Words
+        } else if few && NOTES.iter().any(|note| first.starts_with(note)) {
+            self.in_notes = true;
+            RowKind::Words
+        } else if !has_record {
             return if texts.is_empty() { RowKind::Blank } else { RowKind::Words };
-        }
-        if !strong && self.is_alone(cells, &texts) {
-            return RowKind::Words;
-        }
-        RowKind::Record
+        } else if self.is_alone(cells, &texts) {
+            RowKind::Words
+        } else {
+            return RowKind::Record;
+        };
+        // Whatever its label, a row that says of a person what a roster asks for is a record.
+        if self.is_surely_a_record(cells) { RowKind::Record } else { kind }
     }
 
     /// A row of one cell that says nothing a record would say there.
@@ -212,7 +210,9 @@ impl<'a> Judge<'a> {
         let ([(column, text)], true) = (texts, cells.len() <= 2 && texts.len() + 1 >= cells.len()) else {
             return false;
         };
-        if PHRASES.contains(&text.as_str())
+        let is_page = text.starts_with('第') && text.contains('页');
+        if is_page
+            || PHRASES.contains(&text.as_str())
             || is_numbered(text) && (self.in_notes || text.chars().count() > 8)
             || is_written_date(text)
         {

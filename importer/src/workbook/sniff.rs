@@ -84,14 +84,18 @@ fn decode(bytes: &[u8]) -> Option<String> {
     (!damaged && !text.chars().any(is_binary)).then(|| text.into_owned())
 }
 
-/// UTF-16 without a mark: the zeros of separators, digits and markup are all at odd, or all at even places.
+/// UTF-16 without a mark: the zeros of separators, digits and markup are at odd, or at even places, where only
+/// characters like 一 (U+4E00) have the others.
 fn utf16(head: &[u8]) -> Option<&'static encoding_rs::Encoding> {
     let zeros = |odd: usize| head.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
     let many = head.len() / 16;
-    match (zeros(0), zeros(1)) {
-        (0, odd) if odd > many => Some(encoding_rs::UTF_16LE),
-        (even, 0) if even > many => Some(encoding_rs::UTF_16BE),
-        _ => None,
+    let (even, odd) = (zeros(0), zeros(1));
+    if odd > many && odd > 4 * even {
+        Some(encoding_rs::UTF_16LE)
+    } else if even > many && even > 4 * odd {
+        Some(encoding_rs::UTF_16BE)
+    } else {
+        None
     }
 }
 
