@@ -16,23 +16,38 @@ fn texts<'t>(table: &'t Table, sheet: &'t str) -> impl Iterator<Item = &'t str> 
     table.unit_hint.as_deref().into_iter().chain(titles).chain([sheet])
 }
 
-/// The organisation; several if the texts do not agree.
-pub(crate) fn organisations(
+/// The organisation; or, if the texts do not agree or fit several, the names of some.
+pub(crate) fn organisation(
     table: &Table,
     (ledger, sheet): (&Ledger, &str),
     parent: Option<UnitId>,
     register: &Register,
-) -> BTreeSet<UnitId> {
+) -> Option<Result<UnitId, Vec<String>>> {
     // What the line above the table says is meant to say it; a title and a tab only may.
-    let found = |text: &str| organisation(text, ledger, parent, register);
-    if let Some(unit) = table.unit_hint.as_deref().and_then(found) {
-        return BTreeSet::from([unit]);
+    let found = |text: &str| named(text, ledger, parent, register);
+    if let Some(Ok(unit)) = table.unit_hint.as_deref().and_then(found) {
+        return Some(Ok(unit));
     }
-    texts(table, sheet).filter_map(found).collect()
+    let found: Vec<_> = texts(table, sheet).filter_map(found).collect();
+    let units: BTreeSet<UnitId> = found.iter().filter_map(|found| found.as_ref().ok()).copied().collect();
+    match (units.first(), units.len()) {
+        (Some(unit), 1) => Some(Ok(*unit)),
+        (None, _) => found.into_iter().next(),
+        _ => {
+            let names = units.iter().filter_map(|id| register.unit(*id)).map(|unit| unit.name.clone());
+            Some(Err(names.take(3).collect()))
+        }
+    }
 }
 
-fn organisation(text: &str, ledger: &Ledger, parent: Option<UnitId>, register: &Register) -> Option<UnitId> {
-    candidates(text, ledger).into_iter().find_map(|name| {
+fn named(
+    text: &str,
+    ledger: &Ledger,
+    parent: Option<UnitId>,
+    register: &Register,
+) -> Option<Result<UnitId, Vec<String>>> {
+    let mut near = None;
+    let found = candidates(text, ledger).into_iter().find_map(|name| {
         let (own, rest) = match register.in_front(&name) {
             Some((unit, rest)) => (Some(unit), rest),
             None => (None, name),
@@ -40,8 +55,18 @@ fn organisation(text: &str, ledger: &Ledger, parent: Option<UnitId>, register: &
         // 青山镇 alone is no organisation of 青山镇.
         let parent = own.or(parent);
         let exact = register.organisation(parent, None, Some(&rest)).ok();
-        exact.or_else(|| register.organisation_nearly(parent, &rest).ok().map(|(unit, _)| unit))
-    })
+        exact.or_else(|| match register.organisation_nearly(parent, &rest) {
+            Ok((unit, _)) => Some(unit),
+            // Only a name that ends as organisations' do was meant to be one.
+            Err(names) => {
+                if KINDS.iter().any(|kind| rest.ends_with(kind)) && !names.is_empty() {
+                    near.get_or_insert(names);
+                }
+                None
+            }
+        })
+    });
+    found.map(Ok).or(near.map(Err))
 }
 
 /// The reporting unit.

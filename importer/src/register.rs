@@ -28,6 +28,8 @@ pub struct Register {
     by_bare_name: HashMap<String, Option<UnitId>>,
     /// Reporting units by the stem of their name (青山镇), longest first.
     stems: Vec<(String, UnitId)>,
+    /// The reporting unit of whoever sends the file: of several organisations of one name theirs is meant.
+    home: Option<UnitId>,
 }
 
 impl Register {
@@ -68,6 +70,30 @@ impl Register {
             }
         }
         self.units.insert(unit.id, unit);
+    }
+
+    /// This register as somebody uses it whose own unit this is.
+    #[must_use]
+    pub fn used_by(mut self, unit: UnitId) -> Self {
+        let found = self.units.get(&unit);
+        self.home = match found.map(|unit| unit.level) {
+            Some(UnitLevel::ReportingUnit) => Some(unit),
+            Some(UnitLevel::Organisation) => found.and_then(|unit| unit.parent),
+            Some(UnitLevel::County) | None => None,
+        };
+        self
+    }
+
+    /// An organisation's name; where nobody said in which reporting unit, with its name in front, since many branches
+    /// share theirs.
+    fn label(&self, id: UnitId, scope: Option<UnitId>) -> String {
+        let unit = &self.units[&id];
+        let parent = unit.parent.filter(|_| scope.is_none());
+        let parent = parent.and_then(|parent| self.units.get(&parent)).map(|parent| stem(&parent.name));
+        match parent.filter(|parent| !unit.name.contains(parent.as_str())) {
+            Some(parent) => format!("{parent}{}", unit.name),
+            None => unit.name.clone(),
+        }
     }
 
     /// The unit with this id.
@@ -120,7 +146,10 @@ impl Register {
         let short = organisation(name, parent.map(|unit| unit.name.as_str()));
         let found = match reporting_unit {
             Some(_) => self.by_name.get(&(reporting_unit, short.clone())).copied(),
-            None => self.by_bare_name.get(&short).copied().flatten(),
+            None => {
+                let own = self.home.and_then(|home| self.by_name.get(&(Some(home), short.clone())).copied());
+                own.or_else(|| self.by_bare_name.get(&short).copied().flatten())
+            }
         };
         found.ok_or_else(|| Unresolved::Unknown(self.suggest(reporting_unit, &short)))
     }
@@ -133,7 +162,7 @@ impl Register {
         reporting_unit: Option<UnitId>,
         name: &str,
     ) -> Result<(UnitId, bool), Vec<String>> {
-        let reporting_unit = reporting_unit.or_else(|| self.named_in(name));
+        let reporting_unit = reporting_unit.or_else(|| self.named_in(name)).or(self.home);
         let parent = reporting_unit.and_then(|id| self.units.get(&id));
         let short = organisation(name, parent.map(|unit| unit.name.as_str()));
         let (core, kind) = parts(&short);
@@ -171,7 +200,7 @@ impl Register {
         if near.is_empty() {
             near = with(&|known, _| one_apart(known, core));
         }
-        let mut titles: Vec<String> = near.iter().map(|id| self.units[id].name.clone()).collect();
+        let mut titles: Vec<String> = near.iter().map(|id| self.label(*id, reporting_unit)).collect();
         titles.extend(self.suggest(reporting_unit, &short));
         let mut seen = BTreeSet::new();
         titles.retain(|title| seen.insert(title.clone()));
@@ -216,7 +245,7 @@ impl Register {
 
     /// Up to three names that contain the text, or that it contains.
     fn suggest(&self, parent: Option<UnitId>, short: &str) -> Vec<String> {
-        let mut near: Vec<&str> = self
+        let mut near: Vec<String> = self
             .by_name
             .iter()
             .filter(|((scope, name), _)| {
@@ -224,11 +253,12 @@ impl Register {
                     && (parent.is_none() || *scope == parent)
                     && (name.contains(short) || short.contains(name.as_str()))
             })
-            .map(|(_, id)| self.units[id].name.as_str())
+            .map(|(_, id)| self.label(*id, parent))
             .collect();
         near.sort_unstable();
         near.dedup();
-        near.into_iter().take(3).map(str::to_owned).collect()
+        near.truncate(3);
+        near
     }
 }
 
@@ -328,5 +358,32 @@ mod tests {
         }
         let bare = register.organisation_nearly(None, "河口支部").expect("one in the county");
         assert_eq!(register.unit(bare.0).expect("known").name, "河口村党支部");
+    }
+
+    #[test]
+    fn of_several_of_one_name_that_of_the_sender_is_meant() {
+        let mut register = register();
+        let towns = ["青山镇", "白水镇"].map(|town| register.reporting_unit(town).expect("known"));
+        let twin = Unit {
+            parent: Some(towns[1]),
+            id: UnitId::derive(&Tenant::new("340099"), None, "twin"),
+            ..register
+                .unit(register.organisation(Some(towns[0]), None, Some("青石村党支部")).expect("known"))
+                .expect("known")
+                .clone()
+        };
+        register.insert(twin.clone());
+        let near = register.organisation_nearly(None, "青石村党支部").expect_err("two of that name");
+        assert_eq!(near.len(), 2, "{near:?}");
+        assert!(
+            near.contains(&"青山镇青石村党支部".to_owned()) && near.contains(&"白水镇青石村党支部".to_owned()),
+            "{near:?}"
+        );
+        assert!(register.organisation(None, None, Some("青石村党支部")).is_err());
+        let own = register.used_by(towns[1]);
+        assert_eq!(own.organisation(None, None, Some("青石村党支部")), Ok(twin.id));
+        assert_eq!(own.organisation_nearly(None, "青石支部"), Ok((twin.id, false)));
+        let own = own.used_by(twin.id);
+        assert_eq!(own.organisation(None, None, Some("青石村党支部")), Ok(twin.id));
     }
 }

@@ -124,13 +124,7 @@ impl<'a> Names<'a> {
             return None;
         }
         let parent = self.reporting_unit(None, register);
-        let found = hints::organisations(self.table, (self.ledger, &self.sheet.name), parent, register);
-        let mut names = found.iter().filter_map(|id| register.unit(*id)).map(|unit| unit.name.clone());
-        match found.len() {
-            0 => None,
-            1 => found.first().map(|id| Ok(*id)),
-            _ => Some(Err(names.by_ref().take(3).collect())),
-        }
+        hints::organisation(self.table, (self.ledger, &self.sheet.name), parent, register)
     }
 
     fn finding(&self, row: usize, read: Option<String>, kind: &FindingKind) -> Finding {

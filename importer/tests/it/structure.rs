@@ -253,7 +253,7 @@ fn a_unit_in_the_title_above_the_table_or_on_the_tab_is_that_of_the_rows() {
     for (tab, lines, code) in [
         ("Sheet1", "青山镇党员花名册", "no-unit"),
         ("青山镇", "党员花名册\n填报单位：青山镇", "no-unit"),
-        ("Sheet1", "石塘支部党员花名册", "no-unit"),
+        ("Sheet1", "石塘支部党员花名册", "unknown-unit"),
         ("李湾村党支部", "青石村党支部党员花名册", "unknown-unit"),
     ] {
         let taken = take(&xlsx(&[RawSheet::new(tab, &format!("{lines}\n{header}\n{rows}"))]));

@@ -302,6 +302,9 @@ impl Job {
     async fn prepare(server: &Server, source: Source) -> Result<Self, ImportError> {
         let known = server.store.units().await?;
         let mut register = Register::new(known.clone());
+        if let Some(scope) = &source.scope {
+            register = register.used_by(scope.unit);
+        }
         let offices: Vec<UnitId> = std::iter::once(server.county).chain(source.scope.iter().map(|s| s.unit)).collect();
         let mut memory = server.store.memory(&offices).await?;
         let server = server.clone();
