@@ -5,6 +5,7 @@ mod attachments;
 mod blob;
 mod people;
 mod records;
+mod refused;
 pub mod sqlite;
 mod submissions;
 
@@ -29,6 +30,7 @@ pub use records::{
     Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, SeenDevice, StoredBatch,
     StoredConflict, StoredDoubt, StoredRow, TallyRow, Totals, Visit, token_hash,
 };
+pub use refused::Refused;
 pub use submissions::{Submission, SubmissionStep};
 
 /// What can go wrong below.
@@ -58,6 +60,9 @@ pub enum StoreError {
     /// The writer has stopped.
     #[error("the store is shutting down")]
     Closed,
+    /// It is not the database that is meant.
+    #[error(transparent)]
+    Refused(#[from] Refused),
 }
 
 impl From<sqlx::Error> for StoreError {
