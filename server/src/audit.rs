@@ -69,6 +69,10 @@ pub enum Event {
     Erased,
     /// A bundle was taken and answered.
     BundleAnswered,
+    /// A database that is older than what was acknowledged was taken as it is.
+    OlderAccepted,
+    /// What follows from the rest was put right.
+    Repaired,
 }
 
 impl Event {
@@ -101,6 +105,8 @@ impl Event {
             Self::ErasureOrdered => "erasure-ordered",
             Self::Erased => "erased",
             Self::BundleAnswered => "bundle-answered",
+            Self::OlderAccepted => "older-accepted",
+            Self::Repaired => "repaired",
         }
     }
 }

@@ -69,6 +69,13 @@ pub enum Word {
     Drop,
 }
 
+impl Afterwards {
+    /// Whether nothing is written.
+    pub fn only_reads(&self) -> bool {
+        matches!(self, Self::Imports | Self::Doubts { .. })
+    }
+}
+
 /// Carries out one of them; `false` when something is left to look at.
 pub async fn afterwards(server: &Server, command: Afterwards) -> anyhow::Result<bool> {
     match command {

@@ -104,7 +104,7 @@ impl Past {
     pub async fn open(present: &Server, moment: &Moment) -> Result<Self, ReturnError> {
         let folder = tempfile::tempdir()?;
         let tally = Tallies::new(&present.catalogue, present.campaign_year);
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("past.sqlite"), tally).await?);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::create(&folder.path().join("past.sqlite"), tally).await?);
         store.put_units(&present.store.units().await?).await?;
         let mut writes = Vec::new();
         for (identity, _) in present.store.all_identities().await? {

@@ -3,6 +3,7 @@
 
 mod attachments;
 mod blob;
+pub mod examine;
 mod people;
 mod records;
 mod refused;
@@ -491,6 +492,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Whether something can be saved now; an error says why not.
     async fn can_write(&self) -> Result<(), StoreError>;
+
+    /// The part that is looked over.
+    fn examine(&self) -> &dyn examine::ExamineStore;
 
     /// Ends the writer after what is under way.
     async fn close(&self);

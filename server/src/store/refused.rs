@@ -55,6 +55,11 @@ pub enum Refused {
         /// The newest line of the audit log that is there.
         found_audit: i64,
     },
+    /// Its history is another than the one that was acknowledged.
+    #[error(
+        "数据库中修改 {0} 号与已确认的不符：或放回旧备份后又用过，或数据已损坏；请运行 doctor 查看；若只能用它，运行 doctor --accept-older | change {0} in the database is not the one that was acknowledged: an older backup was in use meanwhile, or it is damaged; see `doctor`; if this is all there is, run `doctor --accept-older`"
+    )]
+    Diverged(i64),
     /// Another one stood here.
     #[error(
         "这不是原来在这里的数据库（安装编号不同）；请放回原来的文件；若确要改用它，请先移走旁边的 high-water.json | this is not the database that was here (it is of another installation): put the right one back; if this one is really meant, move high-water.json beside it away first"

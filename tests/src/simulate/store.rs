@@ -17,6 +17,7 @@ use server::store::{
     Arrival, AttachmentPart, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow,
     QuarantineState, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict,
     StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, SubmissionStep, TallySum, Totals, Visit,
+    examine::ExamineStore,
 };
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
@@ -183,6 +184,9 @@ macro_rules! delegate {
         impl Store for Faulty {
             fn people(&self) -> &dyn PeopleStore {
                 self.inner.people()
+            }
+            fn examine(&self) -> &dyn ExamineStore {
+                self.inner.examine()
             }
             $(async fn $name(&self, $($argument: $type),*) -> Result<$result, StoreError> {
                 delegate!(@call self, $name($($argument),*) $($own)?)

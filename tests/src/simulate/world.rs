@@ -39,7 +39,7 @@ const BEGINNING_MS: i64 = 1_333_238_400_000;
 
 /// What all scenarios begin with: an empty county.
 pub(super) async fn prepare(config: &Config) -> Result<()> {
-    let server = Server::open_embedded(config).await?;
+    let server = Server::create_embedded(config).await?;
     server.store.put_units(&roster::units(&server.tenant, server.county, 3)).await?;
     server.store.close().await;
     Ok(())

@@ -40,6 +40,19 @@ pub(super) async fn look(path: &Path, without_log: bool, seq: i64) -> Result<(Fa
     let io = |error: std::io::Error| StoreError::Database(error.to_string());
     file::look(path, without_log).map_err(io)??;
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
+    match ask(options.clone(), seq).await {
+        // A full disk has no room for what several readers share; one that is alone, with nothing in the log, needs none.
+        Err(error)
+            if !matches!(error, StoreError::Refused(_))
+                && file::length(&file::log_of(path)).map_err(io)?.unwrap_or(0) == 0 =>
+        {
+            ask(options.read_only(true).immutable(true), seq).await
+        }
+        answer => answer,
+    }
+}
+
+async fn ask(options: SqliteConnectOptions, seq: i64) -> Result<(Facts, i64), StoreError> {
     let mut connection = options.connect().await.map_err(malformed)?;
     let facts = facts(&mut connection, seq).await;
     connection.close().await?;

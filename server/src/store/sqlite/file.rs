@@ -83,7 +83,8 @@ pub(super) fn look(path: &Path, without_log: bool) -> io::Result<Result<(), Refu
     if found < expected {
         // Killed while it moved pages out of the log: then those that are missing here are still there.
         let logged = if has_log { logged_pages(&log)? } else { BTreeSet::new() };
-        let is_whole = (found / header.page_bytes + 1..=expected / header.page_bytes).all(|page| logged.contains(&page));
+        let is_whole =
+            (found / header.page_bytes + 1..=expected / header.page_bytes).all(|page| logged.contains(&page));
         if !is_whole {
             return Ok(Err(Refused::Truncated { expected, found }));
         }

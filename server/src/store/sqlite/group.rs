@@ -159,7 +159,7 @@ async fn links<'a>(tx: &mut SqliteConnection, taken: &[&'a DocumentWrite]) -> Re
 }
 
 /// The mark of a feed that goes on with this change.
-fn chained(chain: i64, hash: ChangeHash) -> i64 {
+pub(super) fn chained(chain: i64, hash: ChangeHash) -> i64 {
     let digest = Sha256::new_with_prefix(chain.to_be_bytes()).chain_update(hash.0).finalize();
     i64::from_be_bytes(digest[..8].try_into().expect("a digest is longer than 8 bytes"))
 }

@@ -4,6 +4,7 @@ mod attachments;
 mod batches;
 mod codec;
 mod erase;
+mod examine;
 mod facts;
 mod feed;
 mod file;
@@ -42,7 +43,7 @@ use super::{
     Arrival, AttachmentPart, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow,
     QuarantineState, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict,
     StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, SubmissionStep, Tally, TallySum, Totals,
-    Visit,
+    Visit, examine::ExamineStore,
 };
 
 /// What the write-ahead log keeps of its size when all of it is in the database.
@@ -136,7 +137,8 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
-        let committed = self.commits.commit(writes).await.map_err(|error| self.guard.refusal().map_or(error, Into::into))?;
+        let committed =
+            self.commits.commit(writes).await.map_err(|error| self.guard.refusal().map_or(error, Into::into))?;
         if let Some(keeper) = self.keeper.get() {
             keeper.committed().await;
         }
@@ -367,6 +369,10 @@ impl Store for SqliteStore {
 
     async fn can_write(&self) -> Result<(), StoreError> {
         self.writer.probe().await
+    }
+
+    fn examine(&self) -> &dyn ExamineStore {
+        self
     }
 
     async fn close(&self) {

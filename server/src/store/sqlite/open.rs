@@ -106,8 +106,6 @@ fn pool(connections: u32, guard: &Arc<guard::Guard>, writes: bool) -> SqlitePool
         .max_lifetime(None)
         .after_connect(move |connection, _| {
             let guard = guard.clone();
-            Box::pin(async move {
-                if writes { guard::bind(guard, connection).await } else { guard::confirm(&guard) }
-            })
+            Box::pin(async move { if writes { guard::bind(guard, connection).await } else { guard::confirm(&guard) } })
         })
 }
