@@ -48,7 +48,7 @@ pub(super) async fn look(round: &mut Round<'_>, progress: Progress<'_>) -> Seen 
         let name = name(&document);
         let content = examine.content(document.number).await;
         let number = document.number;
-        if let Some(content) = round.read("document", &name, content) {
+        if let Some(Some((document, content))) = round.read("document", &name, content) {
             let (tenant, catalogue, ids) = (round.server.tenant.clone(), round.server.catalogue.clone(), ids.clone());
             let looked = aside(move || Look::over(&tenant, &catalogue, &ids, &document, &content)).await;
             if let Some(Look { findings, repair, records, .. }) = round.read("document", &name, looked) {

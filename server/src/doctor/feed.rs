@@ -16,6 +16,9 @@ async fn marks(round: &mut Round<'_>) {
     let examine = round.server.store.examine();
     let unmarked = examine.may_begin_unmarked().await;
     let mut may_be_unmarked = round.read("feed", PLACE, unmarked).unwrap_or(false);
+    // Asked first: a server may write meanwhile.
+    let given = examine.newest_given().await;
+    let given = round.read("feed", PLACE, given);
     let (mut seq, mut chain) = (0, 0);
     let (mut wrong, mut gaps) = (Vec::new(), Vec::new());
     loop {
@@ -45,7 +48,10 @@ async fn marks(round: &mut Round<'_>) {
             }
         }
     }
-    for (first, last) in gaps {
+    if let Some(given) = given.filter(|given| *given > seq) {
+        gaps.push((seq + 1, given));
+    }
+    for (first, last) in &gaps {
         let what = format!("修改 {first} 至 {last} 号不见了 changes {first} to {last} are gone");
         round.findings.push(Finding::impossible("feed", PLACE, what));
     }
@@ -55,7 +61,12 @@ async fn marks(round: &mut Round<'_>) {
         wrong.len(),
         wrong.len()
     );
-    round.mend(vec![Finding::possible("feed", PLACE, what)], examine.repair_marks(&wrong)).await;
+    let mut finding = Finding::possible("feed", PLACE, what);
+    if !gaps.is_empty() {
+        // Devices that start anew bring back what is gone: marks that follow would keep them from it.
+        finding = Finding::impossible("feed", PLACE, finding.what);
+    }
+    round.mend(vec![finding], examine.repair_marks(&wrong)).await;
 }
 
 /// An actor is bound to whoever first wrote with it. What a device brought back to a server that had been set back is nobody's

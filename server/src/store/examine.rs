@@ -127,14 +127,17 @@ pub trait ExamineStore: Send + Sync {
     /// All documents.
     async fn raw_documents(&self) -> Result<Vec<RawDocument>, StoreError>;
 
-    /// What one is made of.
-    async fn content(&self, number: i64) -> Result<RawContent, StoreError>;
+    /// One, and what it is made of, as of one moment; none, if it is gone by now.
+    async fn content(&self, number: i64) -> Result<Option<(RawDocument, RawContent)>, StoreError>;
 
     /// Lines of the feed behind this number, so many at most.
     async fn feed_lines(&self, after: i64, count: i64) -> Result<Vec<FeedLine>, StoreError>;
 
     /// Whether the feed may begin with changes of a time when it was not marked.
     async fn may_begin_unmarked(&self) -> Result<bool, StoreError>;
+
+    /// The newest number that the feed has ever given.
+    async fn newest_given(&self) -> Result<i64, StoreError>;
 
     /// The mark of a feed that goes on with a change.
     fn chained(&self, chain: i64, hash: &[u8]) -> Option<i64>;

@@ -71,6 +71,13 @@ impl From<sqlx::Error> for StoreError {
         // The low byte of SQLite's extended code says what kind it is: 5 and 6 busy, 8 read-only, 10 input or output, 13 full.
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         let code = code.and_then(|code| code.parse::<i32>().ok());
+        if matches!(error, sqlx::Error::PoolClosed) {
+            return StoreError::Closed;
+        }
+        // What is asked before each commit has said no: see `sqlite/guard.rs`.
+        if code == Some(531) {
+            return Refused::Replaced.into();
+        }
         match code.map(|code| code & 0xff) {
             Some(5 | 6) => StoreError::Busy,
             Some(13) => StoreError::Full,

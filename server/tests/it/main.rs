@@ -3,6 +3,7 @@
 mod cli;
 mod contract;
 mod faults;
+mod installation;
 mod kill;
 mod logs;
 mod tls;

@@ -57,8 +57,12 @@ impl ExamineStore for SqliteStore {
         sqlx::query(sql).fetch_all(&self.readers).await?.iter().map(raw_document).collect()
     }
 
-    async fn content(&self, number: i64) -> Result<RawContent, StoreError> {
+    async fn content(&self, number: i64) -> Result<Option<(RawDocument, RawContent)>, StoreError> {
         let mut tx = self.readers.begin().await?;
+        let sql = "SELECT number, id, unit, book, period, heads, seq, is_stray, root IS NOT NULL AS is_successor
+                   FROM documents WHERE number = $1";
+        let Some(document) = sqlx::query(sql).bind(number).fetch_optional(&mut *tx).await? else { return Ok(None) };
+        let document = raw_document(&document)?;
         let snapshot = sqlx::query("SELECT upto_seq, bytes FROM snapshots WHERE document = $1").bind(number);
         let snapshot = snapshot.fetch_optional(&mut *tx).await?;
         let snapshot =
@@ -84,7 +88,7 @@ impl ExamineStore for SqliteStore {
         };
         let rows = rows.bind(number).fetch_all(&mut *tx).await?.iter().map(row).collect::<Result<_, StoreError>>()?;
         tx.commit().await?;
-        Ok(RawContent { snapshot: snapshot.transpose()?, changes, rows })
+        Ok(Some((document, RawContent { snapshot: snapshot.transpose()?, changes, rows })))
     }
 
     async fn feed_lines(&self, after: i64, count: i64) -> Result<Vec<FeedLine>, StoreError> {
@@ -101,6 +105,11 @@ impl ExamineStore for SqliteStore {
                      FROM _sqlx_migrations m, _sqlx_migrations f
                      WHERE m.version = $1 AND f.version = 1), 0)";
         Ok(sqlx::query_scalar(apart).bind(MARKS).fetch_one(&self.readers).await?)
+    }
+
+    async fn newest_given(&self) -> Result<i64, StoreError> {
+        let given = sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'changes'");
+        Ok(given.fetch_one(&self.readers).await?)
     }
 
     fn chained(&self, chain: i64, hash: &[u8]) -> Option<i64> {
@@ -132,8 +141,10 @@ impl ExamineStore for SqliteStore {
     }
 
     async fn unbound_actors(&self) -> Result<Vec<UnboundActor>, StoreError> {
-        let sql = "SELECT count(*) AS changes, (SELECT f.device IS NOT NULL FROM changes f WHERE f.seq = min(c.seq)) AS by_device
-                   FROM changes c LEFT JOIN actors a ON a.actor = c.actor WHERE a.actor IS NULL GROUP BY c.actor";
+        let sql = "SELECT u.changes, f.device IS NOT NULL AS by_device
+                   FROM (SELECT min(c.seq) AS first, count(*) AS changes FROM changes c
+                         LEFT JOIN actors a ON a.actor = c.actor WHERE a.actor IS NULL GROUP BY c.actor) u
+                   JOIN changes f ON f.seq = u.first";
         let actor = |row: &SqliteRow| {
             Ok(UnboundActor { changes: row.try_get("changes")?, by_device: row.try_get("by_device")? })
         };

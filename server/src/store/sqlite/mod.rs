@@ -3,6 +3,8 @@
 mod attachments;
 mod batches;
 mod codec;
+#[cfg(test)]
+mod damage;
 mod erase;
 mod examine;
 mod facts;
