@@ -12,24 +12,41 @@ const KINDS: [&str; 8] = ["支部委员会", "党支部", "支部", "党总支",
 
 /// The texts that may name the unit of a table, the surest first.
 fn texts<'t>(table: &'t Table, sheet: &'t str) -> impl Iterator<Item = &'t str> {
-    let titles = table.titles.iter().map(String::as_str);
+    // 审核人：… and notes are no titles; 党支部：… is a label of just this.
+    let is_title = |line: &&str| {
+        let label = line.split([':', '\u{ff1a}']).next().unwrap_or(line);
+        label.len() == line.len() || ["单位", "党组织", "支部"].iter().any(|word| label.contains(word))
+    };
+    let titles = table.titles.iter().map(String::as_str).filter(is_title);
     table.unit_hint.as_deref().into_iter().chain(titles).chain([sheet])
 }
 
-/// The organisation; or, if the texts do not agree or fit several, the names of some.
+/// The organisation; or, if the texts do not agree or fit several, the names of some. `banners`: lines of their own between
+/// the rows, which may begin another organisation's.
 pub(crate) fn organisation(
     table: &Table,
-    (ledger, sheet): (&Ledger, &str),
+    (ledger, sheet, banners): (&Ledger, &str, &[&str]),
     parent: Option<UnitId>,
     register: &Register,
 ) -> Option<Result<UnitId, Vec<String>>> {
     // What the line above the table says is meant to say it; a title and a tab only may.
     let found = |text: &str| named(text, ledger, parent, register);
-    if let Some(Ok(unit)) = table.unit_hint.as_deref().and_then(found) {
-        return Some(Ok(unit));
+    let stated = table.unit_hint.as_deref().and_then(found);
+    if let Some(hint) = table.unit_hint.as_deref().filter(|_| stated.is_none()) {
+        // It names one that the register does not have: whatever the tab says, it is not that.
+        let is_organisation = KINDS.iter().any(|kind| hint.ends_with(kind)) && register.reporting_unit(hint).is_none();
+        if is_organisation && register.in_front(hint).is_none_or(|(_, rest)| !rest.is_empty()) {
+            return Some(Err(register.reporting_units_like(hint)));
+        }
     }
-    let found: Vec<_> = texts(table, sheet).filter_map(found).collect();
-    let units: BTreeSet<UnitId> = found.iter().filter_map(|found| found.as_ref().ok()).copied().collect();
+    let found: Vec<_> = match stated {
+        Some(Ok(unit)) => vec![Ok(unit)],
+        _ => texts(table, sheet).filter_map(found).collect(),
+    };
+    let mut units: BTreeSet<UnitId> = found.iter().filter_map(|found| found.as_ref().ok()).copied().collect();
+    if !units.is_empty() {
+        units.extend(banners.iter().filter_map(|text| register.organisation(parent, None, Some(text)).ok()));
+    }
     match (units.first(), units.len()) {
         (Some(unit), 1) => Some(Ok(*unit)),
         (None, _) => found.into_iter().next(),

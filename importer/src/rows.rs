@@ -124,7 +124,16 @@ impl<'a> Names<'a> {
             return None;
         }
         let parent = self.reporting_unit(None, register);
-        hints::organisation(self.table, (self.ledger, &self.sheet.name), parent, register)
+        let banners: Vec<&str> = self
+            .table
+            .words
+            .iter()
+            .filter_map(|row| match self.table.cells(self.sheet, *row) {
+                [(_, Cell::Text(id))] => Some(self.workbook.texts.get(*id)),
+                _ => None,
+            })
+            .collect();
+        hints::organisation(self.table, (self.ledger, &self.sheet.name, &banners), parent, register)
     }
 
     fn finding(&self, row: usize, read: Option<String>, kind: &FindingKind) -> Finding {

@@ -4,7 +4,7 @@ use super::{
     delimited, excel,
     grid::{Cell, Merge, Sheet, Timestamp, Workbook},
     html, ods,
-    sniff::{Format, OLE, ZIP, sniff},
+    sniff::{Format, OLE, ZIP, is_other, sniff},
     spreadsheetml,
 };
 
@@ -114,6 +114,9 @@ pub(super) const APOSTROPHES: [char; 5] = ['\'', '\u{2019}', '\u{2018}', '\u{ff0
 
 /// The bytes of a workbook without what a careless program sent ahead of them: a byte order mark, blank lines, a warning.
 fn without_preamble(bytes: &[u8]) -> &[u8] {
+    if is_other(bytes) {
+        return bytes;
+    }
     let head = &bytes[..bytes.len().min(PREAMBLE_MAX)];
     let at = |mark: &[u8]| head.windows(mark.len()).position(|window| window == mark);
     let starts = [ZIP, OLE].into_iter().filter_map(at);

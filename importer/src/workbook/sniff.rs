@@ -33,6 +33,11 @@ const OTHERS: [(&[u8], &str); 6] = [
 ];
 const WORD: &str = "Word 文档，请把表格复制到 Excel a Word document: copy its table into Excel";
 
+/// Whether it is something that holds or carries other files, and no workbook itself.
+pub(super) fn is_other(bytes: &[u8]) -> bool {
+    OTHERS.iter().any(|(start, _)| bytes.starts_with(start))
+}
+
 /// Parts above this size are looked at for their ratio.
 const BOMB_BYTES_MIN: u64 = 32 << 20;
 /// Inflated over compressed size above which a part is a bomb.

@@ -255,11 +255,16 @@ fn a_unit_in_the_title_above_the_table_or_on_the_tab_is_that_of_the_rows() {
         ("青山镇", "党员花名册\n填报单位：青山镇", "no-unit"),
         ("Sheet1", "石塘支部党员花名册", "unknown-unit"),
         ("李湾村党支部", "青石村党支部党员花名册", "unknown-unit"),
+        ("青石村党支部", "党员花名册\n填报单位：林场党支部", "unknown-unit"),
     ] {
         let taken = take(&xlsx(&[RawSheet::new(tab, &format!("{lines}\n{header}\n{rows}"))]));
         assert!(taken.records.is_empty(), "{tab} {lines}: {taken:?}");
         assert_eq!(taken.codes(), [code, code], "{tab} {lines}: {:?}", taken.findings);
     }
+    // A line of its own between the rows begins those of another branch.
+    let (first, second) = rows.split_once('\n').expect("two rows");
+    let text = format!("青石村党支部党员花名册\n{header}\n{first}\n李湾村党支部\n{second}");
+    assert!(sheet(&text).records.is_empty(), "{:?}", sheet(&text));
     // A column that names the branch goes before what stands above it.
     let taken = take(&xlsx(&[RawSheet::new("李湾村党支部", &roster(HEADER, &ROWS))]));
     assert_eq!(taken.names(), THREE);
