@@ -324,6 +324,13 @@ fn is_signed(text: &str) -> bool {
     SIGNED.iter().filter_map(behind).any(is_end) || SIGNED_WITH_COLON.iter().filter_map(behind).any(colon)
 }
 
+/// Whether a line above a header is the end of what stands above, and no title.
+pub(crate) fn is_signature(line: &str) -> bool {
+    let text = compact(line);
+    let names_unit = ["填报单位", "填表单位", "报送单位", "单位:", "单位("].iter().any(|label| text.starts_with(label));
+    is_signed(&text) && !names_unit || text.starts_with('第') && text.contains('页') || PHRASES.contains(&text.as_ref())
+}
+
 /// 1.身份证号码须…, 2、…, (3)…, 一、….
 fn is_numbered(text: &str) -> bool {
     let inside = text.strip_prefix('(').unwrap_or(text);

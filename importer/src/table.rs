@@ -9,7 +9,7 @@ use sync_protocol::catalogue::Catalogue;
 
 use crate::{
     block::{Paths, beginnings, header_block, header_paths},
-    footer::{Judge, RowKind},
+    footer::{Judge, RowKind, is_signature},
     header::{HeaderIndex, Rank, normalise},
     mapping::{MappedColumn, Mapper, Target},
     memory::Memory,
@@ -148,7 +148,18 @@ impl Detector<'_> {
                 row += 1;
                 continue;
             };
-            let (found, end) = self.tables(row, ledger, after);
+            let (mut found, end) = self.tables(row, ledger, after);
+            for page in &mut found {
+                // The same header again, with nothing but signatures above it: a new page of the same table.
+                let continues = |above: &&Table| above.sheet == page.sheet && above.headers == page.headers;
+                if let Some(above) =
+                    tables.last().filter(continues).filter(|_| page.titles.iter().all(|l| is_signature(l)))
+                {
+                    page.titles.clone_from(&above.titles);
+                    page.title.clone_from(&above.title);
+                    page.unit_hint.clone_from(&above.unit_hint);
+                }
+            }
             tables.extend(found);
             after = end;
             row = end;

@@ -1,6 +1,7 @@
 //! Tests of the importer on whole workbooks.
 
 mod anatomy;
+mod cells;
 mod findings;
 mod folder;
 mod hostile;
