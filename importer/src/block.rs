@@ -189,8 +189,8 @@ fn is_another(left: &BTreeSet<&str>, right: &BTreeSet<&str>, index: &HeaderIndex
     let (left, right) = (named(left), named(right));
     let most = |ledgers: &BTreeMap<usize, BTreeSet<usize>>| ledgers.values().map(BTreeSet::len).max().unwrap_or(0);
     let (on_left, on_right) = (most(&left), most(&right));
-    // What the ledger on the left also has is its own columns behind an empty one.
-    let best = left.iter().find(|(_, columns)| columns.len() == on_left).map(|(ledger, _)| *ledger);
-    let own = best.and_then(|ledger| right.get(&ledger)).map_or(0, BTreeSet::len);
-    on_left >= SHARED_MIN && on_right >= SHARED_MIN && own * 2 < on_right
+    // A ledger that knows most of both sides is one table with an empty column.
+    let of_both = |ledger: &usize| left[ledger].len() + right.get(ledger).map_or(0, BTreeSet::len);
+    let together = left.keys().map(of_both).max().unwrap_or(0);
+    on_left >= SHARED_MIN && on_right >= SHARED_MIN && together * 3 < (on_left + on_right) * 2
 }

@@ -245,6 +245,17 @@ fn tables_side_by_side_are_tables_of_their_own() {
     // One is longer than the other.
     let taken = sheet(&format!("{TITLE}{header}||{header}\n{}||{}\n{}\n", left[0], right[0], left[1]));
     assert_eq!(taken.records.len(), 3, "{taken:?}");
+    // One of another ledger, behind an empty column.
+    let taken = sheet(&format!(
+        "{TITLE}{header}||党组织名称|受理编号|收集日期|收集渠道|民情内容|办理时限\n{}||李湾村党支部|2012-1|2012.3.1|走访|修路|2012.4.1",
+        left[0]
+    ));
+    let ledgers = taken.records.iter().filter(|(_, record)| record.contains_key("request_no")).count();
+    assert_eq!((taken.records.len() > ledgers, ledgers > 0), (true, true), "{taken:?}");
+    // One ledger with an empty column behind each, as some programs write it.
+    let sparse = |line: &str| line.split('|').collect::<Vec<_>>().join("||");
+    let lines: Vec<String> = [header].iter().chain(&left).map(|line| sparse(line)).collect();
+    assert_eq!(sheet(&format!("{TITLE}{}", lines.join("\n"))).records.len(), 2);
     // Too narrow to be told apart: the table stops rather than take one person's cells for another's.
     let taken =
         sheet(&format!("{TITLE}所属党支部|姓名|入党时间|姓名|入党日期\n青石村党支部|欧阳试一|1995.7|司马试二|1996.7"));

@@ -49,7 +49,7 @@ fn each_library_has_one_room() {
         ("scraper::", &["importer/src/workbook/html.rs"]),
         ("csv::", &["importer/src/workbook/delimited.rs"]),
         ("quick_xml::", &["importer/src/workbook/"]),
-        ("encoding_rs::", &["importer/src/workbook/sniff.rs", "server/src/demo/"]),
+        ("encoding_rs::", &["importer/src/workbook/sniff.rs", "importer/tests/", "server/src/demo/"]),
         ("rust_xlsxwriter::", &["importer/src/workbook/write.rs", "tests/benches/"]),
         ("automerge::", &["sync-protocol/src/document/", "sync-protocol/tests/", "tests/src/repo.rs"]),
         ("sqlx::", &["server/src/store/", "sync-protocol/src/client/"]),
