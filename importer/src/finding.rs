@@ -195,7 +195,8 @@ impl FindingKind {
             K::UnknownHeader => "unknown-header",
             K::DecidedByValues { .. } => "decided-by-values",
             K::UnknownUnit { .. } => "unknown-unit",
-            K::NoUnit => "no-unit",
+            // Two sentences about one thing.
+            K::NoUnit | K::BlankUnit { .. } => "no-unit",
             K::OutOfScope => "out-of-scope",
             K::PrecisionLost => "precision-lost",
             K::BadIdCard { .. } => "bad-id-card",
@@ -225,8 +226,6 @@ impl FindingKind {
             K::KeptEdit { .. } => "kept-edit",
             K::TotalDiffers { .. } => "total-differs",
             K::NoResult => "no-result",
-            // Another sentence about the same thing.
-            K::BlankUnit { .. } => "no-unit",
             K::UnitTaken { .. } => "unit-taken",
             K::UnitFromTitle { .. } => "unit-from-title",
             K::RowsLeftOut { .. } => "rows-left-out",

@@ -379,13 +379,11 @@ fn is_numbering(cells: &[(u16, Cell)], texts: &Texts) -> bool {
     }
     // 1 2 3 4 without a letter: each one more than the one before, from the very first.
     let value = |cell: &Cell| match cell {
-        Cell::Number { value, .. } => Some(*value),
+        Cell::Number { value, .. } => value.to_string().parse::<u16>().ok(),
         Cell::Text(id) => compact(texts.get(*id)).trim_matches(['(', ')']).parse().ok(),
         _ => None,
     };
-    let counts = (0u16..)
-        .zip(cells)
-        .all(|(at, (_, cell))| value(cell).is_some_and(|v| v == f64::from(at) + 1.0 || v == f64::from(at)));
+    let counts = (0u16..).zip(cells).all(|(at, (_, cell))| value(cell).is_some_and(|v| v == at || v == at + 1));
     cells.len() >= 4 && counts
 }
 

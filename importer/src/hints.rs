@@ -88,8 +88,8 @@ fn named(
 
 /// The reporting unit.
 pub(crate) fn reporting_unit(table: &Table, (ledger, sheet): (&Ledger, &str), register: &Register) -> Option<UnitId> {
-    let hint = table.unit_hint.as_deref().into_iter().chain([sheet]);
-    let plain = hint.filter_map(|text| register.reporting_unit(text)).next();
+    let mut hint = table.unit_hint.as_deref().into_iter().chain([sheet]);
+    let plain = hint.find_map(|text| register.reporting_unit(text));
     plain.or_else(|| {
         texts(table, sheet).find_map(|text| {
             let candidates = candidates(text, ledger);

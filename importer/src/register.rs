@@ -144,12 +144,11 @@ impl Register {
         let reporting_unit = reporting_unit.or_else(|| self.named_in(name));
         let parent = reporting_unit.and_then(|id| self.units.get(&id));
         let short = organisation(name, parent.map(|unit| unit.name.as_str()));
-        let found = match reporting_unit {
-            Some(_) => self.by_name.get(&(reporting_unit, short.clone())).copied(),
-            None => {
-                let own = self.home.and_then(|home| self.by_name.get(&(Some(home), short.clone())).copied());
-                own.or_else(|| self.by_bare_name.get(&short).copied().flatten())
-            }
+        let found = if reporting_unit.is_some() {
+            self.by_name.get(&(reporting_unit, short.clone())).copied()
+        } else {
+            let own = self.home.and_then(|home| self.by_name.get(&(Some(home), short.clone())).copied());
+            own.or_else(|| self.by_bare_name.get(&short).copied().flatten())
         };
         found.ok_or_else(|| Unresolved::Unknown(self.suggest(reporting_unit, &short)))
     }

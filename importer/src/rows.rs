@@ -1,6 +1,9 @@
 //! Whose row is it: units that rows define, and rows by the unit that owns them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use sync_protocol::{
     Tenant, UnitId,
@@ -46,14 +49,14 @@ struct Names<'a> {
     /// What the row above says: 同上 repeats it. A blank cell repeats nothing.
     last: [Option<String>; 3],
     /// The reporting unit of the whole table, once it was looked for.
-    table_unit: Option<Option<UnitId>>,
+    table_unit: OnceCell<Option<UnitId>>,
 }
 
 impl<'a> Names<'a> {
     fn new(workbook: &'a Workbook, table: &'a Table, catalogue: &'a Catalogue) -> Self {
         let sheet = &workbook.sheets[table.sheet];
         let ledger = &catalogue.ledgers()[table.ledger];
-        Self { workbook, sheet, table, catalogue, ledger, last: [None, None, None], table_unit: None }
+        Self { workbook, sheet, table, catalogue, ledger, last: [None, None, None], table_unit: OnceCell::new() }
     }
 
     /// The column of the sheet that holds a column of the ledger.
@@ -100,11 +103,11 @@ impl<'a> Names<'a> {
     }
 
     /// The reporting unit from the row, the 填报单位 line, the sheet's name, or the title.
-    fn reporting_unit(&mut self, own: Option<&str>, register: &Register) -> Option<UnitId> {
+    fn reporting_unit(&self, own: Option<&str>, register: &Register) -> Option<UnitId> {
         if let Some(text) = own {
             return register.reporting_unit(text);
         }
-        if self.table_unit.is_none() {
+        *self.table_unit.get_or_init(|| {
             let whole = hints::reporting_unit(self.table, (self.ledger, &self.sheet.name), register);
             // Where rows name others, a row that names none is not the table's own.
             let key = self.ledger.unit.reporting_unit.as_ref();
@@ -112,13 +115,12 @@ impl<'a> Names<'a> {
                 let text = self.text(*row, key).filter(|text| !self.catalogue.words().ditto.contains(text));
                 text.is_none_or(|text| register.reporting_unit(&text) == whole)
             };
-            self.table_unit = Some(whole.filter(|_| self.table.body.iter().all(agrees)));
-        }
-        self.table_unit.flatten()
+            whole.filter(|_| self.table.body.iter().all(agrees))
+        })
     }
 
     /// The organisation of the whole table, where no column names one.
-    fn table_organisation(&mut self, register: &Register) -> Option<Result<UnitId, Vec<String>>> {
+    fn table_organisation(&self, register: &Register) -> Option<Result<UnitId, Vec<String>>> {
         let unit = &self.ledger.unit;
         if unit.defines || self.column(unit.name.as_ref()).or(self.column(unit.code.as_ref())).is_some() {
             return None;
@@ -230,7 +232,7 @@ pub fn group(
         for row in &table.body {
             let above = names.last[2].clone().or_else(|| names.last[1].clone());
             let said = names.next(*row);
-            match owner(&mut names, &said, (whole.as_ref(), county), register) {
+            match owner(&names, &said, (whole.as_ref(), county), register) {
                 Ok((unit, is_sure)) => {
                     let [.., name] = said;
                     if !is_sure && told.insert(name.clone()) {
@@ -248,7 +250,7 @@ pub fn group(
 
 /// The unit that owns a row, and whether it is named as the register names it; or why not, and what was read.
 fn owner(
-    names: &mut Names<'_>,
+    names: &Names<'_>,
     [reporting_unit, code, name]: &[Option<String>; 3],
     (whole, county): (Option<&Result<UnitId, Vec<String>>>, UnitId),
     register: &Register,

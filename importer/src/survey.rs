@@ -45,7 +45,7 @@ impl Survey<'_> {
         let whole =
             |kind: &FindingKind, sheet: &Sheet| Finding::new(kind, &sheet.name, String::new(), "", String::new());
         let left_out: Vec<Option<&str>> =
-            (0..workbook.sheets.len()).map(|index| self.why_left_out(workbook, index, &tables)).collect();
+            (0..workbook.sheets.len()).map(|index| why_left_out(workbook, index, &tables)).collect();
         let (mut tables, others): (Vec<Table>, Vec<Table>) =
             tables.into_iter().partition(|table| left_out[table.sheet].is_none());
         let is_odd = |index: usize| odd.iter().find(|(sheet, _)| *sheet == index).map(|(_, odd)| *odd);
@@ -78,19 +78,6 @@ impl Survey<'_> {
         (tables, findings)
     }
 
-    /// Why a sheet is not taken unasked.
-    fn why_left_out(&self, workbook: &Workbook, index: usize, tables: &[Table]) -> Option<&'static str> {
-        let sheet = &workbook.sheets[index];
-        if sheet.hidden {
-            return Some("工作表是隐藏的");
-        }
-        let has = |text: &str, words: &[&str]| words.iter().any(|word| compact(text).contains(word));
-        let title = tables.iter().find(|table| table.sheet == index).map_or("", |table| table.title.as_str());
-        let others = || tables.iter().any(|t| t.sheet != index && !workbook.sheets[t.sheet].hidden);
-        let is_sample = has(&sheet.name, &SAMPLES) || has(title, &SAMPLES);
-        (is_sample || has(&sheet.name, &TEMPLATES) && others()).then_some("工作表是示例、模板或填写说明")
-    }
-
     /// What there is to say about a table; one that cannot be taken loses its rows.
     fn about(&self, workbook: &Workbook, table: &mut Table) -> Vec<Finding> {
         let mut findings = self.columns(workbook, table);
@@ -111,7 +98,7 @@ impl Survey<'_> {
             table.totals.clear();
             return findings;
         }
-        self.cells(workbook, table, &mut findings);
+        cells(workbook, table, &mut findings);
         findings
     }
 
@@ -213,32 +200,44 @@ impl Survey<'_> {
                 || column.column_type == ColumnType::IdCard && has_numbers()
         })
     }
+}
 
-    /// Cells of columns that are kept beside the rows, and what is struck through.
-    fn cells(&self, workbook: &Workbook, table: &Table, findings: &mut Vec<Finding>) {
-        let sheet = &workbook.sheets[table.sheet];
-        let mut struck = sheet.struck.as_slice();
-        for row in &table.body {
-            let number = sheet.row_number(*row);
-            for column in table.columns.iter().filter(|column| matches!(column.target, Target::Extra(_))) {
-                if table.cell(sheet, *row, column.column) == Some(Cell::Uncomputed) {
-                    let place = address(number, column.column);
-                    let kind = FindingKind::NoResult;
-                    findings.push(Finding::new(&kind, &sheet.name, place, &column.header, String::new()));
-                }
+/// Why a sheet is not taken unasked.
+fn why_left_out(workbook: &Workbook, index: usize, tables: &[Table]) -> Option<&'static str> {
+    let sheet = &workbook.sheets[index];
+    if sheet.hidden {
+        return Some("工作表是隐藏的");
+    }
+    let has = |text: &str, words: &[&str]| words.iter().any(|word| compact(text).contains(word));
+    let title = tables.iter().find(|table| table.sheet == index).map_or("", |table| table.title.as_str());
+    let others = || tables.iter().any(|t| t.sheet != index && !workbook.sheets[t.sheet].hidden);
+    let is_sample = has(&sheet.name, &SAMPLES) || has(title, &SAMPLES);
+    (is_sample || has(&sheet.name, &TEMPLATES) && others()).then_some("工作表是示例、模板或填写说明")
+}
+
+/// Cells of columns that are kept beside the rows, and what is struck through.
+fn cells(workbook: &Workbook, table: &Table, findings: &mut Vec<Finding>) {
+    let sheet = &workbook.sheets[table.sheet];
+    let mut struck = sheet.struck.as_slice();
+    for row in &table.body {
+        let number = sheet.row_number(*row);
+        for column in table.columns.iter().filter(|column| matches!(column.target, Target::Extra(_))) {
+            if table.cell(sheet, *row, column.column) == Some(Cell::Uncomputed) {
+                let place = address(number, column.column);
+                let kind = FindingKind::NoResult;
+                findings.push(Finding::new(&kind, &sheet.name, place, &column.header, String::new()));
             }
-            struck = &struck[struck.partition_point(|(at, _)| *at < number)..];
-            let here = &struck[..struck.partition_point(|(at, _)| *at == number)];
-            let here: Vec<u16> =
-                here.iter().map(|(_, column)| *column).filter(|c| (table.span.0..=table.span.1).contains(c)).collect();
-            let cells = table.cells(sheet, *row);
-            let whole = here.len() * 2 >= cells.len();
-            for column in here.iter().take(if whole { 1 } else { usize::MAX }) {
-                let header =
-                    table.columns.iter().find(|c| c.column == *column && !whole).map_or("", |c| c.header.as_str());
-                let place = address(number, *column);
-                findings.push(Finding::new(&FindingKind::StruckThrough, &sheet.name, place, header, String::new()));
-            }
+        }
+        struck = &struck[struck.partition_point(|(at, _)| *at < number)..];
+        let here = &struck[..struck.partition_point(|(at, _)| *at == number)];
+        let here: Vec<u16> =
+            here.iter().map(|(_, column)| *column).filter(|c| (table.span.0..=table.span.1).contains(c)).collect();
+        let cells = table.cells(sheet, *row);
+        let whole = here.len() * 2 >= cells.len();
+        for column in here.iter().take(if whole { 1 } else { usize::MAX }) {
+            let header = table.columns.iter().find(|c| c.column == *column && !whole).map_or("", |c| c.header.as_str());
+            let place = address(number, *column);
+            findings.push(Finding::new(&FindingKind::StruckThrough, &sheet.name, place, header, String::new()));
         }
     }
 }

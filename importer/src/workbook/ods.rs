@@ -19,6 +19,15 @@ use super::{
 /// Cells that repetition alone may make: one tag can ask for every cell of every sheet.
 const REPEATED_MAX: u64 = 1_000_000;
 
+/// What a cell is besides its value.
+#[derive(Default)]
+struct Marks {
+    /// Its text is struck through.
+    struck: bool,
+    /// It is computed.
+    formula: bool,
+}
+
 /// What has been read of the sheet so far.
 #[derive(Default)]
 struct State {
@@ -43,9 +52,7 @@ struct State {
     copies: u64,
     /// Styles that strike text through.
     struck_styles: HashSet<String>,
-    /// Whether the cell is struck through, and whether it is computed.
-    struck: bool,
-    formula: bool,
+    marks: Marks,
     /// Columns of the row that are struck through.
     struck_columns: Vec<u16>,
     /// What the row holds.
@@ -112,8 +119,8 @@ impl State {
                 self.columns = count("number-columns-repeated");
                 self.wide = count("number-columns-spanned");
                 self.high = count("number-rows-spanned");
-                self.struck = self.struck_styles.contains(&text("style-name"));
-                self.formula = attribute(tag, "formula").is_some();
+                self.marks.struck = self.struck_styles.contains(&text("style-name"));
+                self.marks.formula = attribute(tag, "formula").is_some();
                 self.kind = text("value-type");
                 self.value = match self.kind.as_str() {
                     "date" => text("date-value"),
@@ -163,12 +170,12 @@ impl State {
             _ => None,
         };
         let value = if value.is_some() { value } else { reading.text(&self.words) };
-        let value = value.or((self.formula && self.kind.is_empty()).then_some(Cell::Uncomputed));
+        let value = value.or((self.marks.formula && self.kind.is_empty()).then_some(Cell::Uncomputed));
         let next = self.column.saturating_add(self.columns);
         if let Some(value) = value {
             // Beyond the last column of any spreadsheet there is nothing.
             self.found.extend((self.column..next.min(u32::from(u16::MAX))).map(|column| (column, value)));
-            if let (true, Ok(column)) = (self.struck, u16::try_from(self.column)) {
+            if let (true, Ok(column)) = (self.marks.struck, u16::try_from(self.column)) {
                 self.struck_columns.push(column);
             }
         }
