@@ -58,6 +58,11 @@ fn outside(config: &Config) -> PathBuf {
     config.data_dir.join(HIGH_WATER)
 }
 
+/// Whether a database that is not there has been: its log would be taken for that of a new one.
+fn has_left_something(config: &Config) -> bool {
+    outside(config).exists() || config.data_dir.join(format!("{DATABASE}-wal")).exists()
+}
+
 fn tally(config: &Config) -> Arc<Tallies> {
     Tallies::new(&config.catalogue, config.campaign_year)
 }
@@ -78,7 +83,7 @@ async fn look(config: &Config, examined: bool) -> Result<Looked, StoreError> {
     let path = database(config);
     let known = HighWater::read(&outside(config));
     if !path.exists() {
-        return Err(if known.is_some() { Refused::Gone } else { Refused::Missing }.into());
+        return Err(if has_left_something(config) { Refused::Gone } else { Refused::Missing }.into());
     }
     let mut wrong = Vec::new();
     let seq = known.as_ref().map_or(0, |known| known.seq);
@@ -123,6 +128,10 @@ pub async fn open(config: &Config) -> Result<Arc<SqliteStore>, StoreError> {
 
 /// Opens one only to read it, on a disk that is full or cannot be written to.
 pub async fn open_unchanged(config: &Config) -> Result<Arc<SqliteStore>, StoreError> {
+    if is_served(&config.data_dir) {
+        // It would be read while it changes.
+        return Err(StoreError::Database("a server runs on it".into()));
+    }
     look(config, false).await?;
     Ok(Arc::new(SqliteStore::open_unchanged(&database(config), tally(config)).await?))
 }
@@ -150,6 +159,7 @@ pub async fn examine(config: &Config) -> Result<Examined, StoreError> {
             store
         }
         // A full disk is no reason not to look.
+        Err(error) if is_served(&config.data_dir) => return Err(error),
         Err(error) => SqliteStore::open_unchanged(&path, tally(config)).await.map_err(|_| error)?,
     };
     let store = Arc::new(store);
@@ -158,6 +168,12 @@ pub async fn examine(config: &Config) -> Result<Examined, StoreError> {
 }
 
 impl Examined {
+    /// Asks again why nobody else would open it: after a repair.
+    pub async fn ask_again(&mut self, config: &Config) -> Result<(), StoreError> {
+        self.wrong = look(config, true).await?.wrong;
+        Ok(())
+    }
+
     /// From now on the database counts as it is, though it is older than what was acknowledged.
     pub fn accept(&mut self) {
         self.wrong.clear();
@@ -172,7 +188,7 @@ pub async fn make(config: &Config) -> Result<(), StoreError> {
     if path.exists() {
         return Err(Refused::Exists.into());
     }
-    if outside(config).exists() {
+    if has_left_something(config) {
         return Err(Refused::Gone.into());
     }
     // Made under another name: one that is interrupted here leaves nothing that looks like a database.
@@ -180,9 +196,12 @@ pub async fn make(config: &Config) -> Result<(), StoreError> {
     let made = async {
         let store = SqliteStore::create(&part, tally(config)).await?;
         establish(&store, config).await?;
+        let begun = HighWater::of(store.facts().await?);
         store.close().await;
         std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(|error| io(&error))?;
-        place(&part, &path)
+        place(&part, &path)?;
+        // From now on it is noticed if the file is not there any more.
+        begun.map_or(Ok(()), |begun| begun.write(&outside(config), true)).map_err(|error| io(&error))
     };
     let made = made.await;
     for ending in ["", "-wal", "-shm"] {

@@ -63,6 +63,9 @@ async fn look(config: &Config, orders: Orders, examined: &mut Examined) -> anyho
         let kinds: Vec<&str> = diagnosis.repaired.iter().map(|finding| finding.kind).collect();
         let detail = json!({ "repaired": kinds });
         audit::note_console(&examined.server, WHO, Event::Repaired, Some(examined.server.county), detail).await?;
+        if !examined.wrong.is_empty() {
+            examined.ask_again(config).await?;
+        }
     }
     for refused in &examined.wrong {
         diagnosis.add(refused_finding(refused));

@@ -10,7 +10,7 @@ pub enum Refused {
     Missing,
     /// There was one.
     #[error(
-        "数据库文件不见了，而这里曾有数据库（旁边的 high-water.json 记着）；请从备份放回，不要新建 | the database is gone, and there was one here (high-water.json beside it says so): put it back from a backup, do not make a new one"
+        "数据库文件不见了，而这里曾有数据库（旁边留有 high-water.json 或 -wal）；请从备份放回，不要新建 | the database is gone, and there was one here (its high-water.json or -wal is left): put it back from a backup, do not make a new one"
     )]
     Gone,
     /// Its file is empty.

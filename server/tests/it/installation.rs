@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use sync_protocol::client::Trust;
 use tempfile::TempDir;
 
 const DATABASE: &str = "data/taizhang.sqlite";
@@ -87,7 +88,7 @@ impl Serving {
 
     /// Signs in with a wrong password, which is noted.
     async fn wrong_password(&self, name: &str) -> u16 {
-        let client = reqwest::Client::new();
+        let client = Trust::new(None).and_then(|trust| trust.client()).expect("a client");
         let body = serde_json::json!({ "name": name, "password": "wrong" });
         client.post(format!("{}/api/session", self.url)).json(&body).send().await.expect("an answer").status().as_u16()
     }

@@ -39,13 +39,12 @@ const NOW: &str = "SELECT (SELECT value FROM meta WHERE key = 'county') AS count
 pub(super) async fn look(path: &Path, without_log: bool, seq: i64) -> Result<(Facts, i64), StoreError> {
     let io = |error: std::io::Error| StoreError::Database(error.to_string());
     file::look(path, without_log).map_err(io)??;
-    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
+    let has_log = file::length(&file::log_of(path)).map_err(io)?.unwrap_or(0) > 0;
+    // A connection that may write would move the log into the file when it closes: not before the file is known.
+    let options = SqliteConnectOptions::new().filename(path).read_only(has_log).busy_timeout(BUSY_TIMEOUT);
     match ask(options.clone(), seq).await {
         // A full disk has no room for what several readers share; one that is alone, with nothing in the log, needs none.
-        Err(error)
-            if !matches!(error, StoreError::Refused(_))
-                && file::length(&file::log_of(path)).map_err(io)?.unwrap_or(0) == 0 =>
-        {
+        Err(error) if !matches!(error, StoreError::Refused(_)) && !has_log => {
             ask(options.read_only(true).immutable(true), seq).await
         }
         answer => answer,

@@ -67,6 +67,14 @@ pub(super) fn needs_its_log(path: &Path) -> io::Result<bool> {
 
 /// Whether the file can be the whole database, as far as its bytes tell; `without_log` takes one that lacks its log.
 pub(super) fn look(path: &Path, without_log: bool) -> io::Result<Result<(), Refused>> {
+    match look_once(path, without_log)? {
+        // A server may have emptied its log between two looks at two files.
+        Err(Refused::WithoutLog) => look_once(path, without_log),
+        looked => Ok(looked),
+    }
+}
+
+fn look_once(path: &Path, without_log: bool) -> io::Result<Result<(), Refused>> {
     let found = match length(path)? {
         None => return Ok(Err(Refused::Missing)),
         Some(0) => return Ok(Err(Refused::Empty)),

@@ -68,13 +68,14 @@ impl HighWater {
         .ok()
     }
 
-    fn of(facts: Facts) -> Option<Self> {
+    /// How far a database has come; nothing can be said of one that is nobody's yet.
+    pub fn of(facts: Facts) -> Option<Self> {
         let Facts { county, installation, seq, mark, audit } = facts;
         Some(Self { installation: installation?, county: county?, seq, mark, audit })
     }
 
     /// Writes it whole or not at all; `durable` waits for the disk.
-    fn write(&self, path: &Path, durable: bool) -> std::io::Result<()> {
+    pub fn write(&self, path: &Path, durable: bool) -> std::io::Result<()> {
         // Several programs may write it at once, each under a name of its own.
         let mut part = path.as_os_str().to_owned();
         part.push(format!(".{}.part", std::process::id()));

@@ -89,6 +89,11 @@ impl SqliteStore {
         Ok(Self { writer, readers, commits, tally, guard, keeper: OnceLock::new() })
     }
 
+    /// What the database says of itself now.
+    pub async fn facts(&self) -> Result<Facts, StoreError> {
+        facts::now(&self.readers).await
+    }
+
     /// Keeps in a file, from now on, how far the database has come: `known` is what the file says.
     pub fn keep(&self, file: PathBuf, known: Option<HighWater>) {
         let pools = (self.readers.clone(), self.writer.outside().clone());
