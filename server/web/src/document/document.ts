@@ -54,6 +54,9 @@ const FORMAT = 1;
 
 export class DamagedDocument extends Error {}
 
+/** A row that was to be new is there: somebody else has added it meanwhile. */
+export class RowTaken extends Error {}
+
 export class LedgerDocument {
   /** Rows, once they have been read; what is written makes them old. */
   private read: Map<string, Map<string, Row>> | undefined;
