@@ -106,6 +106,7 @@ await tells("overExisting", async () => {
   await a.answer("打开已有");
   await a.button("删除这条记录").waitFor();
   await a.screen("carried");
+  await a.sees("已带入：职务、是否到课");
   const carried = await a.field("职务").inputValue();
   await save(a);
   await saved(a);

@@ -225,7 +225,7 @@ const WORDS = {
   metNext: ["看下一条（第 {0} 条，共 {1} 条）", "Next ({0} of {1})"],
   metAdd: ["仍然新增", "Add it all the same"],
   metKeep: ["仍然保存", "Save it all the same"],
-  metCarried: ["已带入选中的内容，请核对后保存", "What you chose was taken over: check it, then save"],
+  metCarried: ["已带入：{0}。还没有保存，请核对后保存。", "Taken over: {0}. Not saved yet: check it, then save."],
   goBack: ["返回修改", "Back to the form"],
 
   draftOffer: ["上次没保存的内容", "Not saved last time"],
@@ -240,6 +240,7 @@ const WORDS = {
     "No room on the phone: what you are typing is not stored. Make some before you close Taizhang.",
   ],
   draftsWait: ["有 {0} 份没保存的内容", "{0} not saved"],
+  draftsLook: ["去看看", "Look"],
   draftsTitle: ["没保存的内容", "Not saved"],
   newRecord: ["新记录", "New record"],
 
