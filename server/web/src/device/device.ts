@@ -249,7 +249,7 @@ export class Device {
    */
   save(identity: Identity, edits: readonly Edit[], seen?: readonly string[], isNew = false): Promise<boolean> {
     return this.change(identity, "form", (document, author) => {
-      if (isNew && edits.some(({ address }) => document.rows(address.ledger).has(address.row))) throw new RowTaken();
+      if (isNew) return document.add(identity, edits, author);
       const base = seen === undefined ? document : document.asSeen(seen, randomHex(16));
       return base.write(identity, edits, author);
     });

@@ -142,6 +142,12 @@ export class LedgerDocument {
     return this.commit(different, author);
   }
 
+  /** Writes a record that is to be new: never to a row that is there, removed or not. */
+  add(identity: Identity, edits: readonly Edit[], author: Author): LocalChange | undefined {
+    if (edits.some(({ address }) => this.rows(address.ledger).has(address.row))) throw new RowTaken();
+    return this.write(identity, edits, author);
+  }
+
   /** A person decides what a cell says: written even if it is the winner already, which ends the conflict everywhere. */
   settle(address: Address, value: Value, author: Author): LocalChange | undefined {
     // Putting the winner's value once more would only delete the others: no change for a gate to take, and none that says

@@ -2,6 +2,7 @@
 
 import type { Catalogue, Column } from "../catalogue/catalogue";
 import { editable, printed, read } from "../catalogue/entry";
+import { REMOVED, STATE } from "../document/address";
 import type { Value } from "../document/value";
 
 export type Texts = Readonly<Record<string, string>>;
@@ -62,6 +63,16 @@ export function entered(fields: readonly Column[], typed: Texts, before: Texts, 
     found.all[field.key] = result.value;
   }
   return found;
+}
+
+/**
+ * What is written of the record itself. A new one says in so many words that it is there, and whether it is whole: a phone that has
+ * added the same one, as a draft, or has removed it, disagrees with that, and somebody decides.
+ */
+export function marksOf(isNew: boolean, wasDraft: boolean, lacks: boolean): Entry[] {
+  const state = { column: STATE, value: lacks ? "draft" : "submitted" };
+  if (isNew) return [{ column: REMOVED, value: false }, state];
+  return wasDraft && !lacks ? [state] : [];
 }
 
 /** A field in which a record says one thing and what was typed another. */
