@@ -54,7 +54,7 @@ impl Comparison<'_> {
             if let Some(current) = current
                 && let Some(document) = documents.books.get(&book)
                 && let Some(provenance) = document.provenance(&edit.address)
-                && matches!(provenance.how, Means::Form | Means::Resolve | Means::Return)
+                && provenance.is_by_hand()
             {
                 finding(&FindingKind::KeptEdit { who: provenance.who, value: current.to_string() });
                 return;

@@ -183,6 +183,11 @@ pub enum FindingKind {
         /// How many rows the table has.
         rows: usize,
     },
+    /// Somebody else decides on it: it is kept as a proposal, and not written.
+    Proposed {
+        /// Who does.
+        by: String,
+    },
 }
 
 impl FindingKind {
@@ -235,6 +240,7 @@ impl FindingKind {
             K::KeyUnread { .. } => "key-unread",
             K::KeyMissing { .. } => "key-missing",
             K::KeyTwice { .. } => "key-twice",
+            K::Proposed { .. } => "proposed",
         }
     }
 
@@ -347,6 +353,7 @@ impl FindingKind {
             K::KeyTwice { column, rows } => format!(
                 "“{column}”一列出现两次，可能是左右并排的两张表，全表 {rows} 行未导入。请改为上下排列，或改写其中一个表头"
             ),
+            K::Proposed { by } => format!("应由上级（{by}）办理，未写入，已作为建议保留，待其采纳或退回"),
         }
     }
 
@@ -441,6 +448,9 @@ impl FindingKind {
             K::KeyTwice { column, rows } => format!(
                 "the column `{column}` stands there twice, perhaps two tables side by side; none of the {rows} row(s) was imported: put them below each other or change one header"
             ),
+            K::Proposed { by } => {
+                format!("not yours to decide ({by}); not written, kept as a proposal to be accepted or rejected")
+            }
         }
     }
 }

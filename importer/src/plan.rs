@@ -74,6 +74,8 @@ pub struct Counts {
     pub refused: usize,
     /// Rows that wait for a person to say whether they are a record that exists.
     pub doubtful: usize,
+    /// Cells that somebody else decides on: kept as proposals.
+    pub proposed: usize,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -83,6 +85,7 @@ impl std::ops::AddAssign for Counts {
         self.unchanged += other.unchanged;
         self.refused += other.refused;
         self.doubtful += other.doubtful;
+        self.proposed += other.proposed;
     }
 }
 
@@ -99,6 +102,8 @@ pub struct UnitPlan {
     pub doubts: Vec<Doubt>,
     /// What was noticed.
     pub findings: Vec<Finding>,
+    /// Where in the file each row came from.
+    pub origins: BTreeMap<RowId, RowRef>,
 }
 
 impl<'a> Importer<'a> {
@@ -194,6 +199,7 @@ impl<'a> Importer<'a> {
                 plan.counts.refused += 1;
                 continue;
             }
+            plan.origins.insert(id, *row);
             let existing = known.rows.get(&id);
             let catalogue = self.catalogue;
             Comparison { catalogue, ledger, id, existing, documents, place: &place }.run(record, &mut plan);

@@ -70,6 +70,7 @@ impl Importer<'_> {
                 continue;
             }
             seen.push(id);
+            plan.origins.insert(id, *row);
             let before = plan.edits.values().map(Vec::len).sum::<usize>();
             Compared { importer: self, ledger, id, drawn: &drawn, states, place: &place }.run(names, &mut plan);
             let after = plan.edits.values().map(Vec::len).sum::<usize>();

@@ -73,6 +73,10 @@ pub enum Event {
     OlderAccepted,
     /// What follows from the rest was put right.
     Repaired,
+    /// What somebody had proposed was written.
+    ProposalAccepted,
+    /// What somebody had proposed was not written.
+    ProposalRejected,
 }
 
 impl Event {
@@ -107,6 +111,8 @@ impl Event {
             Self::BundleAnswered => "bundle-answered",
             Self::OlderAccepted => "older-accepted",
             Self::Repaired => "repaired",
+            Self::ProposalAccepted => "proposal-accepted",
+            Self::ProposalRejected => "proposal-rejected",
         }
     }
 }

@@ -13,7 +13,7 @@ use sync_protocol::{
 use crate::{
     Server, clock, projection,
     returns::record_name,
-    store::{Committed, DocumentWrite, NewChange, QuarantineState, Replacement, StoreError},
+    store::{Committed, DocumentWrite, NewChange, ProposalWrites, QuarantineState, Replacement, StoreError},
 };
 
 /// How often a document is tried that somebody else is writing to.
@@ -221,6 +221,7 @@ pub(crate) fn replacing(
         device,
         received_at_ms: clock::now_ms(),
         binds: true,
+        proposals: ProposalWrites::default(),
     })
 }
 

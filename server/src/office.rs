@@ -14,7 +14,7 @@ use crate::{
     Server,
     bundle::json,
     clock, erasure, installation, projection,
-    store::{Committed, DocumentWrite, NewChange, Replacement, StoreError},
+    store::{Committed, DocumentWrite, NewChange, ProposalWrites, Replacement, StoreError},
 };
 
 const TOKEN: &str = "office_token";
@@ -172,6 +172,7 @@ async fn take_document(
             device: Some(THE_COUNTY),
             received_at_ms: clock::now_ms(),
             binds: true,
+            proposals: ProposalWrites::default(),
         };
         if server.store.commit(vec![write]).await? == [Committed::Durable] {
             return Ok(true);

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::{ReturnError, ReturnRequest, at_and_below, choices};
 use crate::{
     Server, projection,
-    store::{DocumentWrite, NewChange, Store, StoreError, Submission, sqlite::SqliteStore},
+    store::{DocumentWrite, NewChange, ProposalWrites, Store, StoreError, Submission, sqlite::SqliteStore},
     submissions,
     tallies::Tallies,
 };
@@ -135,6 +135,7 @@ impl Past {
                 device: None,
                 received_at_ms: 0,
                 binds: false,
+                proposals: ProposalWrites::default(),
             });
             if writes.len() == DOCUMENTS_PER_COMMIT {
                 store.commit(std::mem::take(&mut writes)).await?;

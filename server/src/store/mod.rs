@@ -5,6 +5,7 @@ mod attachments;
 mod blob;
 pub mod examine;
 mod people;
+mod proposals;
 mod records;
 mod refused;
 pub mod sqlite;
@@ -27,6 +28,9 @@ use sync_protocol::{
 
 pub use attachments::{AttachmentPart, Received};
 pub use people::{AuditEntry, AuditLine, Chain, Credentials, Invitation, PeopleStore, Person, PersonId};
+pub use proposals::{
+    NewProposal, Proposal, ProposalDecision, ProposalQuery, ProposalState, ProposalStore, ProposalWrites,
+};
 pub use records::{
     Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, SeenDevice, StoredBatch,
     StoredConflict, StoredDoubt, StoredRow, TallyRow, Totals, Visit, token_hash,
@@ -133,6 +137,8 @@ pub struct WrongStep {
     pub after: String,
     /// What is wrong: the code of a `StepFault`.
     pub fault: String,
+    /// Who made it, where no device has sent it.
+    pub who: Option<String>,
 }
 
 /// Such a step as it is stored.
@@ -142,7 +148,7 @@ pub struct StoredWrongStep {
     pub unit: UnitId,
     /// The step.
     pub step: WrongStep,
-    /// The person whose device sent it.
+    /// The person whose device sent it, or who imported it.
     pub who: String,
     /// When it came in.
     pub received_at_ms: i64,
@@ -173,6 +179,8 @@ pub struct DocumentWrite {
     pub received_at_ms: i64,
     /// Whether actors that nobody has used yet are the device's from now on, or the server's own.
     pub binds: bool,
+    /// What it makes of proposals.
+    pub proposals: ProposalWrites,
 }
 
 impl DocumentWrite {
@@ -505,6 +513,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Ends the writer after what is under way.
     async fn close(&self);
+
+    /// The part that knows proposals.
+    fn proposals(&self) -> &dyn ProposalStore;
 }
 
 /// An actor as stored.

@@ -143,6 +143,7 @@ impl Writer {
             device: from,
             received_at_ms: 1,
             binds: true,
+            proposals: server::store::ProposalWrites::default(),
         }
     }
 }

@@ -15,9 +15,9 @@ use importer::{
 };
 use server::store::{
     Arrival, AttachmentPart, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow,
-    QuarantineState, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict,
-    StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, SubmissionStep, TallySum, Totals, Visit,
-    examine::ExamineStore,
+    ProposalStore, QuarantineState, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch,
+    StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, SubmissionStep, TallySum,
+    Totals, Visit, examine::ExamineStore,
 };
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
@@ -193,6 +193,9 @@ macro_rules! delegate {
             })*
             async fn close(&self) {
                 self.inner.close().await;
+            }
+            fn proposals(&self) -> &dyn ProposalStore {
+                self.inner.proposals()
             }
         }
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sync_protocol::{ChangeHash, document::RowKey};
 
-use super::{group, tallies, tx::Writer};
+use super::{group, proposals, tallies, tx::Writer};
 use crate::store::{Committed, Replacement, StoreError, Tally, blob};
 
 pub(super) async fn replace(
@@ -42,6 +42,9 @@ pub(super) async fn replace(
     }
     group::project(&mut tx, &rows).await?;
     forget(&mut tx, number, erased, quarantined).await?;
+    for row in erased {
+        proposals::forget(&mut tx, of, row).await?;
+    }
     tallies::count(&mut tx, tally, (of.unit, &of.period), &tally.concerned(None)).await?;
     tx.commit().await?;
     Ok(Committed::Durable)

@@ -16,6 +16,7 @@ mod keeper;
 mod memory;
 mod open;
 mod people;
+mod proposals;
 mod quarantine;
 mod read;
 mod registry;
@@ -43,9 +44,9 @@ use sync_protocol::{
 
 use super::{
     Arrival, AttachmentPart, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow,
-    QuarantineState, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict,
-    StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, SubmissionStep, Tally, TallySum, Totals,
-    Visit, examine::ExamineStore,
+    ProposalStore, QuarantineState, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch,
+    StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, SubmissionStep, Tally,
+    TallySum, Totals, Visit, examine::ExamineStore,
 };
 
 /// What the write-ahead log keeps of its size when all of it is in the database.
@@ -385,5 +386,9 @@ impl Store for SqliteStore {
         self.guard.release();
         self.readers.close().await;
         self.writer.close().await;
+    }
+
+    fn proposals(&self) -> &dyn ProposalStore {
+        self
     }
 }

@@ -291,6 +291,7 @@ const WORDS = {
   how_return: ["表格交回", "from a returned workbook"],
   how_resolve: ["处理冲突", "settled"],
   how_undo: ["撤销导入", "import undone"],
+  how_keep: ["保持原值", "kept as it was"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;
