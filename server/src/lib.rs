@@ -21,6 +21,7 @@ pub mod installation;
 pub mod office;
 pub mod people;
 pub mod projection;
+pub mod proposals;
 pub mod quality;
 pub mod returns;
 pub mod store;

@@ -16,6 +16,7 @@ use server::{
         import::{self, Afterwards},
         look::{self, ReturnArguments},
         people::{Audit, Person},
+        proposals::Proposals,
         quarantine::Quarantine,
         submissions::Submissions,
     },
@@ -102,8 +103,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// 流程核查：未按规定办理的环节（内容已保留）· Steps of workflows that were not allowed (kept)
+    /// 流程核查：未按规定程序办理的环节（内容已写入）· Steps of workflows out of their order (written)
     Steps,
+    /// 建议：下级填写的、应由本级办理的内容，采纳或退回 · What others have written who may not decide it: accept or reject
+    #[command(subcommand)]
+    Proposals(Proposals),
     /// 查看或检查目录（台账、代码、指标）· The catalogue of ledgers, codes and indicators
     #[command(subcommand)]
     Catalogue(CatalogueCommand),
@@ -281,6 +285,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         }
         Command::Quality { unit, json } => look::print_quality(&server, unit.as_deref(), json).await,
         Command::Steps => look::print_steps(&server).await,
+        Command::Proposals(command) => Box::pin(console::proposals::proposals(&server, command)).await,
         Command::Quarantine(command) => console::quarantine::quarantine(&server, command).await,
         Command::Erase(arguments) => console::erase::erase(&server, arguments).await,
         Command::Changes { unit, since, since_seq, json } => {

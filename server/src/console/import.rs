@@ -148,6 +148,7 @@ pub async fn import(
             "{}: 新增 added {}，修改 changed {}，未变 unchanged {}，未导入 refused {}，待确认 waiting {}",
             report.file, counts.added, counts.changed, counts.unchanged, counts.refused, counts.doubtful
         );
+        print_proposed(counts.proposed);
         print_findings(&report.findings);
     }
     Ok(!failed && reports.iter().all(|report| !has_errors(&report.findings)))
@@ -203,6 +204,7 @@ pub async fn preview(server: &Server, files: &[PathBuf], findings: Option<&Path>
         if let Some(more) = preview.changes.len().checked_sub(CHANGES_PRINTED_MAX).filter(|more| *more > 0) {
             println!("  还有 {more} 处（--json 列出全部）{more} more (--json lists all)");
         }
+        print_proposed(counts.proposed);
         print_findings(&preview.findings);
     }
     Ok(!failed && previews.iter().all(|preview| !has_errors(&preview.findings)))
@@ -311,6 +313,13 @@ async fn draw_findings(
         Err(error) => eprintln!("{}: {error}", file.display()),
     }
     Ok(())
+}
+
+/// Says how many cells somebody else decides on.
+fn print_proposed(count: usize) {
+    if count > 0 {
+        println!("  {count} 格应由上级办理，作为建议保留 proposed, not written（taizhang proposals list）");
+    }
 }
 
 fn print_findings(findings: &[Finding]) {

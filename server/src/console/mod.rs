@@ -7,6 +7,7 @@ pub mod erase;
 pub mod import;
 pub mod look;
 pub mod people;
+pub mod proposals;
 pub mod quarantine;
 pub mod submissions;
 pub mod watch;
