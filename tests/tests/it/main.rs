@@ -13,6 +13,8 @@ mod openapi;
 mod people;
 mod permissions;
 mod preview;
+mod proposals;
+mod proposals_sync;
 mod quality;
 mod quarantine;
 mod repo;
