@@ -35,7 +35,9 @@ pub enum ProposalError {
     #[error("应由上级（{}）办理 to be decided by: {}", chinese(.0), english(.0))]
     NotYours(Vec<Actor>),
     /// The cell says something else than when it was proposed.
-    #[error("建议提出后，此格已改为“{0}”；仍要采纳的，请加 --anyway（接口：anyway）| the cell says `{0}` by now: accept with --anyway (API: anyway) if it is still right")]
+    #[error(
+        "建议提出后，此格已改为“{0}”；仍要采纳的，请加 --anyway（接口：anyway）| the cell says `{0}` by now: accept with --anyway (API: anyway) if it is still right"
+    )]
     Changed(String),
     /// Nothing is rejected without a reason.
     #[error("退回建议应写明原因 say why it is rejected")]

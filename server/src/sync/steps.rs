@@ -1,7 +1,7 @@
 //! What a delivery makes of the workflows: what its sender may not decide is given back what it said, and becomes a proposal;
 //! steps that are theirs, but were made in another order or lack something, stand and are noted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use sync_protocol::{
     Address, ChangeHash, Document, Row, Value,
@@ -49,7 +49,7 @@ impl Judge<'_> {
                     continue;
                 }
                 let row = row.get_or_insert_with(|| before.row_state(key).row);
-                self.cell(key, row, address, (old, new), after, &mut verdict);
+                self.cell((key, row), address, (old, new), (before, after), &mut verdict);
             }
         }
         verdict
@@ -57,11 +57,10 @@ impl Judge<'_> {
 
     fn cell(
         &self,
-        key: &RowKey,
-        row: &Row,
+        (key, row): (&RowKey, &Row),
         address: Address,
         (old, new): (Vec<ConflictValue>, Vec<ConflictValue>),
-        after: &Document,
+        (before, after): (&Document, &Document),
         verdict: &mut Verdict,
     ) {
         let column = address.column.as_str();
@@ -108,10 +107,38 @@ impl Judge<'_> {
                 import: None,
             });
         }
-        let brought: Vec<ConflictValue> =
-            new.iter().filter(|value| is_trusted(value) && !has(&old, &value.value)).cloned().collect();
-        let values = if brought.is_empty() { old } else { brought };
+        let values = if self.trusted.is_empty() { old } else { self.sound(&address, &new, (before, after)) };
         verdict.restored.push(Restored { address, values });
+    }
+
+    /// What a cell would say without what its sender may not decide, where changes of others have come with it: what was
+    /// here already and what those have written, and in the place of anything else what its writer had seen.
+    fn sound(
+        &self,
+        address: &Address,
+        values: &[ConflictValue],
+        (before, after): (&Document, &Document),
+    ) -> Vec<ConflictValue> {
+        let mut sound: Vec<ConflictValue> = Vec::new();
+        let mut open: VecDeque<ConflictValue> = values.iter().cloned().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(value) = open.pop_front() {
+            if !seen.insert(value.change) {
+                continue;
+            }
+            if self.trusted.contains(&value.change) || before.contains(value.change) {
+                if sound.iter().all(|known| known.value != value.value) {
+                    sound.push(value);
+                }
+            } else if let Ok(Some(then)) = after.seen_by(value.change) {
+                open.extend(then.values(address));
+            }
+        }
+        // A value that another of them has taken the place of says nothing any more.
+        let is_replaced = |value: &ConflictValue| {
+            sound.iter().any(|other| other.change != value.change && has_seen(after, other.change, value.change))
+        };
+        sound.iter().filter(|value| !is_replaced(value)).cloned().collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use automerge::{
-    ActorId as AutomergeActor, ROOT,
+    ActorId as AutomergeActor, ROOT, ReadDoc,
     transaction::{CommitOptions, Transactable},
 };
 
@@ -85,6 +85,13 @@ impl Document {
         }
         let new = self.changes_since(&before).into_iter();
         Ok(new.map(|(hash, bytes)| LocalChange { hash, bytes }).collect())
+    }
+
+    /// The document as the writer of a change saw it.
+    pub fn seen_by(&self, change: ChangeHash) -> Result<Option<Document>, DocumentError> {
+        let Some(change) = self.doc.get_change_by_hash(&automerge::ChangeHash(change.0)) else { return Ok(None) };
+        let deps: Vec<ChangeHash> = change.deps().iter().map(|hash| ChangeHash(hash.0)).collect();
+        self.fork_at(&deps)
     }
 
     /// Writes values in the place of all that is there, texts of many hands too.

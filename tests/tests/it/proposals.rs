@@ -69,15 +69,14 @@ pub async fn waiting(server: &Server) -> Result<Vec<Proposal>> {
 /// Waiting proposals as column and value.
 pub async fn waiting_cells(server: &Server) -> Result<Vec<String>> {
     let cells = waiting(server).await?;
-    let mut cells: Vec<String> =
-        cells.iter().map(|p| format!("{}={}", p.proposed.column, p.proposed.value)).collect();
+    let mut cells: Vec<String> = cells.iter().map(|p| format!("{}={}", p.proposed.column, p.proposed.value)).collect();
     cells.sort();
     Ok(cells)
 }
 
 /// What the figures of R03 of the township are for the first round: graded, advanced.
 async fn figures(server: &Server) -> Result<(i64, i64)> {
-    let measures: Vec<String> = ["organisations_graded[initial]", "graded_advanced[initial]"].map(str::to_owned).into();
+    let measures: Vec<String> = ["organisations_graded:initial", "graded_advanced:initial"].map(str::to_owned).into();
     let sums = server.store.sums_by_unit(server.county, UnitLevel::ReportingUnit, &server.period(), &measures).await?;
     let sums: BTreeMap<String, i64> = sums
         .into_iter()
@@ -197,7 +196,10 @@ async fn figures_change_when_the_county_accepts_and_not_before() -> Result<()> {
     assert!(matches!(again, Err(ProposalError::Decided(ProposalState::Accepted))));
 
     let reason = number("reason").await?;
-    assert!(matches!(proposals::reject(&server, reason, &county_decides("县"), " ").await, Err(ProposalError::NoReason)));
+    assert!(matches!(
+        proposals::reject(&server, reason, &county_decides("县"), " ").await,
+        Err(ProposalError::NoReason)
+    ));
     let rejected = proposals::reject(&server, reason, &county_decides("县"), "与考核不符").await?;
     assert_eq!((rejected.state, rejected.reason.as_deref()), (ProposalState::Rejected, Some("与考核不符")));
     let now = row(&server, Book::Township, "grading", |_| true).await?;
@@ -246,15 +248,21 @@ async fn steps_that_an_import_makes_out_of_order_are_listed() -> Result<()> {
     let steps = server.store.wrong_steps().await?;
     let mut said: Vec<String> = steps
         .iter()
-        .map(|s| format!("{} {}→{} {} {}", s.step.row.ledger, s.step.before.as_deref().unwrap_or(""), s.step.after, s.step.fault, s.who))
+        .map(|s| {
+            format!(
+                "{} {}→{} {} {}",
+                s.step.row.ledger,
+                s.step.before.as_deref().unwrap_or(""),
+                s.step.after,
+                s.step.fault,
+                s.who
+            )
+        })
         .collect();
     said.sort();
     assert_eq!(
         said,
-        [
-            "rectification planned→accepted no_such_step None",
-            "rectification-items open→verified no_such_step None"
-        ]
+        ["rectification planned→accepted no_such_step None", "rectification-items open→verified no_such_step None"]
     );
     Ok(())
 }
@@ -264,12 +272,13 @@ async fn whoever_decides_on_a_doubtful_row_does_not_decide_what_its_sender_could
     for (actor, expected) in [(Actor::Branch, "pending"), (Actor::County, "recognised")] {
         let (_folder, server) = county::with_branches(1).await?;
         let headers = "党组织编码|姓名|公民身份号码|认定年度|组织认定";
-        let id = roster::id_card(1);
+        let (id, another) = (roster::id_card(1), roster::id_card(2));
         import_as(&server, None, "1.xlsx", &format!("{headers}\nCODE|张三|{id}|2012|待认定")).await?;
-        let report = import_as(&server, Some(actor), "2.xlsx", &format!("{headers}\nCODE|张三||2012|已认定")).await?;
+        let report =
+            import_as(&server, Some(actor), "2.xlsx", &format!("{headers}\nCODE|张三|{another}|2012|已认定")).await?;
         let [doubt] = &report.doubts[..] else { panic!("{actor:?}: it may be another 张三: {report:?}") };
         decide(&server, doubt.id, Choice::Same(None), "县").await?;
-        let found = row(&server, Book::Unit, "hardship-members", |row| row.text("recognised") != "").await?;
+        let found = row(&server, Book::Unit, "hardship-members", |_| true).await?;
         assert_eq!(found.text("recognised"), expected, "{actor:?}");
         let expected: &[&str] = if actor == Actor::County { &[] } else { &["recognised=recognised"] };
         assert_eq!(waiting_cells(&server).await?, expected, "{actor:?}");
@@ -280,7 +289,8 @@ async fn whoever_decides_on_a_doubtful_row_does_not_decide_what_its_sender_could
 async fn draw(server: &Server, ledger: &str, folder: &Path) -> Result<std::path::PathBuf> {
     let (top, date) = (returns::county(server).await?, jiff::civil::date(2012, 4, 30));
     let clearance = Sensitivity::S3;
-    let request = ReturnRequest { clearance, ..ReturnRequest::new(ledger.to_owned(), top, date, folder.join("returns")) };
+    let request =
+        ReturnRequest { clearance, ..ReturnRequest::new(ledger.to_owned(), top, date, folder.join("returns")) };
     Ok(returns::draw(server, &request).await?.path)
 }
 
@@ -305,7 +315,11 @@ async fn a_returned_ledger_and_its_conflict_sheet_decide_no_more_than_their_send
         let report = import(&server, treated(&drawn, "back.xlsx", spec)?, "干事", &|_, _| {}).await?;
         let found = row(&server, Book::Township, "grading", |_| true).await?;
         let grade = if is_county { "advanced" } else { "average" };
-        assert_eq!((found.text("final_grade"), found.text("proposed_grade")), (grade, "advanced"), "{actor:?} {report:?}");
+        assert_eq!(
+            (found.text("final_grade"), found.text("proposed_grade")),
+            (grade, "advanced"),
+            "{actor:?} {report:?}"
+        );
         let expected: &[&str] = if is_county { &[] } else { &["final_grade=advanced"] };
         assert_eq!(waiting_cells(&server).await?, expected, "{actor:?}");
         // A row that is marked to be removed takes its decision with it.

@@ -89,7 +89,8 @@ async fn projected(server: &Server, ledger: &str, column: &str) -> Result<String
 #[tokio::test(flavor = "multi_thread")]
 async fn an_official_client_decides_nothing_either() -> Result<()> {
     let (folder, server) = county::with_branches(1).await?;
-    import_as(&server, None, "m.xlsx", "党组织编码|姓名|出生日期|入党时间|党员状态\nCODE|张三|1980-01-01|2001-05|正常").await?;
+    import_as(&server, None, "m.xlsx", "党组织编码|姓名|出生日期|入党时间|党员状态\nCODE|张三|1980-01-01|2001-05|正常")
+        .await?;
     let (url, unit) = (county::serve(&server).await?, county::branch(&server, 0));
     county::device(&server, folder.path(), &url, "peer", unit, &[Book::Unit]).await?.close().await;
     let identity = Identity { unit, book: Book::Unit, period: server.period() };
@@ -97,9 +98,7 @@ async fn an_official_client_decides_nothing_either() -> Result<()> {
     let member = row(&server, Book::Unit, "members", |_| true).await?.id;
     let mut peer = Peer::of_device(&url, "peer")?;
     peer.fetch(&[id]).await?;
-    let edit = |key: &str, value: &str| {
-        serde_json::json!({ "edit": { "ids": texts(&[id]), "key": key, "value": value, "rows": [member.to_string()] } })
-    };
+    let edit = |key: &str, value: &str| serde_json::json!({ "edit": { "ids": texts(&[id]), "key": key, "value": value, "rows": [member.to_string()] } });
     peer.ask(edit("membership_state", "expelled")).await?;
     peer.ask(edit("work_post", "会计")).await?;
     for _ in 0..600 {
@@ -117,7 +116,8 @@ async fn an_official_client_decides_nothing_either() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_has_decided_is_neither_emptied_nor_hidden() -> Result<()> {
     let (folder, server) = county::with_branches(1).await?;
-    let text = "党组织编码|姓名|公民身份号码|认定年度|组织认定|认定日期\nCODE|张三|340099198001010014|2012|已认定|2012-05-01";
+    let text =
+        "党组织编码|姓名|公民身份号码|认定年度|组织认定|认定日期\nCODE|张三|340099198001010014|2012|已认定|2012-05-01";
     import_as(&server, None, "h.xlsx", text).await?;
     let (url, unit) = (county::serve(&server).await?, county::branch(&server, 0));
     let books = [Book::Unit, Book::UnitRestricted];
@@ -130,7 +130,7 @@ async fn what_somebody_else_has_decided_is_neither_emptied_nor_hidden() -> Resul
         (&open, "recognised", Value::Null),
         (&open, "recognised", "pending".into()),
         (&open, "recognised_on", "2012-06-01".into()),
-        (&open, "year", 2011.into()),
+        (&open, "year", "2011".into()),
         (&open, REMOVED, true.into()),
         (&open, STATE, "void".into()),
         (&open, STATE, "draft".into()),
@@ -168,7 +168,13 @@ async fn what_somebody_else_has_decided_is_neither_emptied_nor_hidden() -> Resul
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cadre_in_the_field_is_not_the_county() -> Result<()> {
     let (folder, server) = county::with_branches(1).await?;
-    import_as(&server, None, "h.xlsx", "党组织编码|姓名|公民身份号码|认定年度|组织认定\nCODE|张三|340099198001010014|2012|待认定").await?;
+    import_as(
+        &server,
+        None,
+        "h.xlsx",
+        "党组织编码|姓名|公民身份号码|认定年度|组织认定\nCODE|张三|340099198001010014|2012|待认定",
+    )
+    .await?;
     let url = county::serve(&server).await?;
     // Enrolled at the county, without restricted books: somebody's phone, and no office.
     let device = county::device(&server, folder.path(), &url, "phone", server.county, &[Book::Unit]).await?;
