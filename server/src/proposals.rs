@@ -186,12 +186,11 @@ async fn load(server: &Server, identity: &Identity) -> Result<Option<(Document, 
 /// The document of a proposal, how many changes stand behind its snapshot, and the book that the record stands in.
 async fn both(server: &Server, identity: &Identity) -> Result<(Document, usize, Document), ProposalError> {
     let (document, loose) = load(server, identity).await?.unwrap_or_default();
-    let open = match identity.book.is_restricted() {
-        true => {
-            let open = Identity { book: identity.book.open(), ..identity.clone() };
-            load(server, &open).await?.unwrap_or_default().0
-        }
-        false => document.clone(),
+    let open = if identity.book.is_restricted() {
+        let open = Identity { book: identity.book.open(), ..identity.clone() };
+        load(server, &open).await?.unwrap_or_default().0
+    } else {
+        document.clone()
     };
     Ok((document, loose, open))
 }
@@ -243,9 +242,10 @@ pub async fn accept(
         };
         let (before, heads) = (document.row_state(&proposed.row).row, document.heads());
         let edit = Edit { address: cell.address.clone(), value: proposed.value.clone() };
-        let change = match document.is_empty() {
-            true => document.write(identity, &[edit], &author)?,
-            false => document.settle(&edit.address, &edit.value, &author)?,
+        let change = if document.is_empty() {
+            document.write(identity, &[edit], &author)?
+        } else {
+            document.settle(&edit.address, &edit.value, &author)?
         };
         let Some(change) = change else { return Err(ProposalError::Changed(String::new())) };
         let rows = projection::project(&document, [&proposed.row]);

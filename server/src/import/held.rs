@@ -87,13 +87,12 @@ fn from_plan(job: &Job, now: &UnitDocuments, plan: &mut UnitPlan, held: &mut Hel
             let Address { ledger, column, member, .. } = &edit.address;
             member.is_none() && catalogue.guarded(ledger).any(|guarded| guarded == column)
         };
-        let verdict = |edit: &mut Edit| match is_guarded(edit) {
-            true => may(job.actor, catalogue, now, *book, edit).err(),
-            false => None,
+        let verdict = |edit: &Edit| {
+            if is_guarded(edit) { may(job.actor, catalogue, now, *book, edit).err() } else { None }
         };
         let mut kept = Vec::with_capacity(edits.len());
-        for mut edit in std::mem::take(edits) {
-            match verdict(&mut edit) {
+        for edit in std::mem::take(edits) {
+            match verdict(&edit) {
                 Some(by) => refused.push((*book, by, edit)),
                 None => kept.push(edit),
             }

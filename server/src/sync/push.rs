@@ -262,7 +262,7 @@ impl Sync {
                 variables: self.variables.clone(),
             };
             let changes = changes.clone();
-            let applied = self.workers.work(move || apply(arrival, base, changes)).await??;
+            let applied = self.workers.work(move || apply(&arrival, base, changes)).await??;
             let outcome = (applied.taken, applied.refused);
             let written = self.store.commit(applied.writes).await?;
             if written.iter().all(|outcome| *outcome == Committed::Durable) {
@@ -376,7 +376,7 @@ struct Delivered {
 
 /// Pure: a stored document and changes in, writes and outcomes out.
 fn apply(
-    arrival: Arrival,
+    arrival: &Arrival,
     Base { document, heads: expected_heads, loose }: Base,
     changes: Vec<AdmittedChange>,
 ) -> Result<Delivered, StoreError> {
@@ -412,7 +412,7 @@ fn apply(
     let hashes = taken.iter().map(AdmittedChange::hash).collect();
     let mut writes = Vec::new();
     if let Some(before) = original {
-        let Arrival { writer, catalogue, identity, .. } = &arrival;
+        let Arrival { writer, catalogue, identity, .. } = arrival;
         let judge = Judge {
             catalogue,
             actor: writer.actor,

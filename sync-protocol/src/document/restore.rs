@@ -32,7 +32,7 @@ struct Put<'a> {
     address: &'a Address,
     value: &'a Value,
     other: Value,
-    times: usize,
+    rounds: usize,
 }
 
 impl Document {
@@ -57,7 +57,7 @@ impl Document {
             let other = now.into_iter().map(|now| now.value).find(|now| now != value).unwrap_or(Value::Null);
             let kept = Provenance::keeping(values.first());
             let of = (kept.who.clone(), kept.source.clone());
-            single.entry(of).or_insert_with(|| (kept, Vec::new())).1.push(Put { address, value, other, times: 1 });
+            single.entry(of).or_insert_with(|| (kept, Vec::new())).1.push(Put { address, value, other, rounds: 1 });
         }
         if !single.is_empty() {
             let actor = actors();
@@ -72,8 +72,8 @@ impl Document {
             let mut sides = Vec::with_capacity(values.len());
             for (index, value) in values.iter().enumerate() {
                 let other = values.iter().map(|other| &other.value).find(|other| **other != value.value);
-                let (other, times) = (other.cloned().unwrap_or(Value::Null), values.len() - index);
-                let put = Put { address, value: &value.value, other, times };
+                let (other, rounds) = (other.cloned().unwrap_or(Value::Null), values.len() - index);
+                let put = Put { address, value: &value.value, other, rounds };
                 let kept = Provenance::keeping(Some(value));
                 let mut side = self.clone();
                 side.put_over(&[put], actors(), options(&kept, time_s)).map_err(failed)?;
@@ -103,9 +103,9 @@ impl Document {
     ) -> Result<Option<ChangeHash>, automerge::AutomergeError> {
         self.doc.set_actor(AutomergeActor::from(actor.0));
         let mut tx = self.doc.transaction();
-        for Put { address, value, other, times } in puts {
+        for Put { address, value, other, rounds } in puts {
             let key = address.key();
-            for _ in 0..*times {
+            for _ in 0..*rounds {
                 // The winner's value once more would be no write: it would only take the others away.
                 tx.put(ROOT, &key, scalar(other))?;
                 tx.put(ROOT, &key, scalar(value))?;
