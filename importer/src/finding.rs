@@ -188,6 +188,40 @@ pub enum FindingKind {
         /// Who does.
         by: String,
     },
+    /// A note behind a name: the name is taken without it, and the note is kept beside the row.
+    NameNote {
+        /// The name.
+        name: String,
+        /// The note.
+        note: String,
+    },
+    /// An identity number of 15 digits, which has no check character.
+    Upgraded,
+    /// A valid number whose last digits a spreadsheet may have made.
+    RoundNumber,
+    /// A row that is known by columns which are masked or damaged in the file.
+    HiddenKey,
+    /// A bad value that would have taken the place of a good one: the good one stays.
+    KeptValid,
+    /// A key that names a record of somebody else: it waits for a person.
+    OtherPerson {
+        /// The records with this key.
+        others: Vec<String>,
+        /// The columns in which they differ.
+        differing: Vec<String>,
+    },
+    /// Cells of a row that cannot all be true: they are taken.
+    Contradiction {
+        /// What is wrong.
+        text: String,
+        /// The same in English.
+        text_en: String,
+    },
+    /// A date that has not come yet, in a column that says what happened: it is taken.
+    FutureDate {
+        /// The year that is imported for.
+        year: i16,
+    },
 }
 
 impl FindingKind {
@@ -241,6 +275,14 @@ impl FindingKind {
             K::KeyMissing { .. } => "key-missing",
             K::KeyTwice { .. } => "key-twice",
             K::Proposed { .. } => "proposed",
+            K::NameNote { .. } => "name-note",
+            K::Upgraded => "upgraded",
+            K::RoundNumber => "round-number",
+            K::HiddenKey => "hidden-key",
+            K::KeptValid => "kept-valid",
+            K::OtherPerson { .. } => "other-person",
+            K::Contradiction { .. } => "contradiction",
+            K::FutureDate { .. } => "future-date",
         }
     }
 
@@ -268,6 +310,7 @@ impl FindingKind {
             | K::KeyUnread { .. }
             | K::KeyMissing { .. }
             | K::KeyTwice { .. } => Severity::Error,
+            K::OtherPerson { .. } | K::HiddenKey | K::KeptValid => Severity::Error,
             K::RowsAbsent { .. }
             | K::SettledAlready
             | K::NoTable
@@ -307,7 +350,7 @@ impl FindingKind {
             K::BadPhone => "电话号码格式不符，已按原样保留。请核对".into(),
             K::SeveralPhones => "一格内有多个号码，取第一个，其余作为附加信息随行保留".into(),
             K::ErrorValue => "公式错误值，未导入。请修正公式".into(),
-            K::Masked => "内容已脱敏（含 *），未导入".into(),
+            K::Masked => "内容已脱敏，不是原值，未导入，系统中的值未动。请填写完整内容，或留空".into(),
             K::UnknownValue => "填为“不详”，作为空值处理".into(),
             K::NoKey => "缺少用于识别记录的列，每次导入都会新增一行。请补填".into(),
             K::DuplicateRow { first } => format!("与 {first} 是同一记录，本行未导入。请合并后再导入"),
@@ -354,6 +397,20 @@ impl FindingKind {
                 "“{column}”一列出现两次，可能是左右并排的两张表，全表 {rows} 行未导入。请改为上下排列，或改写其中一个表头"
             ),
             K::Proposed { by } => format!("应由上级（{by}）办理，未写入，已作为建议保留，待其采纳或退回"),
+            K::NameNote { name, note } => format!("姓名按“{name}”导入，“{note}”作为附加信息随行保留"),
+            K::Upgraded => "15位旧身份证号没有校验码，已升为18位导入。请核对".into(),
+            K::RoundNumber => "号码末三位都是 0，可能是存成数字后丢失的，已按原样导入。请核对".into(),
+            K::HiddenKey => {
+                "用于识别记录的列已脱敏或末几位已丢失，不能确定是哪条记录，本行未导入。请填写完整内容".into()
+            }
+            K::KeptValid => "号码有误，未导入，保留系统中原有的有效值。请核对后重新填写".into(),
+            K::OtherPerson { others, differing } => format!(
+                "识别列与已有记录（{}）相同，但{}不同，可能填错了号码，未写入，等待确认：在“疑似重复”表中选择后再导入，或用 doubts、decide 命令处理",
+                others.join("；"),
+                differing.join("、")
+            ),
+            K::Contradiction { text, .. } => format!("{text}，已按原样导入。请核对"),
+            K::FutureDate { year } => format!("日期晚于 {year} 年，已按原样导入。请核对"),
         }
     }
 
@@ -391,7 +448,10 @@ impl FindingKind {
                 "several numbers in one cell; the first is used, the others are kept beside the row".into()
             }
             K::ErrorValue => "a formula error; not imported: correct the formula".into(),
-            K::Masked => "masked value; not imported".into(),
+            K::Masked => {
+                "masked, so not the value itself; not imported, what is stored stays: type it in full or leave it empty"
+                    .into()
+            }
             K::UnknownValue => "marked as unknown; taken as empty".into(),
             K::NoKey => "no column that identifies the record is filled; every import adds a row: fill one in".into(),
             K::DuplicateRow { first } => format!("the same record as {first}; row not imported: join the two"),
@@ -451,6 +511,26 @@ impl FindingKind {
             K::Proposed { by } => {
                 format!("not yours to decide ({by}); not written, kept as a proposal to be accepted or rejected")
             }
+            K::NameNote { name, note } => {
+                format!("taken for the name `{name}`; the note `{note}` is kept beside the row")
+            }
+            K::Upgraded => {
+                "an old identity number of 15 digits has no check character; taken as 18 digits: check it".into()
+            }
+            K::RoundNumber => {
+                "ends in three zeros, as a spreadsheet leaves a long number; taken as it is: check it".into()
+            }
+            K::HiddenKey => {
+                "the columns that identify the record are masked or cut; row not imported: type them in full".into()
+            }
+            K::KeptValid => "not a valid number; not imported, the valid one that is stored stays: check it".into(),
+            K::OtherPerson { others, differing } => format!(
+                "has the key of a record that exists ({}) but another {}, perhaps a mistyped number; it waits: choose on the sheet 疑似重复 and import that, or use `doubts` and `decide`",
+                others.join("; "),
+                differing.join(", ")
+            ),
+            K::Contradiction { text_en, .. } => format!("{text_en}; taken as it is: check it"),
+            K::FutureDate { year } => format!("later than {year}; taken as it is: check it"),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{
 use sync_protocol::{
     Tenant, UnitId,
     catalogue::{Catalogue, Ledger, UnitKind},
+    shape::{is_masked, is_placeholder},
     unit::{Unit, UnitLevel},
 };
 
@@ -72,7 +73,8 @@ impl<'a> Names<'a> {
             Cell::Number { value, .. } => value.to_string(),
             _ => return None,
         };
-        (!text.is_empty()).then_some(text)
+        // Neither what is masked nor what is still to come names a unit.
+        (!is_masked(&text) && !is_placeholder(&text)).then_some(text)
     }
 
     /// Reporting unit, code and name of a row.

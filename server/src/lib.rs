@@ -29,6 +29,7 @@ pub mod submissions;
 pub mod sync;
 pub mod tallies;
 pub mod tls;
+mod twins;
 pub mod undo;
 pub mod uploads;
 

@@ -5,6 +5,7 @@ mod cells;
 mod findings;
 mod folder;
 mod hostile;
+mod identity;
 mod ledgers;
 mod messy;
 mod raw;

@@ -248,7 +248,7 @@ async fn undo(server: &Server, id: &str, who: &str, json: bool) -> anyhow::Resul
 
 /// Lists the rows that wait; `false` when there are any.
 async fn waiting(server: &Server, json: bool) -> anyhow::Result<bool> {
-    let doubts = server.store.doubts().await?;
+    let doubts = doubts::waiting(server).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&doubts)?);
         return Ok(doubts.is_empty());
@@ -263,7 +263,10 @@ async fn waiting(server: &Server, json: bool) -> anyhow::Result<bool> {
 
 fn print_doubt(stored: &StoredDoubt, unit: &str) {
     let Doubt { id, sheet, cell, ledger, record, candidates, .. } = &stored.doubt;
-    println!("{id} {} {sheet}!{cell} · {ledger} · {unit} · {record}", stored.file);
+    // Stored records stand in no file.
+    let place =
+        if sheet.is_empty() { "已有记录 stored".to_owned() } else { format!("{} {sheet}!{cell}", stored.file) };
+    println!("{id} {place} · {ledger} · {unit} · {record}");
     for candidate in candidates {
         println!("    可能是 perhaps {} {}", candidate.row, candidate.record);
     }

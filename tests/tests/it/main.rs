@@ -9,6 +9,7 @@ mod exchange;
 mod field_app;
 mod formats;
 mod hostile;
+mod identities;
 mod openapi;
 mod people;
 mod permissions;

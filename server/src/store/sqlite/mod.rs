@@ -371,7 +371,12 @@ impl Store for SqliteStore {
     }
 
     async fn can_write(&self) -> Result<(), StoreError> {
-        self.writer.probe().await
+        // What is lost is said before anybody has tried.
+        self.guard.is_right();
+        match self.guard.refusal() {
+            Some(refused) => Err(refused.into()),
+            None => self.writer.probe().await,
+        }
     }
 
     fn examine(&self) -> &dyn ExamineStore {

@@ -124,7 +124,7 @@ const SELECT: &str = "SELECT p.*, b.file";
 #[async_trait]
 impl ProposalStore for SqliteStore {
     async fn propose(&self, identity: &Identity, new: &[NewProposal], now_ms: i64) -> Result<(), StoreError> {
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.writer.begin().await?;
         insert(&mut tx, identity, (new, None), now_ms).await?;
         tx.commit().await?;
         Ok(())
@@ -151,11 +151,14 @@ impl ProposalStore for SqliteStore {
     }
 
     async fn decide(&self, decision: &ProposalDecision) -> Result<bool, StoreError> {
-        decide(&mut *self.writer.acquire().await?, decision).await
+        let mut tx = self.writer.begin().await?;
+        let decided = decide(&mut tx, decision).await?;
+        tx.commit().await?;
+        Ok(decided)
     }
 
     async fn note_sender(&self, digest: &[u8; 32], actor: Actor) -> Result<(), StoreError> {
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.writer.begin().await?;
         let known = sender(&mut tx, digest).await?;
         let level = |actor: Actor| Actor::ALL.iter().position(|known| *known == actor);
         if known.is_none_or(|known| level(actor) < level(known)) {

@@ -232,6 +232,7 @@ impl World {
                 device: None,
                 received_at_ms: self.now_ms,
                 binds: true,
+                proposals: Default::default(),
             };
             server.store.commit(vec![write]).await?;
         }
