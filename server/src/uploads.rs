@@ -82,6 +82,8 @@ struct Upload {
     units_done: AtomicUsize,
     units: AtomicUsize,
     outcome: Mutex<Outcome>,
+    /// Whoever keeps what became of it: the last to do so says how it is.
+    keeping: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -313,6 +315,7 @@ pub async fn receive(server: &Server, sender: Caller, file: String, bytes: &[u8]
         units_done: AtomicUsize::new(0),
         units: AtomicUsize::new(0),
         outcome: Mutex::new(Outcome::new(State::Planning)),
+        keeping: Mutex::default(),
     });
     // Known before it is there: else it would be swept out.
     lock(&uploads.known).insert(id.clone(), upload.clone());

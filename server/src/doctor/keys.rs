@@ -3,6 +3,8 @@
 use super::{Finding, Round};
 use crate::{installation, returns::verify};
 
+const PLACE: &str = "密钥 keys";
+
 pub(super) async fn look(round: &mut Round<'_>) {
     let store = round.server.store.as_ref();
     for name in installation::KEYS {
@@ -16,7 +18,6 @@ pub(super) async fn look(round: &mut Round<'_>) {
         };
         round.findings.push(Finding::impossible("key", place, what));
     }
-    const PLACE: &str = "密钥 keys";
     let right = installation::are_keys_right(store).await;
     if round.read("key", PLACE, right) == Some(false) {
         let what = "与建库时不同：新记录会得到别的编号，旧的签章和数据包不再有效 | they are not those that the database began with: new records get other ids, seals and bundles of before are not valid any more";

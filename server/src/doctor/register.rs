@@ -110,7 +110,7 @@ async fn county(round: &mut Round<'_>, units: &[RawUnit], by_id: &BTreeMap<&[u8]
         let mut finding = Finding::possible("unit", place(other), what);
         if mend == Mend::Impossible {
             finding = Finding::impossible("unit", place(other), what);
-            finding.advice = REGISTER.to_owned();
+            REGISTER.clone_into(&mut finding.advice);
         }
         let ids = [other.id.clone()];
         round.mend(vec![finding], server.store.examine().remove_units(&ids)).await;

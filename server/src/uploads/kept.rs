@@ -89,6 +89,7 @@ fn uploads(folder: &Path) -> Vec<PathBuf> {
 impl Upload {
     /// Keeps what became of it.
     pub(super) fn keep(&self) -> std::io::Result<()> {
+        let _turn = lock(&self.keeping);
         let kept = {
             let outcome = lock(&self.outcome);
             Kept {
@@ -120,8 +121,8 @@ impl Uploads {
         });
         let is_old = |kept: &Kept| kept.received_ms.saturating_add(KEPT_MS) <= now_ms;
         let paths: BTreeSet<PathBuf> = uploads(&self.folder).into_iter().collect();
-        let knows = |path: &Path| known.values().any(|upload| upload.path == path);
-        for path in paths.iter().filter(|path| !knows(path)) {
+        let belongs = |path: &Path| known.values().any(|upload| upload.path == path);
+        for path in paths.iter().filter(|path| !belongs(path)) {
             if Kept::read(path).is_none_or(|kept| is_old(&kept)) {
                 remove(path);
             }
@@ -130,7 +131,7 @@ impl Uploads {
         for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some()) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let of = self.folder.join(name.split('.').next().unwrap_or_default());
-            if !knows(&of) && (!of.is_file() || name.ends_with(PART)) {
+            if !belongs(&of) && (!of.is_file() || name.ends_with(PART)) {
                 drop(std::fs::remove_file(path));
             }
         }
@@ -169,6 +170,7 @@ pub(super) async fn resume(server: &Server) -> Result<(), StoreError> {
             units_done: AtomicUsize::new(0),
             units: AtomicUsize::new(0),
             outcome: Mutex::new(outcome),
+            keeping: Mutex::default(),
         });
         if state == State::Failed {
             upload.becomes(|_| {});

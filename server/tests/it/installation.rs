@@ -41,7 +41,7 @@ impl Office {
 
     /// Runs a command: its exit code, and a part of what it says.
     fn run(&self, arguments: &[&str], code: i32, says: &str) -> String {
-        expect(self.command(arguments).output().expect("runs"), arguments, code, says)
+        expect(&self.command(arguments).output().expect("runs"), arguments, code, says)
     }
 
     /// A person, which is written with a line of the audit log.
@@ -68,7 +68,7 @@ impl Office {
     }
 }
 
-fn expect(output: Output, arguments: &[&str], code: i32, says: &str) -> String {
+fn expect(output: &Output, arguments: &[&str], code: i32, says: &str) -> String {
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
     assert!(said.contains(says), "{arguments:?} does not say `{says}`: {said}");
@@ -191,7 +191,7 @@ fn a_database_of_another_county_is_refused_before_anything_is_written() {
     let before = office.database();
     for arguments in COMMANDS {
         let output = office.command(arguments).env("TAIZHANG_COUNTY_CODE", "340100").output().expect("runs");
-        expect(output, arguments, 2, "340099");
+        expect(&output, arguments, 2, "340099");
         assert_eq!(office.database(), before, "{arguments:?} has written");
     }
     office.run(&["doctor"], 0, "单位 units 1，");
@@ -303,7 +303,7 @@ fn an_office_makes_its_store_by_init_or_join_only() {
     let run = |data: &str, arguments: &[&str], code: i32, says: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_taizhang-import"));
         let output = command.args(["--data", data]).args(arguments).current_dir(folder.path()).output().expect("runs");
-        expect(output, arguments, code, says)
+        expect(&output, arguments, code, says)
     };
     for arguments in
         [&["plan", "a.xlsx"][..], &["apply", "a.xlsx"], &["watch", "."], &["imports"], &["bundle", "a.tzb"]]

@@ -109,7 +109,8 @@ fn read(row: &SqliteRow) -> Result<Facts, StoreError> {
 
 /// What SQLite cannot read is damaged (11), or no database (26); anything else is no fault of the file.
 fn malformed(error: sqlx::Error) -> StoreError {
-    let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i32>().ok());
+    let code =
+        error.as_database_error().and_then(sqlx::error::DatabaseError::code).and_then(|code| code.parse::<i32>().ok());
     match code.map(|code| code & 0xff) {
         Some(11) => Refused::Malformed(error.to_string()).into(),
         Some(26) => Refused::NotADatabase.into(),
