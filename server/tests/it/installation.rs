@@ -44,9 +44,12 @@ impl Office {
         expect(&self.command(arguments).output().expect("runs"), arguments, code, says)
     }
 
-    /// A person, which is written with a line of the audit log.
-    fn add_person(&self, name: &str) {
-        self.run(&["person", "add", name, "--full-name", "某人", "--role", "field-cadre"], 0, "");
+    /// A person, which is written with a line of the audit log; their first password.
+    fn add_person(&self, name: &str) -> String {
+        let arguments = ["person", "add", name, "--full-name", "某人", "--role", "field-cadre"];
+        let output = self.command(&arguments).output().expect("runs");
+        expect(&output, &arguments, 0, "");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
     fn database(&self) -> Vec<u8> {
@@ -86,10 +89,10 @@ impl Serving {
         self.process.kill().and_then(|()| self.process.wait()).expect("killed");
     }
 
-    /// Signs in with a wrong password, which is noted.
-    async fn wrong_password(&self, name: &str) -> u16 {
+    /// Signs in, which opens a session and is noted.
+    async fn sign_in(&self, name: &str, password: &str) -> u16 {
         let client = Trust::new(None).and_then(|trust| trust.client()).expect("a client");
-        let body = serde_json::json!({ "name": name, "password": "wrong" });
+        let body = serde_json::json!({ "name": name, "password": password });
         client.post(format!("{}/api/session", self.url)).json(&body).send().await.expect("an answer").status().as_u16()
     }
 }
@@ -250,17 +253,18 @@ fn a_copy_of_the_file_without_its_log_is_no_copy() {
 async fn a_server_whose_file_is_replaced_saves_nothing_more() {
     let other = Office::new();
     let office = Office::new();
-    office.add_person("zhang");
+    let password = office.add_person("zhang");
     let server = office.serve();
-    assert_eq!(server.wrong_password("zhang").await, 401);
+    let before = server.sign_in("zhang", &password).await;
+    assert!((200..300).contains(&before), "{before}");
     let log = || std::fs::read_to_string(&server.log).expect("a log");
     assert!(!log().contains("被移走或替换"), "{}", log());
     std::fs::rename(office.path(DATABASE), office.path("data/right.sqlite")).expect("moved");
     std::fs::rename(other.path(DATABASE), office.path(DATABASE)).expect("moved");
     let foreign = office.database();
-    assert_eq!(server.wrong_password("zhang").await, 500);
+    assert_eq!(server.sign_in("zhang", &password).await, 500, "it is noticed before anything is saved");
     until("it says why", || log().contains("被移走或替换"));
-    assert_eq!(server.wrong_password("zhang").await, 500, "and it stays so");
+    assert_eq!(server.sign_in("zhang", &password).await, 500, "and it stays so");
     assert_eq!(office.database(), foreign, "nothing is written into another's file");
     server.kill();
     office.run(&["imports"], 2, "安装编号不同");
