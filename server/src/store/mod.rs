@@ -94,7 +94,7 @@ impl From<sqlx::Error> for StoreError {
 impl StoreError {
     /// Whether nothing can be written for now, for a reason outside of this program.
     pub fn is_outside(&self) -> bool {
-        matches!(self, StoreError::Full | StoreError::Disk(_) | StoreError::Busy)
+        matches!(self, StoreError::Full | StoreError::Disk(_) | StoreError::Busy | StoreError::Refused(_))
     }
 }
 
