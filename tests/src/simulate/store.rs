@@ -56,7 +56,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, with their names on the command line.
-    pub const ALL: [(&'static str, Mutant); 11] = [
+    pub const ALL: [(&'static str, Mutant); 10] = [
         ("acknowledges-too-early", Mutant::AcknowledgesTooEarly),
         ("forgets-what-it-has", Mutant::ForgetsWhatItHas),
         ("passes-over", Mutant::PassesOver),
@@ -66,7 +66,6 @@ impl Mutant {
         ("takes-signatures-for-records", Mutant::TakesSignaturesForRecords),
         ("reads-no-windows-files", Mutant::ReadsNoWindowsFiles),
         ("leaves-out-in-silence", Mutant::LeavesOutInSilence),
-        ("takes-back-others", Mutant::TakesBackOthers),
         ("stops-saving", Mutant::StopsSaving),
     ];
 }
@@ -99,8 +98,9 @@ impl Faulty {
         *self.death.lock().unwrap_or_else(PoisonError::into_inner) = Some(death);
     }
 
-    /// Commits find the disk full, until it has room again.
+    /// Commits find the disk full, until it has room again. Whoever was to die at one does not.
     pub(super) fn fill(&self) {
+        *self.death.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.is_full.store(true, Ordering::Relaxed);
     }
 
