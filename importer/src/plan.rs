@@ -387,9 +387,8 @@ impl<'a> Place<'a> {
 
     /// A finding about the row as a whole: at the first of its key columns that is filled, with what names the record.
     fn named(&self, kind: &FindingKind, ledger: &Ledger, record: &Record) -> Finding {
-        let keys = ledger.keys.iter().rev().flatten().filter(|key| record.value(ledger, key).is_some());
-        let mapped =
-            keys.filter_map(|key| self.table.column_of(ledger.columns.iter().position(|c| c.key == *key)?)).next();
+        let mut keys = ledger.keys.iter().rev().flatten().filter(|key| record.value(ledger, key).is_some());
+        let mapped = keys.find_map(|key| self.table.column_of(ledger.columns.iter().position(|c| c.key == *key)?));
         let mut finding = self.finding(kind, mapped.map(|mapped| mapped.column), record.named(ledger));
         finding.column = mapped.map(|mapped| mapped.header.clone()).unwrap_or_default();
         finding

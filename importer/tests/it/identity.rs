@@ -67,11 +67,11 @@ impl Branch {
         for (book, edits) in &plan.edits {
             let identity = Identity { unit: self.documents.unit, book: *book, period: "2012".into() };
             let author = Author {
-                actor: ActorId([u8::try_from(book.is_restricted()).unwrap_or(0) + 7; 16]),
+                actor: ActorId([u8::from(book.is_restricted()) + 7; 16]),
                 provenance: Provenance { who: "县".into(), how: Means::Import, source: None },
                 time_s: 0,
             };
-            let document = self.documents.books.entry(*book).or_insert_with(Document::new);
+            let document = self.documents.books.entry(*book).or_default();
             document.write(&identity, edits, &author).expect("written");
         }
         plan
