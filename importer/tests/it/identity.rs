@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use importer::{Finding, Importer, Memory, Register, UnitDocuments, UnitPlan, memory::Decision};
 use sync_protocol::{
-    ActorId, Book, Document, Identity, Row, Tenant, UnitId, Value,
+    ActorId, Book, Identity, Row, Tenant, UnitId, Value,
     catalogue::{Catalogue, ColumnType},
     checks::id_card_check,
     conflict::{Means, Provenance},
