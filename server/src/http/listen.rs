@@ -20,6 +20,8 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     uploads::serve(&server).await.map_err(std::io::Error::other)?;
     let (store, sockets) = (server.store.clone(), server.sockets.clone());
+    let unswept = server.clone();
+    tokio::spawn(async move { crate::erasure::finish(&unswept).await });
     let handle = Handle::new();
     let stopping = handle.clone();
     tokio::spawn(async move {

@@ -1,10 +1,14 @@
 //! The embedded store: one SQLite file, WAL, one writer, a pool of readers.
 
+mod accounts;
 mod attachments;
+mod audit;
 mod batches;
 mod codec;
 #[cfg(test)]
 mod damage;
+mod deed;
+mod enrolment;
 mod erase;
 mod examine;
 mod facts;
@@ -38,15 +42,16 @@ use importer::{
 use sqlx::SqlitePool;
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    document::RowKey,
     session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
 };
 
 use super::{
-    Arrival, AttachmentPart, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow,
-    ProposalStore, QuarantineState, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch,
-    StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, SubmissionStep, Tally,
-    TallySum, Totals, Visit, examine::ExamineStore,
+    Arrival, AttachmentPart, Batch, Committed, Deed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, Performed,
+    ProjectedRow, ProposalStore, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch,
+    StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, Tally, TallySum, Totals,
+    Visit, examine::ExamineStore,
 };
 
 /// What the write-ahead log keeps of its size when all of it is in the database.
@@ -65,6 +70,17 @@ pub struct SqliteStore {
     tally: Arc<dyn Tally>,
     guard: Arc<guard::Guard>,
     keeper: OnceLock<keeper::Keeper>,
+}
+
+impl SqliteStore {
+    /// What was committed, once it is kept how far the database has come; or why its file takes nothing any more.
+    async fn kept<T: Send>(&self, committed: Result<T, StoreError>) -> Result<T, StoreError> {
+        let committed = committed.map_err(|error| self.guard.refusal().map_or(error, Into::into))?;
+        if let Some(keeper) = self.keeper.get() {
+            keeper.committed().await;
+        }
+        Ok(committed)
+    }
 }
 
 impl Drop for SqliteStore {
@@ -140,20 +156,20 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
-        let committed =
-            self.commits.commit(writes).await.map_err(|error| self.guard.refusal().map_or(error, Into::into))?;
-        if let Some(keeper) = self.keeper.get() {
-            keeper.committed().await;
-        }
-        Ok(committed)
+        let committed = self.commits.commit(writes).await;
+        self.kept(committed).await
     }
 
     async fn replace(&self, replacement: &Replacement) -> Result<Committed, StoreError> {
         erase::replace(&self.writer, self.tally.as_ref(), replacement).await
     }
 
-    async fn sweep(&self) -> Result<(), StoreError> {
+    async fn sweep(&self) -> Result<bool, StoreError> {
         erase::sweep(&self.writer).await
+    }
+
+    async fn was_erased(&self, unit: UnitId, row: &RowKey) -> Result<bool, StoreError> {
+        erase::was_erased(&self.readers, unit, row).await
     }
 
     async fn feed(&self, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
@@ -214,16 +230,6 @@ impl Store for SqliteStore {
 
     async fn quarantined_change(&self, hash: ChangeHash) -> Result<Option<Quarantined>, StoreError> {
         quarantine::one(&self.readers, hash).await
-    }
-
-    async fn decide_quarantined(
-        &self,
-        hashes: &[ChangeHash],
-        state: QuarantineState,
-        who: &str,
-        now_ms: i64,
-    ) -> Result<(), StoreError> {
-        quarantine::decide(&self.writer, hashes, state, who, now_ms).await
     }
 
     async fn wrong_steps(&self) -> Result<Vec<StoredWrongStep>, StoreError> {
@@ -342,24 +348,12 @@ impl Store for SqliteStore {
         attachments::one(&self.readers, unit, hash).await
     }
 
-    async fn forget_attachment(&self, unit: UnitId, hash: &[u8; 32]) -> Result<(), StoreError> {
-        attachments::forget(&self.writer, unit, hash).await
-    }
-
-    async fn add_submission(&self, new: &Submission, workbook: &[u8]) -> Result<Option<i64>, StoreError> {
-        submissions::add(&self.writer, new, workbook).await
-    }
-
     async fn submissions(&self) -> Result<Vec<Submission>, StoreError> {
         submissions::all(&self.readers).await
     }
 
     async fn submitted_workbook(&self, number: i64) -> Result<Option<Vec<u8>>, StoreError> {
         submissions::workbook(&self.readers, number).await
-    }
-
-    async fn step_submission(&self, number: i64, step: &SubmissionStep) -> Result<bool, StoreError> {
-        submissions::step(&self.writer, number, step).await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {
@@ -395,5 +389,10 @@ impl Store for SqliteStore {
 
     fn proposals(&self) -> &dyn ProposalStore {
         self
+    }
+
+    async fn perform(&self, deed: &Deed) -> Result<Performed, StoreError> {
+        let performed = deed::perform(&self.writer, self.tally.as_ref(), deed).await;
+        self.kept(performed).await
     }
 }
