@@ -22,6 +22,7 @@ mod repo;
 mod returns;
 mod round_trip;
 mod schema;
+mod shapes;
 mod shared_vectors;
 mod simulate;
 mod sockets;
