@@ -2,6 +2,7 @@
 
 mod cli;
 mod contract;
+mod deeds;
 mod faults;
 mod installation;
 mod kill;
