@@ -6,5 +6,6 @@ mod deeds;
 mod faults;
 mod installation;
 mod kill;
+mod killed;
 mod logs;
 mod tls;
