@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 use sync_protocol::{
-    Book, Document, RowId, Tenant, UnitId, Value,
+    Address, Book, Document, RowId, Tenant, UnitId, Value,
     catalogue::{Catalogue, Column, Ledger, Sensitivity},
     document::Edit,
     unit::Unit,
@@ -107,6 +107,8 @@ pub struct UnitPlan {
     pub findings: Vec<Finding>,
     /// Where in the file each row came from.
     pub origins: BTreeMap<RowId, RowRef>,
+    /// Cells that say already what the file says.
+    pub same: BTreeMap<Book, Vec<Address>>,
 }
 
 impl<'a> Importer<'a> {

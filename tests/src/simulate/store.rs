@@ -20,7 +20,7 @@ use server::store::{
     examine::ExamineStore,
 };
 use sync_protocol::{
-    ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    ActorId, Address, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     document::RowKey,
     session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
@@ -288,4 +288,7 @@ delegate! {
     fn check() -> Vec<String>;
     fn can_write() -> ();
     fn perform(deed: &Deed) -> Performed => act;
+    fn affirm(batch: &str, cells: &[(DocumentId, &[Address])]) -> ();
+    fn documents_affirmed(batch: &str) -> Vec<Identity>;
+    fn affirmed(document: DocumentId) -> BTreeMap<String, BTreeSet<Address>>;
 }

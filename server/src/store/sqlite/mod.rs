@@ -1,6 +1,7 @@
 //! The embedded store: one SQLite file, WAL, one writer, a pool of readers.
 
 mod accounts;
+mod affirmed;
 mod attachments;
 mod audit;
 mod batches;
@@ -41,7 +42,7 @@ use importer::{
 };
 use sqlx::SqlitePool;
 use sync_protocol::{
-    ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    ActorId, Address, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     document::RowKey,
     session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
@@ -297,6 +298,18 @@ impl Store for SqliteStore {
 
     async fn batch_undone(&self, id: &str, now_ms: i64) -> Result<(), StoreError> {
         batches::undone(&self.writer, id, now_ms).await
+    }
+
+    async fn affirm(&self, batch: &str, cells: &[(DocumentId, &[Address])]) -> Result<(), StoreError> {
+        affirmed::affirm(&self.writer, batch, cells).await
+    }
+
+    async fn documents_affirmed(&self, batch: &str) -> Result<Vec<Identity>, StoreError> {
+        affirmed::documents(&self.readers, batch).await
+    }
+
+    async fn affirmed(&self, document: DocumentId) -> Result<BTreeMap<String, BTreeSet<Address>>, StoreError> {
+        affirmed::cells(&self.readers, document).await
     }
 
     async fn is_imported(&self, digest: &[u8; 32]) -> Result<bool, StoreError> {
