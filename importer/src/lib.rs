@@ -16,6 +16,7 @@ pub mod header;
 mod hints;
 pub mod isolate;
 mod judge;
+pub mod left_out;
 mod mapping;
 pub mod mask;
 mod matching;
@@ -39,6 +40,7 @@ pub mod table;
 pub mod text;
 mod totals;
 pub mod twins;
+pub mod unread;
 pub mod values;
 pub mod workbook;
 

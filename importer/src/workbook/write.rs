@@ -421,8 +421,8 @@ impl Page<'_> {
         self.sheet.set_hidden(true);
     }
 
-    /// Makes it the sheet that is seen first; where the first of a book is hidden, another must be.
-    pub fn activate(&mut self) {
+    /// Shows this sheet when the workbook is opened: the first may be a hidden one.
+    pub fn show_first(&mut self) {
         self.sheet.set_active(true);
         self.sheet.set_first_tab(true);
     }

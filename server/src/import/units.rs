@@ -43,6 +43,8 @@ struct Planned {
     findings: Vec<Finding>,
     /// Rows of a merged ledger that came back.
     seen: usize,
+    /// Conflicts that a merged ledger settles.
+    settled: usize,
     /// Cells that say already what the file says.
     same: Vec<(Identity, Vec<Address>)>,
 }
@@ -138,6 +140,7 @@ async fn commit(
                 server.store.proposals().propose(identity, new, clock::now_ms()).await?;
             }
             report.counts += planned.counts;
+            report.settled += planned.settled;
             seen += planned.seen;
             report.doubts.extend(planned.doubts);
             report.findings.extend(planned.findings);
@@ -198,7 +201,7 @@ fn plan_unit(
     returned.same.iter_mut().for_each(|(book, cells)| same.entry(*book).or_default().append(cells));
     let identity = |book: Book| Identity { unit, book, period: server.period() };
     let same = same.into_iter().map(|(book, cells)| (identity(book), cells)).collect();
-    let mut writes = Vec::new();
+    let (mut writes, mut settled) = (Vec::new(), 0);
     for book in books {
         let identity = Identity { unit, book, period: server.period() };
         let document = documents.books.remove(&book);
@@ -211,8 +214,9 @@ fn plan_unit(
             (Some(from), document) if document.is_some() || !back.is_empty() => {
                 let mut document = document.unwrap_or_default();
                 let from = (from, back.as_slice(), &unsettled);
-                let (write, findings) = merge(server, &identity, &mut document, from, &edits, author, loose)?;
+                let (write, count, findings) = merge(server, &identity, &mut document, from, &edits, author, loose)?;
                 returned.findings.extend(findings);
+                settled += count;
                 (write, document)
             }
             (_, document) => {
@@ -238,8 +242,19 @@ fn plan_unit(
         proposals.into_iter().map(|(book, new)| (Identity { unit, book, period: server.period() }, new)).collect();
     let mut counts = ordinary.counts;
     counts += returned.counts;
+    counts.changed += settled;
     ordinary.findings.extend(returned.findings);
-    Ok(Planned { unit, writes, unwritten, counts, doubts: ordinary.doubts, findings: ordinary.findings, seen, same })
+    Ok(Planned {
+        unit,
+        writes,
+        unwritten,
+        counts,
+        doubts: ordinary.doubts,
+        findings: ordinary.findings,
+        seen,
+        settled,
+        same,
+    })
 }
 
 /// Rows that exist, and whose states these edits are about. Where a row begins in a ledger that is taken over is nobody's
@@ -271,21 +286,21 @@ fn merge(
     edits: &[Edit],
     author: &Author,
     loose: usize,
-) -> Result<(Option<DocumentWrite>, Vec<Finding>), ImportError> {
+) -> Result<(Option<DocumentWrite>, usize, Vec<Finding>), ImportError> {
     let expected_heads = document.heads();
     let provenance = Provenance { how: Means::Return, ..author.provenance.clone() };
     let returning = Author { provenance, ..author.clone() };
-    let findings = from.write(document, identity, back, (&returning, unsettled))?;
+    let (settled, findings) = from.write(document, identity, back, (&returning, unsettled))?;
     document.write(identity, edits, author)?;
     let new = document.changes_since(&expected_heads);
-    let Some((hash, bytes)) = new.last().cloned() else { return Ok((None, findings)) };
+    let Some((hash, bytes)) = new.last().cloned() else { return Ok((None, settled, findings)) };
     let rows = projection::project(document, &document.rows_since(&expected_heads));
     let own = (hash, Some(bytes));
     let loose = loose + new.len();
     let mut write = document_write(server, identity, document, expected_heads, own, rows, author, loose);
     let change = |(hash, bytes)| NewChange { hash, actor: actor_bytes(author.actor), bytes: Some(bytes) };
     write.changes = new.into_iter().map(change).collect();
-    Ok((Some(write), findings))
+    Ok((Some(write), settled, findings))
 }
 
 /// One change for one document.

@@ -100,12 +100,8 @@ impl Document {
         let mut parts: BTreeMap<ChangeHash, Part> = BTreeMap::new();
         let mut alone: Vec<(String, Value)> = Vec::new();
         for (address, cell) in &history.cells {
-            let entry = TakenCell {
-                address: address.clone(),
-                before: self.values(address),
-                after: Vec::new(),
-                kept: cell.kept,
-            };
+            let entry =
+                TakenCell { address: address.clone(), before: self.said(address), after: Vec::new(), kept: cell.kept };
             cells.insert(address.clone(), entry);
             part(&address.key(), cell, &mut parts, &mut alone);
         }
@@ -129,13 +125,13 @@ impl Document {
         }
         self.rewrite_texts(&history, actor(), author).map_err(failed)?;
         for (address, kept) in history.stranded(self) {
-            let values = self.values(&address);
+            let values = self.said(&address);
             let cell = TakenCell { address: address.clone(), before: values, after: Vec::new(), kept: Some(kept) };
             cells.entry(address).or_insert(cell).kept.get_or_insert(kept);
         }
         let mut cells: Vec<TakenCell> = cells.into_values().collect();
         for cell in &mut cells {
-            cell.after = self.values(&cell.address);
+            cell.after = self.said(&cell.address);
         }
         let changes: Vec<LocalChange> =
             self.changes_since(&base).into_iter().map(|(hash, bytes)| LocalChange { hash, bytes }).collect();
@@ -143,7 +139,7 @@ impl Document {
     }
 
     /// The values of a cell, the winner first.
-    fn values(&self, address: &Address) -> Vec<Value> {
+    fn said(&self, address: &Address) -> Vec<Value> {
         let winner = self.get(address);
         winner.into_iter().chain(self.losers(address)).collect()
     }
