@@ -58,7 +58,9 @@ impl Reason {
             }
             "masked" | "unit-not-moved" | "not-in-clear" => Self::Locked,
             "kept-edit" => Self::KeptEdits,
-            "bad-decision" | "settled-already" => Self::Decisions,
+            "bad-decision" => Self::Decisions,
+            // As somebody else has decided; where it was decided alike, nothing is left out.
+            "settled-already" if finding.severity > Severity::Info => Self::Decisions,
             "rows-absent" => Self::Absent,
             // It is wrong, and kept as it is.
             "bad-id-card" => return None,
