@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use sync_protocol::{
     Row, Value,
-    catalogue::{Catalogue, Column, ColumnType, Ledger, Rule, Variables},
+    catalogue::{Catalogue, Column, ColumnType, Ledger, Rule, Variables, Weight},
     shape,
 };
 
@@ -49,7 +49,8 @@ impl<'a> Judge<'a> {
                 column.is_some_and(|column| column.column_type == ColumnType::IdCard || is_date(column))
             };
             let is_own = rule.beside.is_empty() && !rule.once && !is_dated && columns.len() > 1;
-            let is_own = is_own && columns.iter().any(tells);
+            // What is late or unusual is a matter for later; what cannot be is one for now.
+            let is_own = is_own && rule.weight == Weight::Error && columns.iter().any(tells);
             is_own.then_some(Own { rule, columns })
         };
         let rules = catalogue.rules().iter().filter_map(own).collect();

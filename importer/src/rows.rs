@@ -74,7 +74,8 @@ impl<'a> Names<'a> {
             _ => return None,
         };
         // Neither what is masked nor what is still to come names a unit.
-        (!is_masked(&text) && !is_placeholder(&text)).then_some(text)
+        let is_none = is_masked(&text) || is_placeholder(&text);
+        (!is_none || self.catalogue.words().ditto.contains(&text)).then_some(text)
     }
 
     /// Reporting unit, code and name of a row.

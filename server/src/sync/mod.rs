@@ -5,6 +5,7 @@ mod cursor;
 mod feed;
 mod push;
 mod quarantine;
+mod refusals;
 mod repo;
 pub(crate) mod steps;
 mod workers;

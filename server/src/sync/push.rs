@@ -24,6 +24,7 @@ use sync_protocol::{
 use super::{
     Sync,
     cache::Cached,
+    refusals::{forbidden, foreign},
     steps::{self, Judge, Verdict},
 };
 use crate::{
@@ -82,12 +83,6 @@ pub(super) struct Writer {
     pub(super) trusted: BTreeSet<ChangeHash>,
 }
 
-fn foreign() -> Refusal {
-    let sentence =
-        "该修改是用另一台设备的身份写的，已交上级处理 | written in another device's name; kept for a supervisor";
-    Refusal::new(RefusalCode::ForeignActor, sentence)
-}
-
 /// What became of what a device sent.
 #[derive(Debug, Default)]
 pub(super) struct Pushed {
@@ -99,17 +94,6 @@ pub(super) struct Pushed {
 
 /// Bytes of one device that wait in quarantine: more than anybody types, less than would fill a disk.
 const QUARANTINE_BYTES_MAX: i64 = 16 << 20;
-
-fn forbidden(device: &DeviceRecord) -> Refusal {
-    let sentence = match (device.is_revoked, device.writes.is_empty()) {
-        (true, _) => "本设备已停用，已交上级处理 | this device was revoked; kept for a supervisor",
-        (_, true) => "本设备只能查看，已交上级处理 | this device may only read; kept for a supervisor",
-        _ => {
-            "本设备无权填写该单位的这本台账，已交上级处理 | this device may not write to that unit's book; kept for a supervisor"
-        }
-    };
-    Refusal::new(RefusalCode::Forbidden, sentence)
-}
 
 /// Attempts when other writers keep coming first.
 const ATTEMPTS_MAX: usize = 16;

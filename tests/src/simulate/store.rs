@@ -100,8 +100,9 @@ impl Faulty {
         *self.death.lock().unwrap_or_else(PoisonError::into_inner) = Some(death);
     }
 
-    /// Commits find the disk full, until it has room again.
+    /// Commits find the disk full, until it has room again. Whoever was to die at one does not.
     pub(super) fn fill(&self) {
+        *self.death.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.is_full.store(true, Ordering::Relaxed);
     }
 
