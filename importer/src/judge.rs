@@ -50,7 +50,7 @@ impl<'a> Judge<'a> {
             };
             let is_own = rule.beside.is_empty() && !rule.once && !is_dated && columns.len() > 1;
             // What is late or unusual is a matter for later; what cannot be is one for now.
-            let is_own = is_own && rule.weight == Weight::Error && columns.iter().any(tells);
+            let is_own = is_own && rule.weight == Weight::E && columns.iter().any(tells);
             is_own.then_some(Own { rule, columns })
         };
         let rules = catalogue.rules().iter().filter_map(own).collect();

@@ -9,7 +9,7 @@ use super::codec;
 use crate::store::{StoreError, blob};
 
 pub(super) async fn affirm(
-    pool: &SqlitePool,
+    writer: &Writer,
     batch: &str,
     cells: &[(DocumentId, &[Address])],
 ) -> Result<(), StoreError> {
@@ -30,7 +30,7 @@ pub(super) async fn affirm(
     Ok(())
 }
 
-pub(super) async fn documents(pool: &SqlitePool, batch: &str) -> Result<Vec<Identity>, StoreError> {
+pub(super) async fn documents(writer: &Writer, batch: &str) -> Result<Vec<Identity>, StoreError> {
     let rows = sqlx::query(
         "SELECT d.unit, d.book, d.period FROM affirmed a JOIN documents d ON d.number = a.document
              WHERE a.batch = $1 ORDER BY d.number",
@@ -42,7 +42,7 @@ pub(super) async fn documents(pool: &SqlitePool, batch: &str) -> Result<Vec<Iden
 }
 
 pub(super) async fn cells(
-    pool: &SqlitePool,
+    writer: &Writer,
     document: DocumentId,
 ) -> Result<BTreeMap<String, BTreeSet<Address>>, StoreError> {
     let rows = sqlx::query(
