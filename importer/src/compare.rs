@@ -49,6 +49,7 @@ impl Comparison<'_> {
         let mut write = |book: Book, edit: Edit, column: Option<&Column>, finding: &mut dyn FnMut(&FindingKind)| {
             let current = existing.and_then(|row| row.cells.get(edit.address.cell().as_ref()));
             if current == Some(&edit.value) {
+                plan.same.entry(book).or_default().push(edit.address);
                 return;
             }
             if let Some(current) = current

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 use sync_protocol::{
-    Book, Document, RowId, Tenant, UnitId, Value,
+    Address, Book, Document, RowId, Tenant, UnitId, Value,
     catalogue::{Catalogue, Column, Ledger, Sensitivity},
     document::Edit,
     unit::Unit,
@@ -99,6 +99,8 @@ pub struct UnitPlan {
     pub doubts: Vec<Doubt>,
     /// What was noticed.
     pub findings: Vec<Finding>,
+    /// Cells that say already what the file says.
+    pub same: BTreeMap<Book, Vec<Address>>,
 }
 
 impl<'a> Importer<'a> {

@@ -181,6 +181,9 @@ impl Compared<'_> {
         let now = self.states.now.books.get(&book);
         let is_there = now.is_some_and(|document| document.get(&address).as_ref() == Some(&value));
         if is_there || now.is_some_and(|document| self.was_delivered(document, book, &address, &value)) {
+            if is_there {
+                plan.same.entry(book).or_default().push(address);
+            }
             return;
         }
         let edit = Edit { address, value };

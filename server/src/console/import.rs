@@ -15,7 +15,7 @@ use crate::{
     doubts::{self, Choice, Decided},
     import::{ImportError, ImportReport, Source, findings_workbook, import_file, preview_file},
     store::{StoredBatch, StoredDoubt},
-    undo::KeptCell,
+    undo::{Action, GoneRow, KeptCell, Undone, UndoneCell, Why},
 };
 
 /// Who imports, unless somebody is named.
@@ -86,8 +86,8 @@ pub async fn afterwards(server: &Server, command: Afterwards) -> anyhow::Result<
     }
 }
 
-/// Changes that are printed for one file; all of them are in the JSON.
-const CHANGES_PRINTED_MAX: usize = 1000;
+/// Lines that are printed for one file; everything is in the JSON.
+const LINES_PRINTED_MAX: usize = 1000;
 
 /// Imports files and says what became of them; `false` when something was not imported.
 pub async fn import(
@@ -187,13 +187,13 @@ pub async fn preview(server: &Server, files: &[PathBuf], findings: Option<&Path>
             "{}: 将新增 would add {}，修改 change {}，未变 leave {}，不导入 refuse {}，待确认 ask about {}",
             preview.file, counts.added, counts.changed, counts.unchanged, counts.refused, counts.doubtful
         );
-        for change in preview.changes.iter().take(CHANGES_PRINTED_MAX) {
+        for change in preview.changes.iter().take(LINES_PRINTED_MAX) {
             println!(
                 "  {}!{} {}：「{}」→「{}」",
                 change.sheet, change.cell, change.column, change.before, change.after
             );
         }
-        if let Some(more) = preview.changes.len().checked_sub(CHANGES_PRINTED_MAX).filter(|more| *more > 0) {
+        if let Some(more) = preview.changes.len().checked_sub(LINES_PRINTED_MAX).filter(|more| *more > 0) {
             println!("  还有 {more} 处（--json 列出全部）{more} more (--json lists all)");
         }
         print_findings(&preview.findings);
@@ -225,16 +225,46 @@ async fn undo(server: &Server, id: &str, who: &str, json: bool) -> anyhow::Resul
     if json {
         println!("{}", serde_json::to_string_pretty(&undone)?);
     } else {
-        println!(
-            "{}：已撤销 taken back，{} 条记录 rows，{} 个文档 documents",
-            undone.file, undone.rows, undone.documents
-        );
-        for kept in &undone.kept {
-            let KeptCell { unit, ledger, record, column, who } = kept;
-            println!("  导入后又改过，已保留 edited since, kept：{unit} · {ledger} · {record} · {column}（{who}）");
-        }
+        print_undone(&undone);
     }
     Ok(undone.kept.is_empty())
+}
+
+fn print_undone(undone: &Undone) {
+    println!("{}：已撤销 taken back，{} 条记录 rows，{} 个文档 documents", undone.file, undone.rows, undone.documents);
+    let mut left = LINES_PRINTED_MAX;
+    let mut line = |text: String| {
+        if left > 0 {
+            println!("  {text}");
+        }
+        left = left.saturating_sub(1);
+    };
+    for KeptCell { unit, ledger, record, column, who, why } in &undone.kept {
+        line(match why {
+            Why::Edited => {
+                format!("导入后又改过，已保留 edited since, kept：{unit} · {ledger} · {record} · {column}（{who}）")
+            }
+            Why::Affirmed => format!(
+                "另一文件也这样填写，已保留 another file says the same, kept：{unit} · {ledger} · {record} · {column}（{who}）"
+            ),
+        });
+    }
+    for GoneRow { unit, ledger, record } in &undone.rows_gone {
+        line(format!("记录已不存在 record gone：{unit} · {ledger} · {record}"));
+    }
+    for UndoneCell { unit, ledger, record, column, action, before, after } in &undone.cells {
+        let (before, after) = (before.join("」「"), after.join("」「"));
+        let what = match action {
+            Action::Restored => format!("已恢复 restored：「{before}」→「{after}」"),
+            Action::Emptied => format!("已清空 emptied：「{before}」"),
+            Action::Reopened => format!("冲突重新列出 conflict open again：「{before}」→「{after}」"),
+        };
+        line(format!("{what} {unit} · {ledger} · {record} · {column}"));
+    }
+    let all = undone.kept.len() + undone.rows_gone.len() + undone.cells.len();
+    if let Some(more) = all.checked_sub(LINES_PRINTED_MAX).filter(|more| *more > 0) {
+        println!("  还有 {more} 处（--json 列出全部）{more} more (--json lists all)");
+    }
 }
 
 /// Lists the rows that wait; `false` when there are any.

@@ -7,7 +7,7 @@ use std::{
 
 use importer::{Finding, Importer, UnitDocuments, memory::Doubt, plan::Counts};
 use sync_protocol::{
-    Book, ChangeHash, Document, Identity, UnitId,
+    Address, Book, ChangeHash, Document, Identity, UnitId,
     conflict::{Means, Provenance},
     document::{Author, Edit, RowKey},
 };
@@ -35,6 +35,8 @@ struct Planned {
     findings: Vec<Finding>,
     /// Rows of a merged ledger that came back.
     seen: usize,
+    /// Cells that say already what the file says.
+    same: Vec<(Identity, Vec<Address>)>,
 }
 
 /// Plans and commits these units; returns those that somebody else wrote to meanwhile, and how many rows of a merged ledger
@@ -82,6 +84,7 @@ pub(super) async fn round(
         let bytes: usize = group.iter().flat_map(|p| &p.writes).map(DocumentWrite::bytes).sum();
         if last || documents >= COMMIT_DOCUMENTS_MAX || bytes >= COMMIT_BYTES_MAX {
             done += group.len();
+            affirm(server, &group, author).await?;
             seen += commit(server, std::mem::take(&mut group), report, &mut stale).await?;
             progress(done);
         }
@@ -94,6 +97,14 @@ pub(super) async fn round(
         ended.map_err(|e| ImportError::Interrupted(e.to_string()))?;
     }
     Ok((stale, seen))
+}
+
+/// Notes what these units say already: whoever takes back the import that wrote it is told that this file says so, too.
+async fn affirm(server: &Server, group: &[Planned], author: &Author) -> Result<(), StoreError> {
+    let Some(batch) = &author.provenance.source else { return Ok(()) };
+    let cells = group.iter().flat_map(|planned| &planned.same);
+    let cells: Vec<_> = cells.map(|(identity, cells)| (identity.document(&server.tenant), cells.as_slice())).collect();
+    if cells.is_empty() { Ok(()) } else { server.store.affirm(batch, &cells).await }
 }
 
 async fn commit(
@@ -167,6 +178,10 @@ fn plan_unit(
     let Plans { mut ordinary, mut returned, seen } = returned::plan(job, importer, unit, &documents)?;
     let mut books: BTreeSet<Book> = ordinary.edits.keys().chain(returned.edits.keys()).copied().collect();
     books.extend(job.returned.iter().flat_map(|back| back.settled_books(unit)));
+    let mut same: BTreeMap<Book, Vec<Address>> = std::mem::take(&mut ordinary.same);
+    returned.same.iter_mut().for_each(|(book, cells)| same.entry(*book).or_default().append(cells));
+    let identity = |book: Book| Identity { unit, book, period: server.period() };
+    let same = same.into_iter().map(|(book, cells)| (identity(book), cells)).collect();
     let mut writes = Vec::new();
     for book in books {
         let identity = Identity { unit, book, period: server.period() };
@@ -188,7 +203,7 @@ fn plan_unit(
     let mut counts = ordinary.counts;
     counts += returned.counts;
     ordinary.findings.extend(returned.findings);
-    Ok(Planned { unit, writes, counts, doubts: ordinary.doubts, findings: ordinary.findings, seen })
+    Ok(Planned { unit, writes, counts, doubts: ordinary.doubts, findings: ordinary.findings, seen, same })
 }
 
 /// What a merged ledger brings back into a document, and what stands beside it in the same file.

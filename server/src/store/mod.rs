@@ -16,7 +16,7 @@ use importer::{
     memory::{Decision, Doubt, Mapping},
 };
 use sync_protocol::{
-    ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    ActorId, Address, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     document::RowKey,
     message::{DocumentPull, Successor},
     session::{FeedPage, FeedQuery, Position, Scope},
@@ -75,6 +75,13 @@ pub struct ProjectedRow {
     pub conflicts: Option<String>,
     /// Whether the row was removed.
     pub removed: bool,
+}
+
+impl ProjectedRow {
+    /// Whether nothing is left of it: an import that made it was taken back.
+    pub fn is_gone(&self) -> bool {
+        self.cells == "{}" && self.conflicts.is_none() && !self.removed
+    }
 }
 
 /// A step of a workflow that was not allowed: kept, for a supervisor to look at.
@@ -456,6 +463,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Ends the writer after what is under way.
     async fn close(&self);
+
+    /// Notes cells that an import has found saying what its file says.
+    async fn affirm(&self, batch: &str, cells: &[(DocumentId, &[Address])]) -> Result<(), StoreError>;
+
+    /// The documents in which an import has found such cells.
+    async fn documents_affirmed(&self, batch: &str) -> Result<Vec<Identity>, StoreError>;
+
+    /// The cells of a document that imports have found so, by import.
+    async fn affirmed(&self, document: DocumentId) -> Result<BTreeMap<String, BTreeSet<Address>>, StoreError>;
 }
 
 /// An actor as stored.

@@ -94,6 +94,14 @@ impl Document {
         Ok(cells)
     }
 
+    /// Whether these operations were written by imports, or by the taking back of one.
+    pub(super) fn are_of_imports(&self, ops: &[automerge::ObjId]) -> bool {
+        ops.iter().all(|op| {
+            let how = self.written_by(op).provenance.map(|provenance| provenance.how);
+            matches!(how, Some(Means::Import | Means::Return | Means::Undo))
+        })
+    }
+
     /// Who wrote the winning value of a cell, and how.
     pub fn provenance(&self, address: &Address) -> Option<Provenance> {
         let (_, id) = self.doc.get(ROOT, address.key()).ok()??;
@@ -158,6 +166,7 @@ impl Document {
     /// Every cell that a change has written to.
     fn each_write(&self, change: &automerge::Change, mut visit: impl FnMut(&str, Value)) {
         use automerge::{legacy, legacy::OpType};
+        let is_undo = of_change(change).provenance.is_some_and(|provenance| provenance.how == Means::Undo);
         let mut texts = BTreeSet::new();
         for op in change.decode().operations {
             texts.extend(text_of(&op));
@@ -166,6 +175,8 @@ impl Document {
                 (legacy::ObjectId::Root, legacy::Key::Map(key), OpType::Make(_)) => {
                     visit(key, Value::Text(String::new()));
                 }
+                // Who settles a conflict may take the other values away: the cell says what it said. An undo empties it.
+                (legacy::ObjectId::Root, legacy::Key::Map(key), OpType::Delete) if is_undo => visit(key, Value::Null),
                 _ => {}
             }
         }
@@ -254,7 +265,7 @@ fn of_change(change: &automerge::Change) -> ConflictValue {
     }
 }
 
-fn from_scalar(scalar: &automerge::ScalarValue) -> Value {
+pub(super) fn from_scalar(scalar: &automerge::ScalarValue) -> Value {
     use automerge::ScalarValue as S;
     match scalar {
         S::Null => Value::Null,

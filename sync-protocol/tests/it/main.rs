@@ -8,3 +8,4 @@ mod indicators;
 mod peers;
 mod rules;
 mod session;
+mod undo;

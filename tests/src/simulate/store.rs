@@ -16,7 +16,7 @@ use server::store::{
     StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, SubmissionStep, TallySum, Totals, Visit,
 };
 use sync_protocol::{
-    ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    ActorId, Address, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
 };
@@ -210,4 +210,7 @@ delegate! {
     fn submitted_workbook(number: i64) -> Option<Vec<u8>>;
     fn step_submission(number: i64, step: &SubmissionStep) -> bool;
     fn check() -> Vec<String>;
+    fn affirm(batch: &str, cells: &[(DocumentId, &[Address])]) -> ();
+    fn documents_affirmed(batch: &str) -> Vec<Identity>;
+    fn affirmed(document: DocumentId) -> BTreeMap<String, BTreeSet<Address>>;
 }

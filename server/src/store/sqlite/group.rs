@@ -285,7 +285,12 @@ pub(super) async fn project(tx: &mut SqliteConnection, rows: &[(i64, &ProjectedR
         let query = query.bind(&row.ledger).bind(*number).bind(row.row.as_bytes().as_slice());
         query.bind(&row.cells).bind(&row.conflicts).bind(row.removed)
     })
-    .await
+    .await?;
+    for (number, row) in rows.iter().filter(|(_, row)| row.is_gone()) {
+        let delete = sqlx::query("DELETE FROM rows WHERE ledger = $1 AND document = $2 AND row = $3");
+        delete.bind(&row.ledger).bind(*number).bind(row.row.as_bytes().as_slice()).execute(&mut *tx).await?;
+    }
+    Ok(())
 }
 
 /// Units and periods of these writes that have no document yet.

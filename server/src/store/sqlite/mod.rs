@@ -1,5 +1,6 @@
 //! The embedded store: one SQLite file, WAL, one writer, a pool of readers.
 
+mod affirmed;
 mod attachments;
 mod batches;
 mod codec;
@@ -32,7 +33,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use sync_protocol::{
-    ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    ActorId, Address, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
 };
@@ -292,6 +293,18 @@ impl Store for SqliteStore {
 
     async fn batch_undone(&self, id: &str, now_ms: i64) -> Result<(), StoreError> {
         batches::undone(&self.writer, id, now_ms).await
+    }
+
+    async fn affirm(&self, batch: &str, cells: &[(DocumentId, &[Address])]) -> Result<(), StoreError> {
+        affirmed::affirm(&self.writer, batch, cells).await
+    }
+
+    async fn documents_affirmed(&self, batch: &str) -> Result<Vec<Identity>, StoreError> {
+        affirmed::documents(&self.readers, batch).await
+    }
+
+    async fn affirmed(&self, document: DocumentId) -> Result<BTreeMap<String, BTreeSet<Address>>, StoreError> {
+        affirmed::cells(&self.readers, document).await
     }
 
     async fn is_imported(&self, digest: &[u8; 32]) -> Result<bool, StoreError> {
