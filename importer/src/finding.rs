@@ -126,6 +126,25 @@ pub enum FindingKind {
         /// Sum of the rows.
         sum: String,
     },
+    /// A column of a merged ledger came back under another head: it is not taken.
+    HeadRenamed {
+        /// The head that was drawn.
+        drawn: String,
+        /// The head that stands there.
+        found: String,
+    },
+    /// A second table beside the first: it is not taken.
+    SideBySide {
+        /// Rows that hold something of it.
+        rows: usize,
+    },
+    /// A column with contents and without a head: it is not taken.
+    NoHead {
+        /// Cells that hold something.
+        cells: usize,
+    },
+    /// A merged ledger whose hidden sheet cannot be verified, or is of another period.
+    StampUnknown,
 }
 
 impl FindingKind {
@@ -167,6 +186,10 @@ impl FindingKind {
             K::SettledAlready => "settled-already",
             K::KeptEdit { .. } => "kept-edit",
             K::TotalDiffers { .. } => "total-differs",
+            K::HeadRenamed { .. } => "head-renamed",
+            K::SideBySide { .. } => "side-by-side",
+            K::NoHead { .. } => "no-head",
+            K::StampUnknown => "stamp-unknown",
         }
     }
 
@@ -187,7 +210,9 @@ impl FindingKind {
             | K::ErrorValue
             | K::DuplicateRow { .. }
             | K::DoubtfulMatch { .. }
-            | K::BadDecision { .. } => Severity::Error,
+            | K::BadDecision { .. }
+            | K::HeadRenamed { .. }
+            | K::SideBySide { .. } => Severity::Error,
             K::RowsAbsent { .. }
             | K::SettledAlready
             | K::NoTable
@@ -240,12 +265,23 @@ impl FindingKind {
             K::UnitNotMoved => "在合并台账中不能改变记录所属的单位，此格修改未采用".into(),
             K::NotInClear => "本列打印时已脱敏，此格修改未采用。请在未脱敏的台账中修改".into(),
             K::RowsAbsent { count } => {
-                format!("有 {count} 行没有随表交回，未作删除。如需删除，请在该行的“删除”列填写“删除”")
+                format!("{count} 行不在表中，未删除；删除请在“删除”列填“是”")
             }
             K::StampOutdated => "本表所依据的内容已不在系统中，按普通台账导入".into(),
             K::SettledAlready => "该冲突已经处理，未再改动".into(),
             K::KeptEdit { who, value } => format!("{who} 已在系统中改为“{value}”，保留系统中的值"),
             K::TotalDiffers { sum } => format!("合计数与各行之和（{sum}）不一致。请核对"),
+            K::HeadRenamed { drawn, found } if found.is_empty() => {
+                format!("本列原表头为“{drawn}”，现表头为空，整列未导入。请恢复表头后再导入")
+            }
+            K::HeadRenamed { drawn, found } => format!(
+                "本列原表头为“{drawn}”，现为“{found}”，整列未导入。请恢复表头；如是新列，请另插入一列填写"
+            ),
+            K::SideBySide { rows } => {
+                format!("本列起为并排的另一张表（{rows} 行有内容），未导入。请把它移到下方或另一工作表")
+            }
+            K::NoHead { cells } => format!("本列没有表头，{cells} 格内容未导入。请补写表头"),
+            K::StampUnknown => "台账通回执无法核验（不是本系统生成、已改动或属于其他年度），按普通台账导入".into(),
         }
     }
 
@@ -297,7 +333,7 @@ impl FindingKind {
             K::NotInClear => "the column was masked when it was printed; this edit was not taken".into(),
             K::RowsAbsent { count } => {
                 format!(
-                    "{count} row(s) did not come back; nothing was removed: mark a row in the column 删除 to remove it"
+                    "{count} row(s) did not come back; nothing was removed: write 是 in the column 删除 to remove a row"
                 )
             }
             K::StampOutdated => {
@@ -306,6 +342,16 @@ impl FindingKind {
             K::SettledAlready => "the conflict was settled already; nothing was changed".into(),
             K::KeptEdit { who, value } => format!("{who} has changed this to `{value}` since; that value stays"),
             K::TotalDiffers { sum } => format!("the total differs from the sum of the rows ({sum}): check it"),
+            K::HeadRenamed { drawn, found } => format!(
+                "this column was drawn under the head `{drawn}` and came back under `{found}`; it was not imported: restore the head, or put a new column beside it"
+            ),
+            K::SideBySide { rows } => format!(
+                "another table begins here, beside the first ({rows} row(s) of it); not imported: move it below, or onto a sheet of its own"
+            ),
+            K::NoHead { cells } => format!("a column without a head; {cells} cell(s) not imported: write its head"),
+            K::StampUnknown => {
+                "the stamp cannot be verified, or is of another period; imported as an ordinary ledger".into()
+            }
         }
     }
 }
@@ -329,6 +375,9 @@ pub struct Finding {
     pub message: String,
     /// The same in English.
     pub message_en: String,
+    /// How many rows, columns or cells it is about.
+    #[serde(skip)]
+    pub count: usize,
 }
 
 impl Finding {
@@ -343,6 +392,10 @@ impl Finding {
             read,
             message: kind.chinese(),
             message_en: kind.english(),
+            count: match kind {
+                FindingKind::RowsAbsent { count } => *count,
+                _ => 1,
+            },
         }
     }
 }
@@ -354,6 +407,8 @@ impl std::fmt::Display for Finding {
         match (sheet.is_empty(), cell.is_empty()) {
             (true, _) => f.write_str(message),
             (false, true) => write!(f, "{sheet}：{message}"),
+            (false, false) if read.is_empty() && column.is_empty() => write!(f, "{sheet}!{cell}：{message}"),
+            (false, false) if read.is_empty() => write!(f, "{sheet}!{cell} {column}：{message}"),
             (false, false) => write!(f, "{sheet}!{cell} {column}「{read}」{message}"),
         }
     }

@@ -12,6 +12,7 @@ pub mod finding;
 pub mod findings_book;
 pub mod header;
 pub mod isolate;
+pub mod left_out;
 mod mapping;
 pub mod mask;
 mod matching;
@@ -27,6 +28,7 @@ pub mod seal;
 pub mod stamp;
 pub mod table;
 pub mod text;
+pub mod unread;
 pub mod values;
 pub mod workbook;
 

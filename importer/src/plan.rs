@@ -14,7 +14,7 @@ use sync_protocol::{
 };
 
 use crate::{
-    compare::{CellChange, Comparison},
+    compare::{CellChange, Comparison, extra_name},
     finding::{Finding, FindingKind},
     header::HeaderIndex,
     mapping::Target,
@@ -391,14 +391,15 @@ impl<'a> Place<'a> {
             (Some(column), _) => column.title.clone(),
             (None, _) => member.to_owned(),
         };
-        let mapped = column.and_then(|column| self.column(ledger, column));
+        let mapped = column.and_then(|column| self.column(ledger, column)).or_else(|| self.extra(member));
         CellChange {
             sheet: self.sheet.name.clone(),
             cell: address(self.sheet.row_number(self.row), mapped.unwrap_or(0)),
             ledger: ledger.title.clone(),
             column: title,
             before: current.map(shown).unwrap_or_default(),
-            after: shown(&edit.value),
+            // Under a head that nobody has classed, the file's own reader may read what the file says.
+            after: if column.is_none() { edit.value.to_string() } else { shown(&edit.value) },
         }
     }
 
@@ -438,6 +439,12 @@ impl<'a> Place<'a> {
     pub(crate) fn column(&self, ledger: &Ledger, column: &Column) -> Option<u16> {
         let index = ledger.columns.iter().position(|known| known.key == column.key)?;
         self.table.column_of(index).map(|mapped| mapped.column)
+    }
+
+    /// The column of the sheet that is kept beside the row under this name.
+    fn extra(&self, name: &str) -> Option<u16> {
+        let is_named = |mapped: &&crate::MappedColumn| matches!(&mapped.target, Target::Extra(header) if extra_name(header) == name);
+        self.table.columns.iter().find(is_named).map(|mapped| mapped.column)
     }
 
     /// A finding about a column of the ledger; a kept value of a restricted column is masked.

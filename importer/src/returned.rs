@@ -20,8 +20,8 @@ use crate::{
     rows::RowRef,
     stamp::REMOVE,
     table::Table,
-    values::Normalised,
-    workbook::grid::Workbook,
+    values::{Normalised, masked},
+    workbook::grid::{Workbook, address},
 };
 
 /// The documents of a unit, then and now.
@@ -64,7 +64,17 @@ impl Importer<'_> {
                 new.push(*row);
                 continue;
             };
-            if let Some(duplicate) = known.take(id, &place) {
+            if let Some(mut duplicate) = known.take(id, &place) {
+                // The hidden column says nothing to anybody.
+                if let Some(mapped) = table.columns.first() {
+                    duplicate.cell = address(sheet.row_number(row.row), mapped.column);
+                    duplicate.column.clone_from(&mapped.header);
+                    let class = match mapped.target {
+                        Target::Column { index, .. } => ledger.columns[index].sensitivity,
+                        Target::Extra(_) => Sensitivity::S3,
+                    };
+                    duplicate.read = masked(&place.read(mapped.column, self.catalogue()), class);
+                }
                 plan.findings.push(duplicate);
                 plan.counts.refused += 1;
                 continue;
@@ -133,8 +143,15 @@ impl Compared<'_> {
             plan.findings.push(self.place.about(&kind, self.ledger, column));
         }
         let remove = self.place.table().headers.iter().find(|(_, header)| header.iter().any(|text| text == REMOVE));
-        if remove.is_some_and(|(column, _)| !self.place.read(*column, catalogue).is_empty()) {
+        let Some((column, _)) = remove else { return };
+        let word = self.place.read(*column, catalogue);
+        if REMOVES.contains(&word.as_str()) {
             self.write(self.ledger.book, self.address(REMOVED), Value::Bool(true), None, plan);
+        } else if !KEEPS.contains(&word.as_str()) {
+            let kind = FindingKind::BadDecision { expected: "“是”，或留空".into() };
+            let mut finding = self.place.finding(&kind, Some(*column), word);
+            REMOVE.clone_into(&mut finding.column);
+            plan.findings.push(finding);
         }
     }
 
@@ -203,6 +220,11 @@ impl Compared<'_> {
         })
     }
 }
+
+/// What stands in the column 删除 of a row that is to be removed.
+const REMOVES: [&str; 10] = ["是", "删除", "删", "已删除", "√", "✓", "1", "Y", "y", "TRUE"];
+/// What stands there of a row that stays.
+const KEEPS: [&str; 9] = ["", "否", "不", "不删除", "保留", "0", "N", "n", "FALSE"];
 
 /// The same text, or the same number however it is written.
 fn is_same(text: &str, printed: &str) -> bool {

@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
-use importer::{Finding, Severity, memory::Doubt};
+use importer::{
+    Finding, Severity,
+    left_out::{self, LeftOut, Reason},
+    memory::Doubt,
+};
 use serde_json::json;
 use sync_protocol::RowId;
 
@@ -13,7 +17,7 @@ use crate::{
     audit::{self, Event},
     clock,
     doubts::{self, Choice, Decided},
-    import::{ImportError, ImportReport, Source, findings_workbook, import_file, preview_file},
+    import::{ImportError, ImportReport, Source, findings_workbook, import_file, preview_beside, units_of},
     store::{StoredBatch, StoredDoubt},
     undo::{Action, GoneRow, KeptCell, Undone, UndoneCell, Why},
 };
@@ -97,21 +101,16 @@ pub async fn import(
     findings: Option<&Path>,
     json: bool,
 ) -> anyhow::Result<bool> {
+    // Whatever the order of the files: the units that one of them defines are known before any is imported.
+    let (units, counts) = if files.len() > 1 { units_of(server, files).await? } else { (Vec::new(), vec![0]) };
+    server.store.put_units(&units).await?;
     let mut reports = Vec::new();
-    for file in files {
-        reports.push(import_with_bar(server, file, who).await);
-    }
-    // A file may name units that another before it missed: as long as new units turn up, those are tried again.
-    let names_units = |report: &Result<ImportReport, ImportError>| report.as_ref().is_ok_and(|r| r.units > 0);
-    let mut new_units = reports.iter().any(names_units);
-    for _ in 1..files.len() {
-        if !std::mem::take(&mut new_units) {
-            break;
+    for (file, units) in files.iter().zip(counts) {
+        let mut report = import_with_bar(server, file, who).await;
+        if let Ok(report) = &mut report {
+            report.units += units;
         }
-        for (file, report) in files.iter().zip(&mut reports).filter(|(_, report)| misses_units(report)) {
-            *report = import_with_bar(server, file, who).await;
-            new_units |= names_units(report);
-        }
+        reports.push(report);
     }
     let mut failed = false;
     for (file, report) in files.iter().zip(&reports) {
@@ -141,9 +140,11 @@ pub async fn import(
             "{}: 新增 added {}，修改 changed {}，未变 unchanged {}，未导入 refused {}，待确认 waiting {}",
             report.file, counts.added, counts.changed, counts.unchanged, counts.refused, counts.doubtful
         );
+        print_settled(report.settled);
         print_findings(&report.findings);
+        print_left_out(&report.left_out, &report.beside);
     }
-    Ok(!failed && reports.iter().all(|report| !has_errors(&report.findings)))
+    Ok(!failed && reports.iter().all(|report| left_out::is_complete(&report.findings)))
 }
 
 async fn import_with_bar(server: &Server, file: &Path, who: &str) -> Result<ImportReport, ImportError> {
@@ -157,17 +158,13 @@ async fn import_with_bar(server: &Server, file: &Path, who: &str) -> Result<Impo
     report
 }
 
-/// Whether rows were left out because their unit was not known.
-fn misses_units(report: &Result<ImportReport, ImportError>) -> bool {
-    report.as_ref().is_ok_and(|report| report.findings.iter().any(|finding| finding.code == "unknown-unit"))
-}
-
 /// Says cell by cell what an import would change; `false` when something would not be imported.
 pub async fn preview(server: &Server, files: &[PathBuf], findings: Option<&Path>, json: bool) -> anyhow::Result<bool> {
     let mut previews = Vec::new();
     let mut failed = false;
+    let units = if files.len() > 1 { units_of(server, files).await?.0 } else { Vec::new() };
     for file in files {
-        match preview_file(server, file).await {
+        match preview_beside(server, file, &units).await {
             Ok(preview) => {
                 draw_findings(server, file, (&preview.findings, &preview.doubts), findings).await?;
                 previews.push(preview);
@@ -196,9 +193,11 @@ pub async fn preview(server: &Server, files: &[PathBuf], findings: Option<&Path>
         if let Some(more) = preview.changes.len().checked_sub(LINES_PRINTED_MAX).filter(|more| *more > 0) {
             println!("  还有 {more} 处（--json 列出全部）{more} more (--json lists all)");
         }
+        print_settled(preview.settled);
         print_findings(&preview.findings);
+        print_left_out(&preview.left_out, &preview.beside);
     }
-    Ok(!failed && previews.iter().all(|preview| !has_errors(&preview.findings)))
+    Ok(!failed && previews.iter().all(|preview| left_out::is_complete(&preview.findings)))
 }
 
 /// Lists the imports.
@@ -337,11 +336,25 @@ async fn draw_findings(
 }
 
 fn print_findings(findings: &[Finding]) {
-    for finding in findings.iter().filter(|finding| finding.severity > Severity::Info) {
+    let is_told = |finding: &&Finding| finding.severity > Severity::Info || Reason::of(finding).is_some();
+    for finding in findings.iter().filter(is_told) {
         println!("  {finding}");
     }
 }
 
-fn has_errors(findings: &[Finding]) -> bool {
-    findings.iter().any(|finding| finding.severity == Severity::Error)
+fn print_settled(settled: usize) {
+    if settled > 0 {
+        println!("  已处理冲突 conflicts settled：{settled}");
+    }
+}
+
+/// The last word on a file: what was not taken, and what is kept without a column of its own.
+fn print_left_out(left_out: &[LeftOut], beside: &[String]) {
+    if !beside.is_empty() {
+        println!("  作为附加信息保留的列 columns kept beside the rows：{}", beside.join("、"));
+    }
+    let words = |left: &LeftOut| format!("{} {} {}", left.message, left.message_en, left.count);
+    if !left_out.is_empty() {
+        println!("  未采用 not taken：{}", left_out.iter().map(words).collect::<Vec<_>>().join("；"));
+    }
 }

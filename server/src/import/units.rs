@@ -35,6 +35,8 @@ struct Planned {
     findings: Vec<Finding>,
     /// Rows of a merged ledger that came back.
     seen: usize,
+    /// Conflicts that a merged ledger settles.
+    settled: usize,
     /// Cells that say already what the file says.
     same: Vec<(Identity, Vec<Address>)>,
 }
@@ -127,6 +129,7 @@ async fn commit(
             stale.push(planned.unit);
         } else {
             report.counts += planned.counts;
+            report.settled += planned.settled;
             seen += planned.seen;
             report.doubts.extend(planned.doubts);
             report.findings.extend(planned.findings);
@@ -182,7 +185,7 @@ fn plan_unit(
     returned.same.iter_mut().for_each(|(book, cells)| same.entry(*book).or_default().append(cells));
     let identity = |book: Book| Identity { unit, book, period: server.period() };
     let same = same.into_iter().map(|(book, cells)| (identity(book), cells)).collect();
-    let mut writes = Vec::new();
+    let (mut writes, mut settled) = (Vec::new(), 0);
     for book in books {
         let identity = Identity { unit, book, period: server.period() };
         let document = documents.books.remove(&book);
@@ -193,17 +196,19 @@ fn plan_unit(
             // A document that nobody had written to yet may be what a person has filled in.
             (Some(from), document) if document.is_some() || !back.is_empty() => {
                 let document = document.unwrap_or_default();
-                let (write, findings) = merge(server, &identity, document, (from, &back), &edits, author, loose)?;
+                let (write, count, findings) = merge(server, &identity, document, (from, &back), &edits, author, loose)?;
                 writes.extend(write);
                 returned.findings.extend(findings);
+                settled += count;
             }
             (_, document) => writes.extend(write(server, &identity, document, &edits, author, loose)?),
         }
     }
     let mut counts = ordinary.counts;
     counts += returned.counts;
+    counts.changed += settled;
     ordinary.findings.extend(returned.findings);
-    Ok(Planned { unit, writes, counts, doubts: ordinary.doubts, findings: ordinary.findings, seen, same })
+    Ok(Planned { unit, writes, counts, doubts: ordinary.doubts, findings: ordinary.findings, seen, settled, same })
 }
 
 /// What a merged ledger brings back into a document, and what stands beside it in the same file.
@@ -215,20 +220,20 @@ fn merge(
     edits: &[Edit],
     author: &Author,
     loose: usize,
-) -> Result<(Option<DocumentWrite>, Vec<Finding>), ImportError> {
+) -> Result<(Option<DocumentWrite>, usize, Vec<Finding>), ImportError> {
     let expected_heads = document.heads();
     let provenance = Provenance { how: Means::Return, ..author.provenance.clone() };
-    let findings = from.write(&mut document, identity, back, &Author { provenance, ..author.clone() })?;
+    let (settled, findings) = from.write(&mut document, identity, back, &Author { provenance, ..author.clone() })?;
     document.write(identity, edits, author)?;
     let new = document.changes_since(&expected_heads);
-    let Some((hash, bytes)) = new.last().cloned() else { return Ok((None, findings)) };
+    let Some((hash, bytes)) = new.last().cloned() else { return Ok((None, settled, findings)) };
     let rows = projection::project(&document, &document.rows_since(&expected_heads));
     let own = (hash, Some(bytes));
     let loose = loose + new.len();
     let mut write = document_write(server, identity, &document, expected_heads, own, rows, author, loose);
     let change = |(hash, bytes)| NewChange { hash, actor: actor_bytes(author.actor), bytes: Some(bytes) };
     write.changes = new.into_iter().map(change).collect();
-    Ok((Some(write), findings))
+    Ok((Some(write), settled, findings))
 }
 
 /// One change for one document.
