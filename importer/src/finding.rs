@@ -274,9 +274,9 @@ impl FindingKind {
             K::HeadRenamed { drawn, found } if found.is_empty() => {
                 format!("本列原表头为“{drawn}”，现表头为空，整列未导入。请恢复表头后再导入")
             }
-            K::HeadRenamed { drawn, found } => format!(
-                "本列原表头为“{drawn}”，现为“{found}”，整列未导入。请恢复表头；如是新列，请另插入一列填写"
-            ),
+            K::HeadRenamed { drawn, found } => {
+                format!("本列原表头为“{drawn}”，现为“{found}”，整列未导入。请恢复表头；如是新列，请另插入一列填写")
+            }
             K::SideBySide { rows } => {
                 format!("本列起为并排的另一张表（{rows} 行有内容），未导入。请把它移到下方或另一工作表")
             }

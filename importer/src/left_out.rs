@@ -53,10 +53,14 @@ impl Reason {
             "out-of-scope" => Self::Scope,
             "duplicate-row" => Self::Duplicates,
             "doubtful-match" => Self::Waiting,
-            "precision-lost" | "bad-date" | "bad-number" | "doubtful-percent" | "bad-bool" | "error-value" => Self::Cells,
+            "precision-lost" | "bad-date" | "bad-number" | "doubtful-percent" | "bad-bool" | "error-value" => {
+                Self::Cells
+            }
             "masked" | "unit-not-moved" | "not-in-clear" => Self::Locked,
             "kept-edit" => Self::KeptEdits,
-            "bad-decision" | "settled-already" => Self::Decisions,
+            "bad-decision" => Self::Decisions,
+            // As somebody else has decided; where it was decided alike, nothing is left out.
+            "settled-already" if finding.severity > Severity::Info => Self::Decisions,
             "rows-absent" => Self::Absent,
             // It is wrong, and kept as it is.
             "bad-id-card" => return None,

@@ -129,9 +129,9 @@ impl Look<'_> {
                 }
             }
         }
-        let told = cells.into_iter().map(|(column, cells)| {
-            self.finding(&FindingKind::NoHead { cells }, table.header.1, column, "")
-        });
+        let told = cells
+            .into_iter()
+            .map(|(column, cells)| self.finding(&FindingKind::NoHead { cells }, table.header.1, column, ""));
         told.collect()
     }
 }

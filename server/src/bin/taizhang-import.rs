@@ -213,7 +213,8 @@ fn inspect(config: &Config, files: &[PathBuf], json: bool) -> anyhow::Result<boo
     for file in files {
         let bytes = std::fs::read(file).with_context(|| format!("{}", file.display()))?;
         let workbook = isolation.read(&bytes, &ReadLimits::default()).with_context(|| format!("{}", file.display()))?;
-        let (tables, mut findings) = importer.detect(&workbook);
+        let (mut tables, mut findings) = importer.detect(&workbook);
+        importer::unread::look(&workbook, catalogue, &mut tables, &mut findings);
         // Values are checked as an import would, against an empty county.
         let mut register = Register::default();
         importer.define_units(&workbook, &tables, &mut register);
@@ -228,7 +229,7 @@ fn inspect(config: &Config, files: &[PathBuf], json: bool) -> anyhow::Result<boo
     } else {
         reports.iter().for_each(print);
     }
-    Ok(reports.iter().flat_map(|report| &report.findings).all(|finding| finding.severity < Severity::Error))
+    Ok(reports.iter().all(|report| importer::left_out::is_complete(&report.findings)))
 }
 
 fn table_report(workbook: &Workbook, table: &Table, catalogue: &sync_protocol::catalogue::Catalogue) -> TableReport {

@@ -35,8 +35,8 @@ use sync_protocol::{
     unit::Unit,
 };
 
-use returned::{Plans, Returned};
 pub use registers::units_of;
+use returned::{Plans, Returned};
 pub(crate) use units::document_write;
 use units::{known_documents, round, unit_documents};
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use importer::{
-    CellChange, Finding, FindingKind, Importer, Register, Table, UnitDocuments, UnitPlan, Workbook,
+    CellChange, Finding, FindingKind, Importer, Register, Severity, Table, UnitDocuments, UnitPlan, Workbook,
     returned::States,
     rows::RowRef,
     stamp::{DECISION, Decided, Stamp, decided, row_name},
@@ -189,7 +189,11 @@ impl Returned {
     }
 
     /// What was decided about conflicts that are still open; findings about the others.
-    fn decisions(&self, identity: &Identity, document: &Document) -> Result<(Vec<Settled<'_>>, Vec<Finding>), ImportError> {
+    fn decisions(
+        &self,
+        identity: &Identity,
+        document: &Document,
+    ) -> Result<(Vec<Settled<'_>>, Vec<Finding>), ImportError> {
         let (mut settled, mut findings) = (Vec::new(), Vec::new());
         let of = self.settled.get(&(identity.unit, identity.book));
         let Some(of) = of.filter(|of| !of.is_empty()) else { return Ok((settled, findings)) };
@@ -205,15 +209,17 @@ impl Returned {
                     settled.push(Settled { decided, chosen: chosen.value.clone(), before });
                 }
                 _ => {
-                    // Settled as it was decided here: by this very sheet, most likely.
+                    let (kind, at) = (FindingKind::SettledAlready, address(decided.row, 0));
+                    let mut finding = Finding::new(&kind, &decided.sheet, at, DECISION, String::new());
+                    // As it was decided here: by this very sheet, most likely.
                     let history = document.history(&decided.address);
                     let wanted = history.iter().find(|written| written.change == decided.change);
                     let is_so = conflict.is_none()
                         && wanted.is_some_and(|wanted| document.get(&decided.address).as_ref() == Some(&wanted.value));
                     if !is_so {
-                        let (kind, at) = (FindingKind::SettledAlready, address(decided.row, 0));
-                        findings.push(Finding::new(&kind, &decided.sheet, at, DECISION, String::new()));
+                        finding.severity = Severity::Warning;
                     }
+                    findings.push(finding);
                 }
             }
         }

@@ -196,7 +196,8 @@ fn plan_unit(
             // A document that nobody had written to yet may be what a person has filled in.
             (Some(from), document) if document.is_some() || !back.is_empty() => {
                 let document = document.unwrap_or_default();
-                let (write, count, findings) = merge(server, &identity, document, (from, &back), &edits, author, loose)?;
+                let (write, count, findings) =
+                    merge(server, &identity, document, (from, &back), &edits, author, loose)?;
                 writes.extend(write);
                 returned.findings.extend(findings);
                 settled += count;

@@ -118,8 +118,7 @@ impl Branch {
     async fn draw(&self) -> Result<std::path::PathBuf> {
         let (top, date) = (returns::county(&self.server).await?, jiff::civil::date(2012, 4, 30));
         let folder = self.folder.path().join("returns");
-        let request =
-            ReturnRequest { clearance: Sensitivity::S2, ..ReturnRequest::new("members", top, date, folder) };
+        let request = ReturnRequest { clearance: Sensitivity::S2, ..ReturnRequest::new("members", top, date, folder) };
         Ok(returns::draw(&self.server, &request).await?.path)
     }
 
