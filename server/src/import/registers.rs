@@ -58,7 +58,9 @@ async fn defined_by(server: &Server, path: &Path, also: Vec<Unit>) -> Result<Opt
         return Ok(None);
     }
     let mut register = Register::new(server.store.units().await?);
-    also.into_iter().for_each(|unit| register.insert(unit));
+    for unit in also {
+        register.insert(unit);
+    }
     let mut memory = server.store.memory(&[server.county]).await?;
     let server = server.clone();
     let read = move || {

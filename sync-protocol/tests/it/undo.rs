@@ -175,7 +175,7 @@ fn run(steps: &[Step], without: Option<(&BTreeSet<usize>, &Done)>) -> (World, Do
                 world.imports.push((actor, same, true));
                 let mut fork = drawn;
                 match without {
-                    Some((never, _)) if never.contains(&number) => continue,
+                    Some((never, _)) if never.contains(&number) => {}
                     Some((_, done)) => {
                         let (written, said) = &done[&at];
                         force(&mut fork, written, &author);
@@ -196,28 +196,18 @@ fn run(steps: &[Step], without: Option<(&BTreeSet<usize>, &Done)>) -> (World, Do
             }
             Step::Form { replica, cells } => {
                 let document = &mut world.replicas[*replica];
-                match without {
-                    Some((_, done)) => force(document, &done[&at].0, &author(2)),
-                    None => {
-                        let (other, _) = differing(document, edits(cells));
-                        document.write(&identity(), &other, &author(2)).expect("written");
-                        done.insert(at, (other, Vec::new()));
-                    }
+                if let Some((_, done)) = without {
+                    force(document, &done[&at].0, &author(2));
+                } else {
+                    let (other, _) = differing(document, edits(cells));
+                    document.write(&identity(), &other, &author(2)).expect("written");
+                    done.insert(at, (other, Vec::new()));
                 }
             }
             Step::Settle { replica, conflict, value } => {
                 let document = &mut world.replicas[*replica];
-                let decision = match without {
-                    Some((_, done)) => done[&at].0.clone(),
-                    None => {
-                        let open = document.conflicts();
-                        let chosen = (!open.is_empty()).then(|| &open[conflict % open.len()]).map(|conflict| {
-                            let value = conflict.values[value % conflict.values.len()].value.clone();
-                            Edit { address: conflict.address.clone(), value }
-                        });
-                        chosen.into_iter().collect()
-                    }
-                };
+                let decision =
+                    without.map_or_else(|| decision(document, *conflict, *value), |(_, done)| done[&at].0.clone());
                 force(document, &decision, &author(3));
                 done.insert(at, (decision, Vec::new()));
             }
@@ -234,6 +224,17 @@ fn run(steps: &[Step], without: Option<(&BTreeSet<usize>, &Done)>) -> (World, Do
     (1..REPLICAS).for_each(|replica| sync(&mut world.replicas, replica));
     (1..REPLICAS).for_each(|replica| sync(&mut world.replicas, replica));
     (world, done, undone)
+}
+
+/// One of the values of one of the conflicts.
+fn decision(document: &Document, conflict: usize, value: usize) -> Vec<Edit> {
+    let open = document.conflicts();
+    let chosen = (!open.is_empty()).then(|| &open[conflict % open.len()]);
+    let edit = chosen.map(|conflict| Edit {
+        address: conflict.address.clone(),
+        value: conflict.values[value % conflict.values.len()].value.clone(),
+    });
+    edit.into_iter().collect()
 }
 
 fn take_back(world: &mut World, number: usize, at: usize) {
@@ -485,9 +486,8 @@ fn only_what_imports_wrote_is_emptied() {
     let emptying = |column: &str, message: Option<String>| {
         let mut client = AutoCommit::load(&document.save()).expect("loaded").with_actor(JsActor::from([7; 16]));
         client.delete(ROOT, edit(1, column, 0).address.key()).expect("deleted");
-        let mut options = automerge::transaction::CommitOptions::default();
-        options.message = message;
-        client.commit_with(options);
+        let options = message.map(|message| automerge::transaction::CommitOptions::default().with_message(message));
+        client.commit_with(options.unwrap_or_default());
         let bytes = client.get_last_local_change().expect("a change").bytes().into_owned();
         let admitted = admit(&bytes, Book::Unit, &catalogue, &limits).expect("admitted");
         document.clone().apply(vec![admitted]).is_ok()

@@ -219,7 +219,7 @@ impl World {
         for (cell, acknowledged) in &self.acknowledged {
             let of_people =
                 acknowledged.iter().filter(|one| one.batch.as_ref().is_none_or(|b| !self.undone.contains(b)));
-            let Some(last) = of_people.last() else { continue };
+            let Some(last) = of_people.next_back() else { continue };
             ensure!(
                 standing.contains(&last.value),
                 "{cell:?} {} is neither there nor listed: {standing:?}",

@@ -270,7 +270,7 @@ impl Replay<'_> {
         let live_dropped = (0..self.writes.len()).filter(|at| dropped[*at] && is_live(*at));
         for at in live_dropped {
             let (write, change) = (&self.writes[at], &self.changes[self.writes[at].change]);
-            let value = write.value.as_ref().map(said).unwrap_or(Value::Null);
+            let value = write.value.as_ref().map_or(Value::Null, said);
             // What an earlier undo has put there is still right.
             let is_right = change.is_undo && !stands(&value, &standing) && wanted.iter().any(|(_, w)| *w == value);
             if is_right { standing.push((&write.id, value)) } else { cell.gone.push(change.hash) }

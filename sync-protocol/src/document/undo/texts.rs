@@ -57,21 +57,21 @@ impl Letters {
     /// The text as it would be.
     pub(super) fn without(&self) -> String {
         let mut text = String::new();
-        let mut next: Vec<&OpId> = self.sorted(&None);
+        let mut next: Vec<&OpId> = self.sorted(None);
         while let Some(place) = next.pop() {
             if let Some(letter) = self.letters.get(place) {
                 let stands =
                     letter.written.iter().rev().find(|(id, (_, is_dropped))| !is_dropped && !letter.gone.contains(id));
                 text.extend(stands.map(|(_, (letter, _))| letter.as_str()));
             }
-            next.extend(self.sorted(&Some(place.clone())));
+            next.extend(self.sorted(Some(place)));
         }
         text
     }
 
     /// What was put behind a place, so that the newest is taken from the end.
-    fn sorted(&self, place: &Option<OpId>) -> Vec<&OpId> {
-        let mut behind: Vec<&OpId> = self.behind.get(place).into_iter().flatten().collect();
+    fn sorted(&self, place: Option<&OpId>) -> Vec<&OpId> {
+        let mut behind: Vec<&OpId> = self.behind.get(&place.cloned()).into_iter().flatten().collect();
         behind.sort();
         behind
     }
