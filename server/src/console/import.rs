@@ -101,6 +101,17 @@ pub async fn import(
     findings: Option<&Path>,
     json: bool,
 ) -> anyhow::Result<bool> {
+    import_and(server, files, who, (findings, json), |line| println!("{line}")).await
+}
+
+/// The same; `last` takes the last words on each file.
+pub(super) async fn import_and(
+    server: &Server,
+    files: &[PathBuf],
+    who: &str,
+    (findings, json): (Option<&Path>, bool),
+    last: impl Fn(String),
+) -> anyhow::Result<bool> {
     // Whatever the order of the files: the units that one of them defines are known before any is imported.
     let (units, counts) = if files.len() > 1 { units_of(server, files).await? } else { (Vec::new(), vec![0]) };
     server.store.put_units(&units).await?;
@@ -142,7 +153,7 @@ pub async fn import(
         );
         print_settled(report.settled);
         print_findings(&report.findings);
-        print_left_out(&report.left_out, &report.beside);
+        left_out_lines(&report.left_out, &report.beside).into_iter().for_each(&last);
     }
     Ok(!failed && reports.iter().all(|report| left_out::is_complete(&report.findings)))
 }
@@ -195,7 +206,9 @@ pub async fn preview(server: &Server, files: &[PathBuf], findings: Option<&Path>
         }
         print_settled(preview.settled);
         print_findings(&preview.findings);
-        print_left_out(&preview.left_out, &preview.beside);
+        for line in left_out_lines(&preview.left_out, &preview.beside) {
+            println!("{line}");
+        }
     }
     Ok(!failed && previews.iter().all(|preview| left_out::is_complete(&preview.findings)))
 }
@@ -349,12 +362,11 @@ fn print_settled(settled: usize) {
 }
 
 /// The last word on a file: what was not taken, and what is kept without a column of its own.
-fn print_left_out(left_out: &[LeftOut], beside: &[String]) {
-    if !beside.is_empty() {
-        println!("  作为附加信息保留的列 columns kept beside the rows：{}", beside.join("、"));
-    }
+fn left_out_lines(left_out: &[LeftOut], beside: &[String]) -> Vec<String> {
+    let beside = (!beside.is_empty())
+        .then(|| format!("  作为附加信息保留的列 columns kept beside the rows：{}", beside.join("、")));
     let words = |left: &LeftOut| format!("{} {} {}", left.message, left.message_en, left.count);
-    if !left_out.is_empty() {
-        println!("  未采用 not taken：{}", left_out.iter().map(words).collect::<Vec<_>>().join("；"));
-    }
+    let left_out = (!left_out.is_empty())
+        .then(|| format!("  未采用 not taken：{}", left_out.iter().map(words).collect::<Vec<_>>().join("；")));
+    beside.into_iter().chain(left_out).collect()
 }

@@ -217,7 +217,7 @@ impl World {
         let document = sync_protocol::Document::load(stored.snapshot.as_deref(), &stored.changes)?;
         let rows = self.phone.rows(&self.book, "members").await?;
         for (cell, acknowledged) in &self.acknowledged {
-            let of_people =
+            let mut of_people =
                 acknowledged.iter().filter(|one| one.batch.as_ref().is_none_or(|b| !self.undone.contains(b)));
             let Some(last) = of_people.next_back() else { continue };
             ensure!(
