@@ -210,6 +210,9 @@ impl Replay<'_> {
         let replaced: HashSet<usize> =
             self.writes.iter().flat_map(|w| &w.replaces).filter_map(|id| at.get(id).copied()).collect();
         let is_live = |write: usize| self.writes[write].value.is_some() && !replaced.contains(&write);
+        // What an undo has taken away stood for nobody else then.
+        let undoing = self.writes.iter().filter(|write| self.changes[write.change].is_undo);
+        let taken_away: HashSet<&OpId> = undoing.flat_map(|write| &write.replaces).collect();
         let mut kept = None;
         let mut dropped: Vec<bool> = Vec::with_capacity(self.writes.len());
         for write in self.writes {
@@ -217,14 +220,15 @@ impl Replay<'_> {
             // Of what is taken back, some is somebody else's word, too.
             let affirmed = change.is_dropped
                 && !change.is_undo
+                && !taken_away.contains(&write.id)
                 && actor(change).is_some_and(|actor| (self.taking.is_affirmed)(address, actor));
             dropped.push(change.is_dropped && !affirmed);
         }
-        for (write, is_dropped) in dropped.iter().enumerate() {
-            let change = &self.changes[self.writes[write].change];
-            if change.is_own && !is_dropped && is_live(write) {
-                kept = Some(Kept::Affirmed);
-            }
+        // Whatever has become of it since, it is said that another file says so.
+        if self.writes.iter().zip(&dropped).any(|(write, dropped)| {
+            self.changes[write.change].is_own && !dropped && write.value.is_some() && !taken_away.contains(&write.id)
+        }) {
+            kept = Some(Kept::Affirmed);
         }
         for write in self.decided_for(&at, &dropped) {
             dropped[write] = false;
