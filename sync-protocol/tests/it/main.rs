@@ -9,3 +9,4 @@ mod peers;
 mod rules;
 mod session;
 mod undo;
+mod undo_twice;
