@@ -108,9 +108,9 @@ async fn invitation(server: &Server) -> anyhow::Result<String> {
         let town = units.into_iter().find(|unit| unit.level == UnitLevel::ReportingUnit).context("a township")?;
         let full_name = "包村干部 王芳".to_owned();
         let profile = Profile { full_name, role: Role::FieldCadre, unit: town, is_handler: false };
-        people::add(server, NAME, &profile).await?.0
+        people::add(server, NAME, &profile, "demo").await?.0
     };
-    Ok(enrolment::invite(server, &person, "手机").await?.code)
+    Ok(enrolment::invite(server, &person, "手机", "demo").await?.code)
 }
 
 type Stop = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -19,6 +19,8 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let (store, sockets) = (server.store.clone(), server.sockets.clone());
+    let unswept = server.clone();
+    tokio::spawn(async move { crate::erasure::finish(&unswept).await });
     let handle = Handle::new();
     let stopping = handle.clone();
     tokio::spawn(async move {

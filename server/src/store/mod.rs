@@ -3,6 +3,7 @@
 
 mod attachments;
 mod blob;
+mod deed;
 mod people;
 mod records;
 pub mod sqlite;
@@ -24,7 +25,10 @@ use sync_protocol::{
 };
 
 pub use attachments::{AttachmentPart, Received};
-pub use people::{AuditEntry, AuditLine, Chain, Credentials, Invitation, PeopleStore, Person, PersonId};
+pub use deed::{Act, CodeTaken, Deed, Hidden, Performed};
+pub use people::{
+    AuditEntry, AuditLine, Credentials, Failed, INVITATION_MS, Invitation, PeopleStore, Person, PersonId,
+};
 pub use records::{
     Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, SeenDevice, StoredBatch,
     StoredConflict, StoredDoubt, StoredRow, TallyRow, Totals, Visit, token_hash,
@@ -62,6 +66,9 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
+        if matches!(error, sqlx::Error::PoolTimedOut) {
+            return StoreError::Busy;
+        }
         // The low byte of SQLite's extended code says what kind it is: 5 busy, 8 read-only, 10 input or output, 13 full.
         let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<i32>().ok());
         match code.map(|code| code & 0xff) {
@@ -355,8 +362,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Puts a document's successor in its place; stale, too, while changes of the document wait in quarantine.
     async fn replace(&self, replacement: &Replacement) -> Result<Committed, StoreError>;
 
-    /// Makes sure that what was deleted or replaced can be read from nowhere any more.
-    async fn sweep(&self) -> Result<(), StoreError>;
+    /// Makes sure that what was erased or replaced can be read from nowhere any more; `false` if nothing was since last time.
+    async fn sweep(&self) -> Result<bool, StoreError>;
+
+    /// Whether this row of a unit was erased.
+    async fn was_erased(&self, unit: UnitId, row: &RowKey) -> Result<bool, StoreError>;
 
     /// Every row in dispute.
     async fn conflicts(&self) -> Result<Vec<StoredConflict>, StoreError>;
@@ -370,19 +380,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// One of them.
     async fn quarantined_change(&self, hash: ChangeHash) -> Result<Option<Quarantined>, StoreError>;
 
-    /// Notes what a supervisor has made of them.
-    async fn decide_quarantined(
-        &self,
-        hashes: &[ChangeHash],
-        state: QuarantineState,
-        who: &str,
-        now_ms: i64,
-    ) -> Result<(), StoreError>;
-
     /// Steps of workflows that were not allowed, newest first.
     async fn wrong_steps(&self) -> Result<Vec<StoredWrongStep>, StoreError>;
 
-    /// Enrols a device, or replaces what is known of it.
+    /// Enrols a device, or replaces what is known of it; one that was revoked stays as it is. What nobody notes: for stores
+    /// that are made up.
     async fn put_device(&self, device: &DeviceRecord, now_ms: i64) -> Result<(), StoreError>;
 
     /// All devices, by name, and when they were here.
@@ -462,20 +464,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// A photo, once it is whole.
     async fn attachment(&self, unit: UnitId, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Forgets one: it is not what it is named by.
-    async fn forget_attachment(&self, unit: UnitId, hash: &[u8; 32]) -> Result<(), StoreError>;
-
-    /// Keeps a copy of a return: its number; none, if another of the same unit, return and period stands.
-    async fn add_submission(&self, new: &Submission, workbook: &[u8]) -> Result<Option<i64>, StoreError>;
-
     /// All submitted returns, the oldest first.
     async fn submissions(&self) -> Result<Vec<Submission>, StoreError>;
 
     /// The workbook of one.
     async fn submitted_workbook(&self, number: i64) -> Result<Option<Vec<u8>>, StoreError>;
-
-    /// Notes a step of one; `false` if it is not in the state that the step begins at any more.
-    async fn step_submission(&self, number: i64, step: &SubmissionStep) -> Result<bool, StoreError>;
 
     /// Sizes.
     async fn totals(&self) -> Result<Totals, StoreError>;
@@ -488,6 +481,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Ends the writer after what is under way.
     async fn close(&self);
+
+    /// Carries out a use case: all of it with its lines of the audit log, or nothing.
+    async fn perform(&self, deed: &Deed) -> Result<Performed, StoreError>;
 }
 
 /// An actor as stored.

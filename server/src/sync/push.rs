@@ -21,8 +21,8 @@ use super::{Sync, cache::Cached, steps};
 use crate::{
     projection,
     store::{
-        Committed, DeviceRecord, DocumentWrite, Head, NewChange, QuarantineState, Quarantined, StoreError,
-        StoredDocument, wants_snapshot,
+        Committed, Deed, DeviceRecord, DocumentWrite, Head, NewChange, Performed, QuarantineState, Quarantined,
+        StoreError, StoredDocument, wants_snapshot,
     },
 };
 
@@ -227,11 +227,24 @@ impl Sync {
     /// Applies and commits; starts anew when somebody else wrote to the document meanwhile.
     pub(super) async fn store_changes(
         &self,
-        Writer { device, actor, binds }: Writer,
+        writer: Writer,
         identity: &Identity,
         changes: Vec<AdmittedChange>,
         now_ms: i64,
     ) -> Result<(Vec<ChangeHash>, Vec<Refused>), StoreError> {
+        Ok(self.store_with(writer, identity, changes, now_ms, None).await?.unwrap_or_default())
+    }
+
+    /// The same as a part of a use case, where one is given: then all of the changes are taken with it, or nothing is done. None,
+    /// if what it begins from is not so any more.
+    pub(super) async fn store_with(
+        &self,
+        Writer { device, actor, binds }: Writer,
+        identity: &Identity,
+        changes: Vec<AdmittedChange>,
+        now_ms: i64,
+        deed: Option<&Deed>,
+    ) -> Result<Option<(Vec<ChangeHash>, Vec<Refused>)>, StoreError> {
         let id = identity.document(&self.tenant);
         // Held until the write is durable, on purpose: what follows would be stale otherwise.
         let _turn = self.turn(id).lock().await;
@@ -250,14 +263,20 @@ impl Sync {
             let changes = changes.clone();
             let applied = self.workers.work(move || apply(arrival, base, changes)).await??;
             let outcome = (applied.taken, applied.refused);
-            let is_stored = match applied.write {
-                Some(write) => self.store.commit(vec![write]).await? == [Committed::Durable],
-                None => true,
+            let writes: Vec<DocumentWrite> = applied.write.into_iter().collect();
+            let is_stored = match deed {
+                Some(_) if !outcome.1.is_empty() => return Ok(Some(outcome)),
+                Some(deed) => match self.store.perform(&Deed { documents: writes, ..deed.clone() }).await? {
+                    Performed::Done(_) => true,
+                    Performed::Stale => false,
+                    Performed::NotNow => return Ok(None),
+                },
+                None => self.store.commit(writes).await?.iter().all(|outcome| *outcome == Committed::Durable),
             };
             if is_stored {
                 self.feed.hurry();
                 self.cache.put(id, applied.document);
-                return Ok(outcome);
+                return Ok(Some(outcome));
             }
         }
         Err(StoreError::Database(format!("document {id} is written to by too many at once")))

@@ -11,12 +11,13 @@ use importer::{
     memory::{Decision, Doubt, Mapping},
 };
 use server::store::{
-    Arrival, AttachmentPart, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow,
-    QuarantineState, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict,
-    StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, SubmissionStep, TallySum, Totals, Visit,
+    Arrival, AttachmentPart, Batch, Committed, Deed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, Performed,
+    ProjectedRow, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict,
+    StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, TallySum, Totals, Visit,
 };
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    document::RowKey,
     session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
 };
@@ -109,6 +110,23 @@ impl Faulty {
         }
     }
 
+    async fn act(&self, deed: &Deed) -> Result<Performed, StoreError> {
+        let died = || StoreError::Database("the server has died".into());
+        match self.dies() {
+            Some(false) => return Err(died()),
+            Some(true) => {
+                self.inner.perform(deed).await?;
+                return Err(died());
+            }
+            None => {}
+        }
+        let mut deed = deed.clone();
+        if self.mutant == Some(Mutant::HidesConflicts) {
+            deed.documents.iter_mut().flat_map(|write| &mut write.rows).for_each(|row| row.conflicts = None);
+        }
+        self.inner.perform(&deed).await
+    }
+
     async fn known(&self, hashes: &[ChangeHash]) -> Result<BTreeSet<ChangeHash>, StoreError> {
         let known = self.inner.known_changes(hashes).await?;
         if self.mutant == Some(Mutant::ForgetsWhatItHas) && !known.is_empty() {
@@ -164,7 +182,8 @@ delegate! {
     fn is_of_feed(position: &Position) -> bool;
     fn commit(writes: Vec<DocumentWrite>) -> Vec<Committed> => write;
     fn replace(replacement: &Replacement) -> Committed;
-    fn sweep() -> ();
+    fn sweep() -> bool;
+    fn was_erased(unit: UnitId, row: &RowKey) -> bool;
     fn feed(scope: &Scope, query: &FeedQuery) -> FeedPage => page;
     fn newest() -> i64;
     fn moved(after: i64) -> Moved;
@@ -177,7 +196,6 @@ delegate! {
     fn quarantine(held: &[Quarantined], bytes_max: i64) -> bool;
     fn quarantined() -> Vec<Quarantined>;
     fn quarantined_change(hash: ChangeHash) -> Option<Quarantined>;
-    fn decide_quarantined(hashes: &[ChangeHash], state: QuarantineState, who: &str, now_ms: i64) -> ();
     fn wrong_steps() -> Vec<StoredWrongStep>;
     fn put_device(device: &DeviceRecord, now_ms: i64) -> ();
     fn devices() -> Vec<SeenDevice>;
@@ -204,11 +222,9 @@ delegate! {
     fn totals() -> Totals;
     fn append_attachment(part: &AttachmentPart) -> Received;
     fn attachment(unit: UnitId, hash: &[u8; 32]) -> Option<Vec<u8>>;
-    fn forget_attachment(unit: UnitId, hash: &[u8; 32]) -> ();
-    fn add_submission(new: &Submission, workbook: &[u8]) -> Option<i64>;
     fn submissions() -> Vec<Submission>;
     fn submitted_workbook(number: i64) -> Option<Vec<u8>>;
-    fn step_submission(number: i64, step: &SubmissionStep) -> bool;
     fn check() -> Vec<String>;
     fn can_write() -> ();
+    fn perform(deed: &Deed) -> Performed => act;
 }

@@ -175,7 +175,7 @@ async fn county() -> Result<County> {
     }
     let fresh = &known.last().context("fresh")?.1;
     let hash = server::auth::hash("fresh", PASSWORD).await?;
-    server.store.people().set_password(fresh.id, &hash, true).await?;
+    people::set_password(&server, fresh.id, hash, true).await?;
     let mut sides = Vec::new();
     for (index, village) in villages.iter().enumerate() {
         let name = ["inside", "outside"][index];

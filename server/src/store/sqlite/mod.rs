@@ -1,8 +1,12 @@
 //! The embedded store: one SQLite file, WAL, one writer, a pool of readers.
 
+mod accounts;
 mod attachments;
+mod audit;
 mod batches;
 mod codec;
+mod deed;
+mod enrolment;
 mod erase;
 mod feed;
 mod group;
@@ -34,15 +38,15 @@ use sqlx::{
 };
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    document::RowKey,
     session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
 };
 
 use super::{
-    Arrival, AttachmentPart, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow,
-    QuarantineState, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict,
-    StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, SubmissionStep, Tally, TallySum, Totals,
-    Visit,
+    Arrival, AttachmentPart, Batch, Committed, Deed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, Performed,
+    ProjectedRow, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict,
+    StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, Tally, TallySum, Totals, Visit,
 };
 
 /// Connections that read at once.
@@ -156,8 +160,12 @@ impl Store for SqliteStore {
         erase::replace(&self.writer, self.tally.as_ref(), replacement).await
     }
 
-    async fn sweep(&self) -> Result<(), StoreError> {
+    async fn sweep(&self) -> Result<bool, StoreError> {
         erase::sweep(&self.writer).await
+    }
+
+    async fn was_erased(&self, unit: UnitId, row: &RowKey) -> Result<bool, StoreError> {
+        erase::was_erased(&self.readers, unit, row).await
     }
 
     async fn feed(&self, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
@@ -218,16 +226,6 @@ impl Store for SqliteStore {
 
     async fn quarantined_change(&self, hash: ChangeHash) -> Result<Option<Quarantined>, StoreError> {
         quarantine::one(&self.readers, hash).await
-    }
-
-    async fn decide_quarantined(
-        &self,
-        hashes: &[ChangeHash],
-        state: QuarantineState,
-        who: &str,
-        now_ms: i64,
-    ) -> Result<(), StoreError> {
-        quarantine::decide(&self.writer, hashes, state, who, now_ms).await
     }
 
     async fn wrong_steps(&self) -> Result<Vec<StoredWrongStep>, StoreError> {
@@ -346,24 +344,12 @@ impl Store for SqliteStore {
         attachments::one(&self.readers, unit, hash).await
     }
 
-    async fn forget_attachment(&self, unit: UnitId, hash: &[u8; 32]) -> Result<(), StoreError> {
-        attachments::forget(&self.writer, unit, hash).await
-    }
-
-    async fn add_submission(&self, new: &Submission, workbook: &[u8]) -> Result<Option<i64>, StoreError> {
-        submissions::add(&self.writer, new, workbook).await
-    }
-
     async fn submissions(&self) -> Result<Vec<Submission>, StoreError> {
         submissions::all(&self.readers).await
     }
 
     async fn submitted_workbook(&self, number: i64) -> Result<Option<Vec<u8>>, StoreError> {
         submissions::workbook(&self.readers, number).await
-    }
-
-    async fn step_submission(&self, number: i64, step: &SubmissionStep) -> Result<bool, StoreError> {
-        submissions::step(&self.writer, number, step).await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {
@@ -382,5 +368,9 @@ impl Store for SqliteStore {
         self.commits.close().await;
         self.readers.close().await;
         self.writer.close().await;
+    }
+
+    async fn perform(&self, deed: &Deed) -> Result<Performed, StoreError> {
+        deed::perform(&self.writer, self.tally.as_ref(), deed).await
     }
 }
