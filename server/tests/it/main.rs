@@ -2,6 +2,7 @@
 
 mod cli;
 mod contract;
+mod deeds;
 mod kill;
 mod logs;
 mod tls;

@@ -13,7 +13,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use server::{
     Server,
     config::Config,
-    erasure::{ErasureError, erase},
+    erasure::{ErasureError, Order, erase},
     import::{Source, import},
     store::{DeviceRecord, QuarantineState, sqlite::SqliteStore},
     tallies::Tallies,
@@ -328,7 +328,8 @@ impl World {
         let document = Document::load(stored.snapshot.as_deref(), &stored.changes)?;
         let rows: Vec<_> = document.row_states().into_keys().collect();
         let Some(key) = rows.get(usize::from(row) % rows.len().max(1)) else { return Ok(()) };
-        match erase(server, identity.unit, key).await {
+        let order = Order { by: "县".into(), reason: "保存期满" };
+        match erase(server, identity.unit, key, order).await {
             Ok(_) => {
                 for erased in [&mut self.erased, &mut self.ever_erased] {
                     erased.entry(identity.clone()).or_default().extend(hashes(&document));
