@@ -90,7 +90,7 @@ impl Sync {
         }
     }
 
-    /// Leaves a change out for good; it is kept where it is. Noted, or not done.
+    /// Leaves a change out for good; it is kept where it is. Noted, or not done. One that was left out is left out.
     pub async fn reject_quarantined(
         &self,
         hash: ChangeHash,
@@ -99,6 +99,9 @@ impl Sync {
     ) -> Result<Quarantined, AdmitError> {
         let by = by.into();
         let held = self.store.quarantined_change(hash).await?.ok_or(AdmitError::Unknown)?;
+        if held.state == QuarantineState::Rejected {
+            return Ok(held);
+        }
         let act = Act::Settle {
             held: vec![(hash, QuarantineState::Waiting)],
             state: QuarantineState::Rejected,
