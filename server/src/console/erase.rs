@@ -51,6 +51,13 @@ pub async fn erase(server: &Server, arguments: Erase) -> anyhow::Result<bool> {
         }
         erased => erased?,
     };
+    if erased.documents.is_empty() {
+        println!(
+            "上次清除中断在清扫数据库文件之前，现已补做完毕；复查 {} 处，均无痕迹 | an earlier erasure was interrupted before it had swept the database's file: it is complete now, {} place(s) read through",
+            erased.places_read, erased.places_read
+        );
+        return Ok(true);
+    }
     let changes: usize = erased.documents.iter().map(|document| document.changes).sum();
     println!(
         "已清除：{} 份文档、{changes} 项修改的内容不再保存；复查 {} 处，均无痕迹 | erased: {} document(s), {} place(s) read through afterwards",

@@ -74,15 +74,22 @@ pub async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result
     let (unit, name) = (top.id, arguments.name.clone());
     let time = arguments.as_of.map(|time| AsOf::Time(clock::of_local(time)));
     let date = arguments.date.unwrap_or_else(returns::today);
+    // It is handed out once that is noted.
+    let out = arguments.out;
+    std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
+    let folder = tempfile::tempdir_in(&out)?;
     let request = ReturnRequest {
         variables: arguments.variables,
         clearance,
         as_of: time.or(arguments.as_of_seq.map(AsOf::Seq)).or(arguments.copies.map(AsOf::Copies)),
-        ..ReturnRequest::new(arguments.name, top, date, arguments.out)
+        ..ReturnRequest::new(arguments.name, top, date, folder.path())
     };
-    let drawn = Box::pin(returns::draw(server, &request)).await?;
+    let mut drawn = Box::pin(returns::draw(server, &request)).await?;
     let detail = json!({ "return": name, "rows": drawn.rows, "class": format!("{clearance:?}") });
     audit::note_console(server, "taizhang", Event::ReturnDrawn, Some(unit), detail).await?;
+    let path = out.join(drawn.path.file_name().unwrap_or_default());
+    tokio::fs::rename(&drawn.path, &path).await.with_context(|| path.display().to_string())?;
+    drawn.path = path;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&drawn)?);
     } else {

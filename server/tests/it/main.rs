@@ -4,5 +4,6 @@ mod cli;
 mod contract;
 mod deeds;
 mod kill;
+mod killed;
 mod logs;
 mod tls;

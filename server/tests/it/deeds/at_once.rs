@@ -143,8 +143,9 @@ async fn of_two_who_do_the_same_one_is_told_that_it_was_done() -> Result<()> {
     let events = desk.events().await?;
     let count = |event: &str| events.iter().filter(|noted| *noted == event).count();
     let (admitted, rejected) = (count("quarantine-admitted"), count("quarantine-rejected"));
-    // What was rejected may still be admitted, by somebody who has seen that; nothing is rejected twice, or afterwards.
-    assert_eq!(admitted, admissions);
+    // What was rejected may still be admitted, by somebody who has seen that, and with what builds upon it; nothing is admitted or
+    // rejected twice.
+    assert!((admissions..=held.len()).contains(&admitted), "{admitted} of {admissions}");
     assert!(rejected <= held.len() && admitted + rejected >= held.len(), "{admitted} and {rejected}");
     Ok(())
 }
