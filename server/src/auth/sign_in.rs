@@ -72,13 +72,14 @@ pub async fn sign_in(server: &Server, name: &str, password: &str, code: Option<&
         return Err(SignInError::Wrong);
     }
     if is_right {
-        let taken = code.filter(|_| person.has_totp).and_then(|code| step(server, &person, &credentials, code, now_ms));
-        if taken.is_some() || !person.has_totp {
+        let checked =
+            code.filter(|_| person.has_totp).and_then(|code| step(server, &person, &credentials, code, now_ms));
+        if checked.is_some() || !person.has_totp {
             let token = BASE64URL_NOPAD.encode(&clock::random::<32>());
             let act = Act::SignIn {
                 person: person.id,
                 password: Hidden(credentials.password),
-                code: taken,
+                code: checked,
                 token_hash: token_hash(&token),
                 at_ms: now_ms,
                 expires_at_ms: now_ms + SESSION_MS,
@@ -101,8 +102,8 @@ pub async fn sign_in(server: &Server, name: &str, password: &str, code: Option<&
 /// The time step of a one-time code, if it is one of now.
 fn step(server: &Server, person: &Person, of: &Credentials, code: &str, now_ms: i64) -> Option<CodeTaken> {
     let secret = of.totp.clone()?;
-    let now_s = u64::try_from(now_ms / 1000).unwrap_or_default();
-    let step = codes(server, person, &secret).check(code, now_s)?;
+    let seconds = u64::try_from(now_ms / 1000).unwrap_or_default();
+    let step = codes(server, person, &secret).check(code, seconds)?;
     Some(CodeTaken { secret, step: i64::try_from(step).ok()? })
 }
 
