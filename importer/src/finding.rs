@@ -126,6 +126,102 @@ pub enum FindingKind {
         /// Sum of the rows.
         sum: String,
     },
+    /// A formula whose result the file does not hold.
+    NoResult,
+    /// The cell that should name the row's unit is blank.
+    BlankUnit {
+        /// What the row above says.
+        above: Option<String>,
+    },
+    /// The unit was named in nearly these words.
+    UnitTaken {
+        /// The unit.
+        unit: String,
+    },
+    /// The unit stands above the table or on the sheet's tab.
+    UnitFromTitle {
+        /// The unit.
+        unit: String,
+    },
+    /// Rows that were taken for totals, signatures, notes or examples.
+    RowsLeftOut {
+        /// Which rows, in words.
+        rows: String,
+        /// What they were taken for.
+        what: &'static str,
+    },
+    /// A sheet with a ledger that is not taken unasked.
+    SheetLeftOut {
+        /// Why not.
+        why: &'static str,
+    },
+    /// Labels beside values instead of rows under a header.
+    NotATable {
+        /// A form about one record, rather than a table that stands on its side.
+        form: bool,
+    },
+    /// Text that is struck through.
+    StruckThrough,
+    /// A header that seems to be a column without which the table cannot be taken.
+    KeyUnread {
+        /// The column's title.
+        column: String,
+        /// How many rows the table has.
+        rows: usize,
+    },
+    /// The table lacks a column without which it cannot be taken.
+    KeyMissing {
+        /// The column's title.
+        column: String,
+        /// How many rows the table has.
+        rows: usize,
+    },
+    /// A second column of the name that tells people apart.
+    KeyTwice {
+        /// The column's title.
+        column: String,
+        /// How many rows the table has.
+        rows: usize,
+    },
+    /// Somebody else decides on it: it is kept as a proposal, and not written.
+    Proposed {
+        /// Who does.
+        by: String,
+    },
+    /// A note behind a name: the name is taken without it, and the note is kept beside the row.
+    NameNote {
+        /// The name.
+        name: String,
+        /// The note.
+        note: String,
+    },
+    /// An identity number of 15 digits, which has no check character.
+    Upgraded,
+    /// A valid number whose last digits a spreadsheet may have made.
+    RoundNumber,
+    /// A row that is known by columns which are masked or damaged in the file.
+    HiddenKey,
+    /// A bad value that would have taken the place of a good one: the good one stays.
+    KeptValid,
+    /// A key that names a record of somebody else: it waits for a person.
+    OtherPerson {
+        /// The records with this key.
+        others: Vec<String>,
+        /// The columns in which they differ.
+        differing: Vec<String>,
+    },
+    /// Cells of a row that cannot all be true: they are taken.
+    Contradiction {
+        /// What is wrong.
+        text: String,
+        /// The same in English.
+        text_en: String,
+    },
+    /// A date that has not come yet, in a column that says what happened: it is taken.
+    FutureDate {
+        /// The year that is imported for.
+        year: i16,
+    },
 }
 
 impl FindingKind {
@@ -138,7 +234,8 @@ impl FindingKind {
             K::UnknownHeader => "unknown-header",
             K::DecidedByValues { .. } => "decided-by-values",
             K::UnknownUnit { .. } => "unknown-unit",
-            K::NoUnit => "no-unit",
+            // Two sentences about one thing.
+            K::NoUnit | K::BlankUnit { .. } => "no-unit",
             K::OutOfScope => "out-of-scope",
             K::PrecisionLost => "precision-lost",
             K::BadIdCard { .. } => "bad-id-card",
@@ -167,6 +264,25 @@ impl FindingKind {
             K::SettledAlready => "settled-already",
             K::KeptEdit { .. } => "kept-edit",
             K::TotalDiffers { .. } => "total-differs",
+            K::NoResult => "no-result",
+            K::UnitTaken { .. } => "unit-taken",
+            K::UnitFromTitle { .. } => "unit-from-title",
+            K::RowsLeftOut { .. } => "rows-left-out",
+            K::SheetLeftOut { .. } => "sheet-left-out",
+            K::NotATable { .. } => "not-a-table",
+            K::StruckThrough => "struck-through",
+            K::KeyUnread { .. } => "key-unread",
+            K::KeyMissing { .. } => "key-missing",
+            K::KeyTwice { .. } => "key-twice",
+            K::Proposed { .. } => "proposed",
+            K::NameNote { .. } => "name-note",
+            K::Upgraded => "upgraded",
+            K::RoundNumber => "round-number",
+            K::HiddenKey => "hidden-key",
+            K::KeptValid => "kept-valid",
+            K::OtherPerson { .. } => "other-person",
+            K::Contradiction { .. } => "contradiction",
+            K::FutureDate { .. } => "future-date",
         }
     }
 
@@ -187,12 +303,19 @@ impl FindingKind {
             | K::ErrorValue
             | K::DuplicateRow { .. }
             | K::DoubtfulMatch { .. }
-            | K::BadDecision { .. } => Severity::Error,
+            | K::BadDecision { .. }
+            | K::NoResult
+            | K::BlankUnit { .. }
+            | K::NotATable { .. }
+            | K::KeyUnread { .. }
+            | K::KeyMissing { .. }
+            | K::KeyTwice { .. } => Severity::Error,
+            K::OtherPerson { .. } | K::HiddenKey | K::KeptValid => Severity::Error,
             K::RowsAbsent { .. }
             | K::SettledAlready
             | K::NoTable
             | K::Remembered
-            | K::UnknownHeader
+            | K::UnitFromTitle { .. }
             | K::UnknownValue => Severity::Info,
             _ => Severity::Warning,
         }
@@ -204,7 +327,7 @@ impl FindingKind {
         match self {
             K::NoTable => "本表未识别出台账，未导入。如应导入，请核对表头".into(),
             K::NoLedger => "文件中没有识别出任何台账，未导入。请核对是否选对了文件，表头是否与台账一致".into(),
-            K::UnknownHeader => "表头未对应到任何列，内容作为附加信息随行保留".into(),
+            K::UnknownHeader => "表头未对应到台账的任何列，本列内容作为附加信息随行保留".into(),
             K::DecidedByValues { column } => format!("按内容判断，本列作为“{column}”导入"),
             K::UnknownUnit { suggestions } if suggestions.is_empty() => {
                 "名录中没有这个党组织或填报单位，本行未导入。请先导入党组织台账或改正名称".into()
@@ -227,7 +350,7 @@ impl FindingKind {
             K::BadPhone => "电话号码格式不符，已按原样保留。请核对".into(),
             K::SeveralPhones => "一格内有多个号码，取第一个，其余作为附加信息随行保留".into(),
             K::ErrorValue => "公式错误值，未导入。请修正公式".into(),
-            K::Masked => "内容已脱敏（含 *），未导入".into(),
+            K::Masked => "内容已脱敏，不是原值，未导入，系统中的值未动。请填写完整内容，或留空".into(),
             K::UnknownValue => "填为“不详”，作为空值处理".into(),
             K::NoKey => "缺少用于识别记录的列，每次导入都会新增一行。请补填".into(),
             K::DuplicateRow { first } => format!("与 {first} 是同一记录，本行未导入。请合并后再导入"),
@@ -246,6 +369,48 @@ impl FindingKind {
             K::SettledAlready => "该冲突已经处理，未再改动".into(),
             K::KeptEdit { who, value } => format!("{who} 已在系统中改为“{value}”，保留系统中的值"),
             K::TotalDiffers { sum } => format!("合计数与各行之和（{sum}）不一致。请核对"),
+            K::NoResult => "公式没有结果，此格未导入。请用 Excel 或 WPS 打开文件，保存后再导入".into(),
+            K::BlankUnit { above: None } => "本行党组织一格为空，未导入。请补填".into(),
+            K::BlankUnit { above: Some(above) } => {
+                format!("本行党组织一格为空，未导入。如与上一行同为“{above}”，请补填、填“同上”或合并单元格")
+            }
+            K::UnitTaken { unit } => format!("名录中没有这个名称，按“{unit}”导入。请核对"),
+            K::UnitFromTitle { unit } => format!("表中没有党组织一列，按标题、填报单位或工作表名归入“{unit}”"),
+            K::RowsLeftOut { rows, what } => format!("第 {rows} 行作为{what}，没有作为记录导入。如是记录，请核对"),
+            K::SheetLeftOut { why } => format!("{why}，未导入。如应导入，请取消隐藏或改工作表名后再导入"),
+            K::NotATable { form: true } => {
+                "这是一人（一事）一张的登记表，不是一行一条的台账，未导入。请填入台账后再导入".into()
+            }
+            K::NotATable { form: false } => {
+                "表格是横排的（表头在左侧，一列一条），未导入。请用“选择性粘贴—转置”改为一行一条后再导入".into()
+            }
+            K::StruckThrough => "内容有删除线，仍按原样导入。如应删除，请在系统中办理".into(),
+            K::KeyUnread { column, rows } => format!(
+                "表头可能是“{column}”，但不能确定，而本表缺少这一列，全表 {rows} 行未导入。请把表头改为“{column}”，或在“列对应”表中确认"
+            ),
+            K::KeyMissing { column, rows } => {
+                format!(
+                    "表中没有“{column}”一列，无法识别记录，全表 {rows} 行未导入。请补上这一列，或在“列对应”表中确认"
+                )
+            }
+            K::KeyTwice { column, rows } => format!(
+                "“{column}”一列出现两次，可能是左右并排的两张表，全表 {rows} 行未导入。请改为上下排列，或改写其中一个表头"
+            ),
+            K::Proposed { by } => format!("应由上级（{by}）办理，未写入，已作为建议保留，待其采纳或退回"),
+            K::NameNote { name, note } => format!("姓名按“{name}”导入，“{note}”作为附加信息随行保留"),
+            K::Upgraded => "15位旧身份证号没有校验码，已升为18位导入。请核对".into(),
+            K::RoundNumber => "号码末三位都是 0，可能是存成数字后丢失的，已按原样导入。请核对".into(),
+            K::HiddenKey => {
+                "用于识别记录的列已脱敏或末几位已丢失，不能确定是哪条记录，本行未导入。请填写完整内容".into()
+            }
+            K::KeptValid => "号码有误，未导入，保留系统中原有的有效值。请核对后重新填写".into(),
+            K::OtherPerson { others, differing } => format!(
+                "识别列与已有记录（{}）相同，但{}不同，可能填错了号码，未写入，等待确认：在“疑似重复”表中选择后再导入，或用 doubts、decide 命令处理",
+                others.join("；"),
+                differing.join("、")
+            ),
+            K::Contradiction { text, .. } => format!("{text}，已按原样导入。请核对"),
+            K::FutureDate { year } => format!("日期晚于 {year} 年，已按原样导入。请核对"),
         }
     }
 
@@ -283,7 +448,10 @@ impl FindingKind {
                 "several numbers in one cell; the first is used, the others are kept beside the row".into()
             }
             K::ErrorValue => "a formula error; not imported: correct the formula".into(),
-            K::Masked => "masked value; not imported".into(),
+            K::Masked => {
+                "masked, so not the value itself; not imported, what is stored stays: type it in full or leave it empty"
+                    .into()
+            }
             K::UnknownValue => "marked as unknown; taken as empty".into(),
             K::NoKey => "no column that identifies the record is filled; every import adds a row: fill one in".into(),
             K::DuplicateRow { first } => format!("the same record as {first}; row not imported: join the two"),
@@ -306,6 +474,63 @@ impl FindingKind {
             K::SettledAlready => "the conflict was settled already; nothing was changed".into(),
             K::KeptEdit { who, value } => format!("{who} has changed this to `{value}` since; that value stays"),
             K::TotalDiffers { sum } => format!("the total differs from the sum of the rows ({sum}): check it"),
+            K::NoResult => {
+                "a formula without its result; the cell was not imported: open the file in Excel or WPS and save it first"
+                    .into()
+            }
+            K::BlankUnit { above: None } => "the row's organisation is blank; not imported: fill it in".into(),
+            K::BlankUnit { above: Some(above) } => format!(
+                "the row's organisation is blank; not imported: if it is `{above}` as above, fill it in, write 同上 or merge the cells"
+            ),
+            K::UnitTaken { unit } => format!("no such organisation; imported as `{unit}`: check it"),
+            K::UnitFromTitle { unit } => {
+                format!("no column names the organisation; by the title, the line above or the sheet's name it is `{unit}`")
+            }
+            K::RowsLeftOut { rows, .. } => {
+                format!("row(s) {rows} were taken for totals, signatures, notes or examples and not imported: check them")
+            }
+            K::SheetLeftOut { .. } => {
+                "a hidden sheet, or one of examples or instructions; not imported: unhide or rename it if it should be".into()
+            }
+            K::NotATable { form: true } => {
+                "a form about one record, not a ledger of rows; not imported: fill in the ledger".into()
+            }
+            K::NotATable { form: false } => {
+                "the table stands on its side (one record a column); not imported: transpose it".into()
+            }
+            K::StruckThrough => "struck through, and imported all the same: remove the record here if it should go".into(),
+            K::KeyUnread { column, rows } => format!(
+                "may be the column `{column}`, which the table lacks; none of its {rows} row(s) was imported: correct the header or confirm it on the sheet 列对应"
+            ),
+            K::KeyMissing { column, rows } => format!(
+                "no column `{column}`; none of the {rows} row(s) was imported: add it or confirm the columns on the sheet 列对应"
+            ),
+            K::KeyTwice { column, rows } => format!(
+                "the column `{column}` stands there twice, perhaps two tables side by side; none of the {rows} row(s) was imported: put them below each other or change one header"
+            ),
+            K::Proposed { by } => {
+                format!("not yours to decide ({by}); not written, kept as a proposal to be accepted or rejected")
+            }
+            K::NameNote { name, note } => {
+                format!("taken for the name `{name}`; the note `{note}` is kept beside the row")
+            }
+            K::Upgraded => {
+                "an old identity number of 15 digits has no check character; taken as 18 digits: check it".into()
+            }
+            K::RoundNumber => {
+                "ends in three zeros, as a spreadsheet leaves a long number; taken as it is: check it".into()
+            }
+            K::HiddenKey => {
+                "the columns that identify the record are masked or cut; row not imported: type them in full".into()
+            }
+            K::KeptValid => "not a valid number; not imported, the valid one that is stored stays: check it".into(),
+            K::OtherPerson { others, differing } => format!(
+                "has the key of a record that exists ({}) but another {}, perhaps a mistyped number; it waits: choose on the sheet 疑似重复 and import that, or use `doubts` and `decide`",
+                others.join("; "),
+                differing.join(", ")
+            ),
+            K::Contradiction { text_en, .. } => format!("{text_en}; taken as it is: check it"),
+            K::FutureDate { year } => format!("later than {year}; taken as it is: check it"),
         }
     }
 }

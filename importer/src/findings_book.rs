@@ -82,12 +82,18 @@ fn draw(book: &mut Book, workbook: &Workbook, sheet: &Sheet, marks: &Marks<'_>) 
                 Cell::Bool(flag) => {
                     (Out::Text(if *flag { "是" } else { "否" }.into()), Style::marked(mark, Style::Plain))
                 }
-                Cell::Error => (Out::Text("#N/A".into()), Style::marked(mark, Style::Plain)),
+                Cell::Error | Cell::Uncomputed => (Out::Text("#N/A".into()), Style::marked(mark, Style::Plain)),
             };
             page.put(row, *column, &value, style)?;
         }
     }
     page.fit();
+    // Hidden sheets stay hidden: what was not taken unasked is not taken from the copy either.
+    if sheet.hidden {
+        page.hide();
+    } else if workbook.sheets.iter().find(|sheet| !sheet.hidden).is_some_and(|first| first.name == sheet.name) {
+        page.activate();
+    }
     for ((row, column), findings) in marks {
         // What is missing has no cell to colour.
         if sheet.row_index(*row).and_then(|index| sheet.cell(index, *column)).is_none() {

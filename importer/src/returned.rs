@@ -11,12 +11,13 @@ use sync_protocol::{
 };
 
 use crate::{
-    compare::extra_name,
+    compare::{extra_name, worsens},
     finding::FindingKind,
     mapping::Target,
     matching::{Known, Matched},
     plan::{Importer, Place, UnitDocuments, UnitPlan},
     print,
+    record::rest_header,
     rows::RowRef,
     stamp::REMOVE,
     table::Table,
@@ -70,6 +71,7 @@ impl Importer<'_> {
                 continue;
             }
             seen.push(id);
+            plan.origins.insert(id, *row);
             let before = plan.edits.values().map(Vec::len).sum::<usize>();
             Compared { importer: self, ledger, id, drawn: &drawn, states, place: &place }.run(names, &mut plan);
             let after = plan.edits.values().map(Vec::len).sum::<usize>();
@@ -83,7 +85,7 @@ impl Importer<'_> {
         let record = self.record(place, ledger, &mut Vec::new());
         match known.find(ledger, &record, place, &self.secrets(), (drawn, self.memory())) {
             Matched::Row { id, .. } => Some(id),
-            Matched::Keyless(_) | Matched::Doubtful(_) => None,
+            Matched::Keyless(_) | Matched::Doubtful { .. } => None,
         }
     }
 }
@@ -109,6 +111,16 @@ impl Compared<'_> {
                     let address = self.address(EXTRA).member(extra_name(header));
                     let drawn = self.drawn.text(address.cell().as_ref()).to_owned();
                     if !text.is_empty() && text != drawn {
+                        let cell = self.place.cell(mapped.column, catalogue);
+                        let said = cell.and_then(|cell| self.importer.normaliser().extra(text, cell));
+                        let text = match said {
+                            Some(Ok(text)) => text,
+                            Some(Err(kind)) => {
+                                plan.findings.push(self.place.beside(&kind, mapped.column, header));
+                                continue;
+                            }
+                            None => continue,
+                        };
                         self.write(self.ledger.book.restricted(), address, Value::Text(text), None, plan);
                     }
                     continue;
@@ -148,17 +160,25 @@ impl Compared<'_> {
         let (value, kind) = match self.importer.normalised(self.place, at, column, wan) {
             Normalised::Empty => (Value::Null, None),
             Normalised::One(value) => (value, None),
-            Normalised::Doubtful(value, kind) | Normalised::First(value, _, kind) => (value, Some(kind)),
+            Normalised::Doubtful(value, kind) => (value, Some(kind)),
+            Normalised::First(value, rest, kind) => {
+                let address = self.address(EXTRA).member(extra_name(&rest_header(column, &kind)));
+                self.write(self.ledger.book.restricted(), address, Value::Text(rest), None, plan);
+                (value, Some(kind))
+            }
             Normalised::Set(codes) => return self.set(column, &codes, plan),
             Normalised::Bad(kind) => return plan.findings.push(self.place.about(&kind, self.ledger, column)),
         };
+        let drawn = self.drawn.cells.get(&column.key);
+        if let Some(kind) = drawn.and_then(|drawn| worsens(column, drawn, &value)) {
+            return plan.findings.push(self.place.about(&kind, self.ledger, column));
+        }
         if let Some(kind) = kind {
             plan.findings.push(self.place.about(&kind, self.ledger, column));
         }
         if column.column_type.is_set() {
             return self.set(column, &[], plan);
         }
-        let drawn = self.drawn.cells.get(&column.key);
         if drawn == Some(&value) || drawn.is_none() && value.is_null() {
             return;
         }

@@ -68,6 +68,14 @@ pub enum Event {
     Erased,
     /// A bundle was taken and answered.
     BundleAnswered,
+    /// A database that is older than what was acknowledged was taken as it is.
+    OlderAccepted,
+    /// What follows from the rest was put right.
+    Repaired,
+    /// What somebody had proposed was written.
+    ProposalAccepted,
+    /// What somebody had proposed was not written.
+    ProposalRejected,
 }
 
 impl Event {
@@ -100,6 +108,10 @@ impl Event {
             Self::ErasureOrdered => "erasure-ordered",
             Self::Erased => "erased",
             Self::BundleAnswered => "bundle-answered",
+            Self::OlderAccepted => "older-accepted",
+            Self::Repaired => "repaired",
+            Self::ProposalAccepted => "proposal-accepted",
+            Self::ProposalRejected => "proposal-rejected",
         }
     }
 }

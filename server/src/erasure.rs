@@ -16,7 +16,7 @@ use crate::{
     audit::{By, Event},
     clock, projection,
     returns::record_name,
-    store::{Act, Deed, DocumentWrite, NewChange, Performed, QuarantineState, Replacement, StoreError},
+    store::{Act, Deed, DocumentWrite, NewChange, Performed, ProposalWrites, QuarantineState, Replacement, StoreError},
 };
 
 /// How often documents are tried that somebody else is writing to.
@@ -295,6 +295,7 @@ pub(crate) fn replacing(
         device,
         received_at_ms: clock::now_ms(),
         binds: true,
+        proposals: ProposalWrites::default(),
     })
 }
 

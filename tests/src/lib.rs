@@ -3,6 +3,7 @@
 pub mod bombs;
 pub mod browser;
 pub mod county;
+pub mod faults;
 pub mod node;
 pub mod office;
 pub mod people;

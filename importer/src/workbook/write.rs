@@ -421,6 +421,12 @@ impl Page<'_> {
         self.sheet.set_hidden(true);
     }
 
+    /// Makes it the sheet that is seen first; where the first of a book is hidden, another must be.
+    pub fn activate(&mut self) {
+        self.sheet.set_active(true);
+        self.sheet.set_first_tab(true);
+    }
+
     /// Hides a column.
     pub fn hide_column(&mut self, column: u16) -> Result<(), WriteError> {
         self.sheet.set_column_hidden(column)?;

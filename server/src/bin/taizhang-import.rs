@@ -67,6 +67,8 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         every_seconds: u64,
     },
+    /// 新建本机数据目录（join 也会新建）· Make the local store; join does so, too
+    Init,
     #[command(flatten)]
     Afterwards(Afterwards),
     /// 加入本县：登记县里给的令牌和公钥（taizhang device --office、taizhang keys）· Join a county with its token and keys
@@ -155,7 +157,13 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     if let Command::Inspect { files, json } = &arguments.command {
         return inspect(&config, files, *json);
     }
-    let server = console::open(&config).await?;
+    let server = match &arguments.command {
+        Command::Init => return console::init(&config).await,
+        Command::Join { .. } => console::create(&config).await?,
+        Command::Plan(_) => console::open_to_read(&config).await?,
+        Command::Afterwards(command) if command.only_reads() => console::open_to_read(&config).await?,
+        _ => console::open(&config).await?,
+    };
     let result = match arguments.command {
         Command::Plan(Chosen { files, findings, json, .. }) => {
             import::preview(&server, &files, findings.as_deref(), json).await
@@ -179,7 +187,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         }
         Command::Take { file } => take(&server, &file).await,
         Command::Afterwards(command) => import::afterwards(&server, command).await,
-        Command::Inspect { .. } | Command::ReadWorkbook { .. } => unreachable!("handled above"),
+        Command::Init | Command::Inspect { .. } | Command::ReadWorkbook { .. } => unreachable!("handled above"),
     };
     server.store.close().await;
     result

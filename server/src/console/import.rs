@@ -69,6 +69,13 @@ pub enum Word {
     Drop,
 }
 
+impl Afterwards {
+    /// Whether nothing is written.
+    pub fn only_reads(&self) -> bool {
+        matches!(self, Self::Imports | Self::Doubts { .. })
+    }
+}
+
 /// Carries out one of them; `false` when something is left to look at.
 pub async fn afterwards(server: &Server, command: Afterwards) -> anyhow::Result<bool> {
     match command {
@@ -141,6 +148,7 @@ pub async fn import(
             "{}: 新增 added {}，修改 changed {}，未变 unchanged {}，未导入 refused {}，待确认 waiting {}",
             report.file, counts.added, counts.changed, counts.unchanged, counts.refused, counts.doubtful
         );
+        print_proposed(counts.proposed);
         print_findings(&report.findings);
     }
     Ok(!failed && reports.iter().all(|report| !has_errors(&report.findings)))
@@ -196,6 +204,7 @@ pub async fn preview(server: &Server, files: &[PathBuf], findings: Option<&Path>
         if let Some(more) = preview.changes.len().checked_sub(CHANGES_PRINTED_MAX).filter(|more| *more > 0) {
             println!("  还有 {more} 处（--json 列出全部）{more} more (--json lists all)");
         }
+        print_proposed(counts.proposed);
         print_findings(&preview.findings);
     }
     Ok(!failed && previews.iter().all(|preview| !has_errors(&preview.findings)))
@@ -239,7 +248,7 @@ async fn undo(server: &Server, id: &str, who: &str, json: bool) -> anyhow::Resul
 
 /// Lists the rows that wait; `false` when there are any.
 async fn waiting(server: &Server, json: bool) -> anyhow::Result<bool> {
-    let doubts = server.store.doubts().await?;
+    let doubts = doubts::waiting(server).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&doubts)?);
         return Ok(doubts.is_empty());
@@ -254,7 +263,10 @@ async fn waiting(server: &Server, json: bool) -> anyhow::Result<bool> {
 
 fn print_doubt(stored: &StoredDoubt, unit: &str) {
     let Doubt { id, sheet, cell, ledger, record, candidates, .. } = &stored.doubt;
-    println!("{id} {} {sheet}!{cell} · {ledger} · {unit} · {record}", stored.file);
+    // Stored records stand in no file.
+    let place =
+        if sheet.is_empty() { "已有记录 stored".to_owned() } else { format!("{} {sheet}!{cell}", stored.file) };
+    println!("{id} {place} · {ledger} · {unit} · {record}");
     for candidate in candidates {
         println!("    可能是 perhaps {} {}", candidate.row, candidate.record);
     }
@@ -304,6 +316,13 @@ async fn draw_findings(
         Err(error) => eprintln!("{}: {error}", file.display()),
     }
     Ok(())
+}
+
+/// Says how many cells somebody else decides on.
+fn print_proposed(count: usize) {
+    if count > 0 {
+        println!("  {count} 格应由上级办理，作为建议保留 proposed, not written（taizhang proposals list）");
+    }
 }
 
 fn print_findings(findings: &[Finding]) {

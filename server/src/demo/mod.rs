@@ -27,6 +27,7 @@ use crate::{
     config::{Config, File},
     devices as enrolment, http,
     import::{ImportReport, import_file},
+    installation,
     people::{self, Profile},
     returns::{self, ReturnRequest, conflicts},
     store::{DeviceRecord, token_hash},
@@ -58,7 +59,8 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     })?;
     let address = listener.local_addr()?;
     let config = Config::check(File { data_dir: folder.join("data"), listen: options.listen, ..File::default() })?;
-    let server = Arc::new(Server::open_embedded(&config).await?);
+    let _lock = installation::lock(&config.data_dir)?;
+    let server = Arc::new(Server::create_embedded(&config).await?);
 
     println!("一、生成示范县台账 Generate the ledgers of a synthetic county");
     let files = generate(options.seed, &ledgers)?;

@@ -3,6 +3,7 @@
 //! Killed at any moment it has written some documents whole and others not at all; importing the same file
 //! again writes the rest, since what a document already says is not written again.
 
+mod held;
 mod returned;
 mod units;
 
@@ -25,6 +26,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sync_protocol::{
     RowId, UnitId,
+    catalogue::{Actor, Variables},
     conflict::{Means, Provenance},
     document::{Author, DocumentError},
     session::Scope,
@@ -153,7 +155,7 @@ pub async fn preview(
         for (done, unit) in units.into_iter().enumerate() {
             progress(done, total);
             let (documents, _) = unit_documents(&job.server, unit, known.get(&unit), &runtime)?;
-            let Plans { ordinary, returned, seen: own } = returned::plan(&job, &importer, unit, &documents)?;
+            let Plans { ordinary, returned, seen: own, .. } = returned::plan(&job, &importer, unit, &documents)?;
             seen += own;
             for plan in [ordinary, returned] {
                 preview.counts += plan.counts;
@@ -207,11 +209,13 @@ pub async fn import(
         return Ok(ImportReport { file: name, already_imported: true, ..ImportReport::default() });
     }
     let job = Job::prepare(server, source).await?;
+    let actor = job.actor;
     let Decided { mappings, decisions, .. } = &job.decided;
     let office = scope.map_or(server.county, |scope| scope.unit);
     server.store.learn(office, mappings, decisions, who, clock::now_ms()).await?;
     let (id, report) = carry_out(server, job, (name, digest), who, progress).await?;
     if !report.doubts.is_empty() {
+        server.store.proposals().note_sender(&digest, actor).await?;
         server.store.put_doubts(&id, &digest, &bytes, &report.doubts).await?;
     }
     Ok(report)
@@ -230,6 +234,8 @@ pub(crate) async fn import_decided(
     let name = source.name.clone();
     let mut job = Job::prepare(server, source).await?;
     job.memory = job.memory.only(decisions);
+    // Whoever decides that it is a record or another does not decide what the sender could not: an old file's sender is not known.
+    job.actor = server.store.proposals().sender(&digest).await?.unwrap_or(Actor::Branch);
     carry_out(server, job, (name, part.finalize().into()), who, &|_, _| {}).await.map(|(_, report)| report)
 }
 
@@ -296,14 +302,27 @@ struct Job {
     /// What people have decided, this file included.
     memory: Memory,
     server: Server,
+    /// For whom it was sent in.
+    actor: Actor,
+    /// Values of county parameters, for what steps of workflows need.
+    variables: Variables,
 }
 
 impl Job {
     async fn prepare(server: &Server, source: Source) -> Result<Self, ImportError> {
         let known = server.store.units().await?;
         let mut register = Register::new(known.clone());
+        if let Some(scope) = &source.scope {
+            register = register.used_by(scope.unit);
+        }
         let offices: Vec<UnitId> = std::iter::once(server.county).chain(source.scope.iter().map(|s| s.unit)).collect();
         let mut memory = server.store.memory(&offices).await?;
+        // Who may write to everything is the county's own administrator.
+        let actor = match &source.scope {
+            Some(scope) => known.iter().find(|unit| unit.id == scope.unit).map_or(Actor::Branch, |u| u.level.into()),
+            None => Actor::County,
+        };
+        let variables = server.catalogue.variables(server.campaign_year, None);
         let server = server.clone();
         let prepare = move || {
             let Source { bytes, scope, .. } = source;
@@ -342,7 +361,7 @@ impl Job {
             }
             drop(importer);
             let rows = grouped.units;
-            Ok(Self { workbook, tables, rows, returned, units, findings, decided, memory, server })
+            Ok(Self { workbook, tables, rows, returned, units, findings, decided, memory, server, actor, variables })
         };
         tokio::task::spawn_blocking(prepare).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
     }

@@ -11,7 +11,7 @@ use importer::{
     workbook::grid::{Cell, address},
 };
 use sync_protocol::{
-    Book, ChangeHash, Document, Identity, RowId, UnitId,
+    Address, Book, ChangeHash, Document, Identity, RowId, UnitId,
     bundle::is_signed_by,
     catalogue::Ledger,
     document::{Author, Edit},
@@ -19,7 +19,10 @@ use sync_protocol::{
     unit::Unit,
 };
 
-use super::{ImportError, Job};
+use super::{
+    ImportError, Job,
+    held::{self, Held},
+};
 use crate::Server;
 
 /// Body rows in which the column of row ids is looked for.
@@ -44,6 +47,8 @@ pub(super) struct Plans {
     pub(super) returned: UnitPlan,
     /// Rows of the stamp that came back.
     pub(super) seen: usize,
+    /// What the sender may not decide.
+    pub(super) held: Held,
 }
 
 impl Returned {
@@ -149,6 +154,12 @@ impl Returned {
         self.settled.keys().filter(move |(of, _)| *of == unit).map(|(_, book)| *book)
     }
 
+    /// What was settled in a unit.
+    pub(super) fn settled_in(&self, unit: UnitId) -> impl Iterator<Item = (Book, &Decided)> {
+        let of_unit = self.settled.iter().filter(move |((of, _), _)| *of == unit);
+        of_unit.flat_map(|((_, book), decided)| decided.iter().map(|decided| (*book, decided)))
+    }
+
     /// The documents as the workbook was drawn from them; none, if one of them is not known any more.
     fn drawn(&self, now: &UnitDocuments) -> Result<Option<UnitDocuments>, ImportError> {
         let mut drawn = UnitDocuments::none(now.unit);
@@ -169,7 +180,7 @@ impl Returned {
         document: &mut Document,
         identity: &Identity,
         edits: &[Edit],
-        author: &Author,
+        (author, unsettled): (&Author, &BTreeSet<(Book, Address)>),
     ) -> Result<Vec<Finding>, ImportError> {
         let mut findings = Vec::new();
         let place = (identity.unit, identity.book);
@@ -178,6 +189,9 @@ impl Returned {
         };
         fork.write(identity, edits, author)?;
         for decided in self.settled.get(&place).into_iter().flatten() {
+            if unsettled.contains(&(identity.book, decided.address.clone())) {
+                continue;
+            }
             let open = document.conflicts();
             let conflict = open.iter().find(|conflict| conflict.address == decided.address);
             let chosen = conflict.and_then(|c| c.values.iter().find(|value| value.change == decided.change));
@@ -233,5 +247,6 @@ pub(super) fn plan(
         }
     }
     plans.ordinary = importer.plan(&job.workbook, &job.tables, &rows, now);
+    held::hold(job, unit, now, &mut plans);
     Ok(plans)
 }

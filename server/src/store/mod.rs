@@ -4,8 +4,11 @@
 mod attachments;
 mod blob;
 mod deed;
+pub mod examine;
 mod people;
+mod proposals;
 mod records;
+mod refused;
 pub mod sqlite;
 mod submissions;
 
@@ -29,10 +32,14 @@ pub use deed::{Act, CodeTaken, Deed, Hidden, Performed};
 pub use people::{
     AuditEntry, AuditLine, Credentials, Failed, INVITATION_MS, Invitation, PeopleStore, Person, PersonId,
 };
+pub use proposals::{
+    NewProposal, Proposal, ProposalDecision, ProposalQuery, ProposalState, ProposalStore, ProposalWrites,
+};
 pub use records::{
     Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, SeenDevice, StoredBatch,
     StoredConflict, StoredDoubt, StoredRow, TallyRow, Totals, Visit, token_hash,
 };
+pub use refused::Refused;
 pub use submissions::{Submission, SubmissionStep};
 
 /// What can go wrong below.
@@ -62,17 +69,28 @@ pub enum StoreError {
     /// The writer has stopped.
     #[error("the store is shutting down")]
     Closed,
+    /// It is not the database that is meant.
+    #[error(transparent)]
+    Refused(#[from] Refused),
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
+        // The low byte of SQLite's extended code says what kind it is: 5 and 6 busy, 8 read-only, 10 input or output, 13 full.
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let code = code.and_then(|code| code.parse::<i32>().ok());
         if matches!(error, sqlx::Error::PoolTimedOut) {
             return StoreError::Busy;
         }
-        // The low byte of SQLite's extended code says what kind it is: 5 busy, 8 read-only, 10 input or output, 13 full.
-        let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<i32>().ok());
+        if matches!(error, sqlx::Error::PoolClosed) {
+            return StoreError::Closed;
+        }
+        // What is asked before each commit has said no: see `sqlite/guard.rs`.
+        if code == Some(531) {
+            return Refused::Replaced.into();
+        }
         match code.map(|code| code & 0xff) {
-            Some(5) => StoreError::Busy,
+            Some(5 | 6) => StoreError::Busy,
             Some(13) => StoreError::Full,
             Some(8 | 10 | 14) => StoreError::Disk(error.to_string()),
             _ => StoreError::Database(error.to_string()),
@@ -83,7 +101,7 @@ impl From<sqlx::Error> for StoreError {
 impl StoreError {
     /// Whether nothing can be written for now, for a reason outside of this program.
     pub fn is_outside(&self) -> bool {
-        matches!(self, StoreError::Full | StoreError::Disk(_) | StoreError::Busy)
+        matches!(self, StoreError::Full | StoreError::Disk(_) | StoreError::Busy | StoreError::Refused(_))
     }
 }
 
@@ -126,6 +144,8 @@ pub struct WrongStep {
     pub after: String,
     /// What is wrong: the code of a `StepFault`.
     pub fault: String,
+    /// Who made it, where no device has sent it.
+    pub who: Option<String>,
 }
 
 /// Such a step as it is stored.
@@ -135,7 +155,7 @@ pub struct StoredWrongStep {
     pub unit: UnitId,
     /// The step.
     pub step: WrongStep,
-    /// The person whose device sent it.
+    /// The person whose device sent it, or who imported it.
     pub who: String,
     /// When it came in.
     pub received_at_ms: i64,
@@ -166,6 +186,8 @@ pub struct DocumentWrite {
     pub received_at_ms: i64,
     /// Whether actors that nobody has used yet are the device's from now on, or the server's own.
     pub binds: bool,
+    /// What it makes of proposals.
+    pub proposals: ProposalWrites,
 }
 
 impl DocumentWrite {
@@ -479,8 +501,14 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Whether something can be saved now; an error says why not.
     async fn can_write(&self) -> Result<(), StoreError>;
 
+    /// The part that is looked over.
+    fn examine(&self) -> &dyn examine::ExamineStore;
+
     /// Ends the writer after what is under way.
     async fn close(&self);
+
+    /// The part that knows proposals.
+    fn proposals(&self) -> &dyn ProposalStore;
 
     /// Carries out a use case: all of it with its lines of the audit log, or nothing.
     async fn perform(&self, deed: &Deed) -> Result<Performed, StoreError>;

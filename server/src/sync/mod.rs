@@ -6,7 +6,7 @@ mod feed;
 mod push;
 mod quarantine;
 mod repo;
-mod steps;
+pub(crate) mod steps;
 mod workers;
 
 use std::{

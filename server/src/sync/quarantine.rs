@@ -69,8 +69,14 @@ impl Sync {
         for held in &chosen {
             changes.push(admit(&held.bytes, identity.book, &self.catalogue, &self.limits)?);
         }
-        // It is the county's decision now; whose an actor is, it does not decide.
-        let writer = Writer { device, actor: Actor::County, binds: false };
+        // Whoever admits it decides that it is taken, not what its sender may decide: that it still proposes. Nor do they
+        // decide whose an actor is.
+        let record = self.store.device(device).await?;
+        let (owner, actor) = match &record {
+            Some(record) => (record.owner.clone(), self.actor(record).await?),
+            None => (String::new(), Actor::Branch),
+        };
+        let writer = Writer { device, who: owner, actor, binds: false, trusted: BTreeSet::new() };
         let deed = Deed {
             act: Act::Settle {
                 held: chosen.iter().map(|held| (held.hash, held.state)).collect(),

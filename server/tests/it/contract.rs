@@ -22,7 +22,7 @@ const BYTES_MAX: usize = 1 << 20;
 
 async fn sqlite() -> (tempfile::TempDir, Arc<dyn Store>) {
     let folder = tempfile::tempdir().expect("folder");
-    let store = SqliteStore::open(&folder.path().join("store.sqlite"), Tallies::new(&Catalogue::builtin(), 2012))
+    let store = SqliteStore::create(&folder.path().join("store.sqlite"), Tallies::new(&Catalogue::builtin(), 2012))
         .await
         .expect("store");
     (folder, Arc::new(store))
@@ -143,6 +143,7 @@ impl Writer {
             device: from,
             received_at_ms: 1,
             binds: true,
+            proposals: server::store::ProposalWrites::default(),
         }
     }
 }

@@ -3,6 +3,8 @@
 mod cli;
 mod contract;
 mod deeds;
+mod faults;
+mod installation;
 mod kill;
 mod killed;
 mod logs;

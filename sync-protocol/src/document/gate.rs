@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     catalogue::{Catalogue, Kind},
+    conflict::Provenance,
     ids::{Book, ChangeHash, Identity},
     row::{Address, PHOTO, REMOVED, STATE, is_name},
 };
@@ -174,6 +175,11 @@ impl AdmittedChange {
     /// Its actor's bytes.
     pub fn actor(&self) -> Vec<u8> {
         self.change.actor_id().to_bytes().to_vec()
+    }
+
+    /// What it says of who has made it, and how.
+    pub fn provenance(&self) -> Option<Provenance> {
+        serde_json::from_str(self.change.message()?).ok()
     }
 
     pub(super) fn into_inner(self) -> (automerge::Change, Writes) {

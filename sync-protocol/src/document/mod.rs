@@ -13,6 +13,7 @@
 mod fields;
 mod gate;
 mod read;
+mod restore;
 mod successor;
 mod sync;
 mod text;
@@ -27,6 +28,7 @@ use automerge::{Automerge, LoadOptions, ReadDoc, SaveOptions, TextEncoding};
 use gate::Writes;
 pub use gate::{AdmittedChange, Chunk, GateLimits, Refusal, RefusalCode, admit, identity_of, peek};
 pub use read::{CellEdit, RowState};
+pub use restore::Restored;
 pub use successor::change_rows;
 pub use sync::{SyncMessage, SyncState};
 pub use undo::TakenBack;

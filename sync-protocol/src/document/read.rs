@@ -197,9 +197,15 @@ impl Document {
 
     /// The conflict at a cell, unless all of its values are the same after normalisation.
     fn conflict(&self, address: Address) -> Option<Conflict> {
+        let values = self.values(&address);
+        (values.len() > 1).then_some(Conflict { address, values })
+    }
+
+    /// The values of a cell that are not the same after normalisation, the winner first; none when nobody wrote it.
+    pub fn values(&self, address: &Address) -> Vec<ConflictValue> {
         let (mut values, mut known) = (Vec::new(), HashSet::new());
         // automerge lists the winner last.
-        for (value, id) in self.doc.get_all(ROOT, address.key()).ok()?.into_iter().rev() {
+        for (value, id) in self.doc.get_all(ROOT, address.key()).unwrap_or_default().into_iter().rev() {
             let value = match value {
                 automerge::Value::Object(_) => self.text(&id),
                 automerge::Value::Scalar(scalar) => from_scalar(&scalar),
@@ -208,7 +214,7 @@ impl Document {
                 values.push(ConflictValue { value, ..self.written_by(&id) });
             }
         }
-        (values.len() > 1).then_some(Conflict { address, values })
+        values
     }
 
     fn written_by(&self, id: &automerge::ObjId) -> ConflictValue {

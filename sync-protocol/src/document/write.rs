@@ -182,7 +182,7 @@ fn options(author: &Author) -> CommitOptions {
     CommitOptions::default().with_message(message).with_time(author.time_s)
 }
 
-fn scalar(value: &Value) -> ScalarValue {
+pub(super) fn scalar(value: &Value) -> ScalarValue {
     match value {
         Value::Null => ScalarValue::Null,
         Value::Bool(flag) => ScalarValue::Boolean(*flag),

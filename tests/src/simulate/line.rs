@@ -3,7 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use server::{Server, store::DeviceRecord, sync::ExchangeError};
+use server::{
+    Server,
+    store::{DeviceRecord, StoreError},
+    sync::ExchangeError,
+};
 use sync_protocol::{
     client::{Delivery, DeviceError, Transport},
     message::{self, ExchangeRequest},
@@ -38,6 +42,8 @@ impl Line {
         match server.sync.exchange(&record, request, now_ms).await {
             Ok(reply) => Ok(Some(message::encode(&reply))),
             Err(ExchangeError::Refused(refusal)) => Err(DeviceError::Refused { status: 400, text: refusal.sentence }),
+            // The server lives, and says that it cannot save.
+            Err(ExchangeError::Store(StoreError::Full)) => Ok(None),
             Err(ExchangeError::Store(_)) => {
                 *lock(&self.died) = true;
                 Ok(None)

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -12,8 +15,9 @@ use importer::{
 };
 use server::store::{
     Arrival, AttachmentPart, Batch, Committed, Deed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, Performed,
-    ProjectedRow, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict,
-    StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, TallySum, Totals, Visit,
+    ProjectedRow, ProposalStore, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch,
+    StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, TallySum, Totals, Visit,
+    examine::ExamineStore,
 };
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
@@ -35,15 +39,36 @@ pub enum Mutant {
     PassesOver,
     /// It does not list conflicts.
     HidesConflicts,
+    /// It takes a mask for a value.
+    TakesMasks,
+    /// It takes 待补 for somebody's number.
+    TakesPlaceholdersForKeys,
+    /// It takes the signatures below a table for a record.
+    TakesSignaturesForRecords,
+    /// It reads nothing of a text that was saved on Windows.
+    ReadsNoWindowsFiles,
+    /// It does not say what it has left out.
+    LeavesOutInSilence,
+    /// Taking back an import, it takes back what others have written.
+    TakesBackOthers,
+    /// Once its disk was full, it saves nothing any more.
+    StopsSaving,
 }
 
 impl Mutant {
     /// All of them, with their names on the command line.
-    pub const ALL: [(&'static str, Mutant); 4] = [
+    pub const ALL: [(&'static str, Mutant); 11] = [
         ("acknowledges-too-early", Mutant::AcknowledgesTooEarly),
         ("forgets-what-it-has", Mutant::ForgetsWhatItHas),
         ("passes-over", Mutant::PassesOver),
         ("hides-conflicts", Mutant::HidesConflicts),
+        ("takes-masks", Mutant::TakesMasks),
+        ("takes-placeholders-for-keys", Mutant::TakesPlaceholdersForKeys),
+        ("takes-signatures-for-records", Mutant::TakesSignaturesForRecords),
+        ("reads-no-windows-files", Mutant::ReadsNoWindowsFiles),
+        ("leaves-out-in-silence", Mutant::LeavesOutInSilence),
+        ("takes-back-others", Mutant::TakesBackOthers),
+        ("stops-saving", Mutant::StopsSaving),
     ];
 }
 
@@ -54,16 +79,38 @@ pub(super) struct Faulty {
     mutant: Option<Mutant>,
     death: Mutex<Option<Death>>,
     commits: Mutex<u32>,
+    is_full: AtomicBool,
+    has_failed: AtomicBool,
 }
 
 impl Faulty {
     pub(super) fn new(inner: Arc<dyn Store>, mutant: Option<Mutant>) -> Self {
-        Self { inner, mutant, death: Mutex::default(), commits: Mutex::default() }
+        Self {
+            inner,
+            mutant,
+            death: Mutex::default(),
+            commits: Mutex::default(),
+            is_full: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
+        }
     }
 
     /// Arms the next death.
     pub(super) fn die(&self, death: Death) {
         *self.death.lock().unwrap_or_else(PoisonError::into_inner) = Some(death);
+    }
+
+    /// Commits find the disk full, until it has room again.
+    pub(super) fn fill(&self) {
+        self.is_full.store(true, Ordering::Relaxed);
+    }
+
+    /// The disk has room again.
+    pub(super) fn free(&self) {
+        let goes_on = self.mutant != Some(Mutant::StopsSaving) || !self.has_failed.load(Ordering::Relaxed);
+        if goes_on {
+            self.is_full.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Whether this commit is the last: and whether it is stored.
@@ -91,6 +138,10 @@ impl Faulty {
     }
 
     async fn write(&self, mut writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
+        if self.is_full.load(Ordering::Relaxed) {
+            self.has_failed.store(true, Ordering::Relaxed);
+            return Err(StoreError::Full);
+        }
         let died = || StoreError::Database("the server has died".into());
         match self.dies() {
             Some(false) => return Err(died()),
@@ -156,11 +207,17 @@ macro_rules! delegate {
             fn people(&self) -> &dyn PeopleStore {
                 self.inner.people()
             }
+            fn examine(&self) -> &dyn ExamineStore {
+                self.inner.examine()
+            }
             $(async fn $name(&self, $($argument: $type),*) -> Result<$result, StoreError> {
                 delegate!(@call self, $name($($argument),*) $($own)?)
             })*
             async fn close(&self) {
                 self.inner.close().await;
+            }
+            fn proposals(&self) -> &dyn ProposalStore {
+                self.inner.proposals()
             }
         }
     };

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 use sync_protocol::{ChangeHash, UnitId, document::RowKey};
 
-use super::{attachments, deed::Outcome, group, tallies, tx::Writer};
+use super::{attachments, deed::Outcome, group, proposals, tallies, tx::Writer};
 use crate::store::{Committed, Replacement, StoreError, Tally, blob};
 
 pub(super) async fn replace(
@@ -81,6 +81,9 @@ async fn put(
     }
     group::project(tx, &rows).await?;
     forget(tx, number, erased, quarantined).await?;
+    for row in erased {
+        proposals::forget(tx, of, row).await?;
+    }
     tallies::count(tx, tally, (of.unit, &of.period), &tally.concerned(None)).await?;
     // What it said is still in the file: until it was swept, and whatever happens before.
     sqlx::query("INSERT OR REPLACE INTO meta (key, value) VALUES ('unswept', x'01')").execute(&mut *tx).await?;

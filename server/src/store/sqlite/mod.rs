@@ -5,13 +5,22 @@ mod attachments;
 mod audit;
 mod batches;
 mod codec;
+#[cfg(test)]
+mod damage;
 mod deed;
 mod enrolment;
 mod erase;
+mod examine;
+mod facts;
 mod feed;
+mod file;
 mod group;
+mod guard;
+mod keeper;
 mod memory;
+mod open;
 mod people;
+mod proposals;
 mod quarantine;
 mod read;
 mod registry;
@@ -22,9 +31,7 @@ mod write;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, OnceLock},
 };
 
 use async_trait::async_trait;
@@ -32,10 +39,7 @@ use importer::{
     Memory,
     memory::{Decision, Doubt, Mapping},
 };
-use sqlx::{
-    SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
+use sqlx::SqlitePool;
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     document::RowKey,
@@ -45,12 +49,17 @@ use sync_protocol::{
 
 use super::{
     Arrival, AttachmentPart, Batch, Committed, Deed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, Performed,
-    ProjectedRow, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict,
-    StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, Tally, TallySum, Totals, Visit,
+    ProjectedRow, ProposalStore, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch,
+    StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, Tally, TallySum, Totals,
+    Visit, examine::ExamineStore,
 };
 
-/// Connections that read at once.
-const READERS: u32 = 4;
+/// What the write-ahead log keeps of its size when all of it is in the database.
+const LOG_BYTES_MAX: u64 = 32 << 20;
+
+pub use facts::Facts;
+pub use keeper::HighWater;
+pub(crate) use keeper::sync_folder;
 
 /// A store in one file.
 #[derive(Debug)]
@@ -59,30 +68,13 @@ pub struct SqliteStore {
     readers: SqlitePool,
     commits: write::Commits,
     tally: Arc<dyn Tally>,
+    guard: Arc<guard::Guard>,
+    keeper: OnceLock<keeper::Keeper>,
 }
 
-impl SqliteStore {
-    /// Opens or creates the store and brings its schema up to date.
-    ///
-    /// `tally` is what each unit counts; when it counts differently from last time, everything is counted anew.
-    pub async fn open(path: &Path, tally: Arc<dyn Tally>) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A receipt is a promise: every commit is on the disk before it is given.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(30))
-            .foreign_keys(true)
-            .pragma("wal_autocheckpoint", "4000")
-            .pragma("temp_store", "MEMORY");
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("migrations/sqlite").run(&writer).await.map_err(|e| StoreError::Database(e.to_string()))?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        let writer = tx::Writer::new(writer);
-        tallies::rebuild_if_changed(&writer, tally.as_ref()).await?;
-        let commits = write::Commits::start(writer.clone(), tally.clone());
-        Ok(Self { writer, readers, commits, tally })
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.guard.release();
     }
 }
 
@@ -153,7 +145,12 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
-        self.commits.commit(writes).await
+        let committed =
+            self.commits.commit(writes).await.map_err(|error| self.guard.refusal().map_or(error, Into::into))?;
+        if let Some(keeper) = self.keeper.get() {
+            keeper.committed().await;
+        }
+        Ok(committed)
     }
 
     async fn replace(&self, replacement: &Replacement) -> Result<Committed, StoreError> {
@@ -361,16 +358,38 @@ impl Store for SqliteStore {
     }
 
     async fn can_write(&self) -> Result<(), StoreError> {
-        self.writer.probe().await
+        // What is lost is said before anybody has tried.
+        self.guard.is_right();
+        match self.guard.refusal() {
+            Some(refused) => Err(refused.into()),
+            None => self.writer.probe().await,
+        }
+    }
+
+    fn examine(&self) -> &dyn ExamineStore {
+        self
     }
 
     async fn close(&self) {
         self.commits.close().await;
+        if let Some(keeper) = self.keeper.get() {
+            keeper.close().await;
+        }
+        self.guard.release();
         self.readers.close().await;
         self.writer.close().await;
     }
 
+    fn proposals(&self) -> &dyn ProposalStore {
+        self
+    }
+
     async fn perform(&self, deed: &Deed) -> Result<Performed, StoreError> {
-        deed::perform(&self.writer, self.tally.as_ref(), deed).await
+        let performed = deed::perform(&self.writer, self.tally.as_ref(), deed).await;
+        let performed = performed.map_err(|error| self.guard.refusal().map_or(error, Into::into))?;
+        if let (Performed::Done(_), Some(keeper)) = (performed, self.keeper.get()) {
+            keeper.committed().await;
+        }
+        Ok(performed)
     }
 }

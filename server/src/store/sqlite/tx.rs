@@ -122,3 +122,57 @@ impl Drop for Tx {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::store::{
+        Store,
+        sqlite::{LOG_BYTES_MAX, SqliteStore},
+    };
+
+    async fn store(folder: &Path) -> SqliteStore {
+        let catalogue = sync_protocol::catalogue::Catalogue::builtin();
+        let tally = crate::tallies::Tallies::new(&catalogue, 2012);
+        SqliteStore::open(&folder.join("t.sqlite"), tally).await.expect("a store")
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_not_committed_leaves_a_writer_that_writes() {
+        let folder = tempfile::tempdir().expect("folder");
+        let store = store(folder.path()).await;
+        for statement in ["INSERT INTO meta (key, value) VALUES ('a', 'b')", "ROLLBACK", "SELECT nothing FROM nowhere"]
+        {
+            let mut tx = store.writer.begin().await.expect("begun");
+            // A rollback that is not the pool's own is what SQLite does when the disk is full.
+            drop(sqlx::query(statement).execute(&mut *tx).await);
+            drop(tx);
+            store.put_secret("after", statement.as_bytes()).await.expect("written");
+            assert_eq!(store.get_secret("a").await.expect("read"), None, "{statement}");
+            assert_eq!(store.get_secret("after").await.expect("read").as_deref(), Some(statement.as_bytes()));
+            store.can_write().await.expect("it can write");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_log_gives_its_room_back_after_a_long_reader() {
+        let folder = tempfile::tempdir().expect("folder");
+        let store = store(folder.path()).await;
+        let log = || std::fs::metadata(folder.path().join("t.sqlite-wal")).expect("a log").len();
+        // Somebody reads as of one moment all the while, as a backup tool does.
+        let mut reader = Tx::read(&store.readers).await.expect("begun");
+        sqlx::query("SELECT count(*) FROM meta").execute(&mut *reader).await.expect("read");
+        let value = vec![7; 1 << 20];
+        for number in 0..48 {
+            store.put_secret(&format!("{number}"), &value).await.expect("written");
+        }
+        assert!(log() > LOG_BYTES_MAX, "{} bytes prove nothing", log());
+        reader.commit().await.expect("ended");
+        for number in 0..3_u8 {
+            store.put_secret("after", &[number]).await.expect("written");
+        }
+        assert!(log() <= LOG_BYTES_MAX, "{} bytes are kept for nobody", log());
+    }
+}

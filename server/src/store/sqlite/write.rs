@@ -2,10 +2,12 @@
 
 use std::{
     collections::BTreeMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use sqlx::SqliteConnection;
 use sync_protocol::{DeviceId, UnitId};
 use tokio::{
@@ -71,8 +73,13 @@ impl Commits {
     }
 }
 
-async fn run(writer: Writer, tally: Arc<dyn Tally>, mut commands: mpsc::Receiver<Command>, waiting: Arc<Mutex<Seen>>) {
-    let mut is_open = true;
+async fn run(
+    connection: Writer,
+    tally: Arc<dyn Tally>,
+    mut commands: mpsc::Receiver<Command>,
+    waiting: Arc<Mutex<Seen>>,
+) {
+    let (mut is_open, mut has_failed) = (true, false);
     while is_open {
         let mut group = Vec::new();
         match tokio::time::timeout(SEEN_INTERVAL, commands.recv()).await {
@@ -92,15 +99,23 @@ async fn run(writer: Writer, tally: Arc<dyn Tally>, mut commands: mpsc::Receiver
             group.push((writes, reply));
         }
         let (writes, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        match commit_group(&writer, tally.as_ref(), &writes, &seen).await {
+        // A group that makes this panic must not be the last one that is written.
+        let committed =
+            AssertUnwindSafe(commit_group(&connection, tally.as_ref(), &writes, &seen)).catch_unwind().await;
+        let interrupted = |_| Err(StoreError::Database("the writer was interrupted".into()));
+        match committed.unwrap_or_else(interrupted) {
             Ok(outcomes) => {
+                if std::mem::take(&mut has_failed) {
+                    tracing::info!("saving works again");
+                }
                 for (reply, outcome) in replies.into_iter().zip(outcomes) {
                     // The caller may have given up; what is committed stays committed.
                     let _ = reply.send(Ok(outcome));
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "a group of writes was rolled back");
+                has_failed = true;
+                tracing::error!(%error, "nothing can be saved: a group of writes was rolled back");
                 for reply in replies {
                     let _ = reply.send(Err(error.clone()));
                 }
@@ -110,12 +125,12 @@ async fn run(writer: Writer, tally: Arc<dyn Tally>, mut commands: mpsc::Receiver
 }
 
 async fn commit_group(
-    writer: &Writer,
+    connection: &Writer,
     tally: &dyn Tally,
     group: &[Vec<DocumentWrite>],
     seen: &Seen,
 ) -> Result<Vec<Vec<Committed>>, StoreError> {
-    let mut tx = writer.begin().await?;
+    let mut tx = connection.begin().await?;
     let writes: Vec<&DocumentWrite> = group.iter().flatten().collect();
     let numbers = documents(&mut tx, tally, &writes).await?;
     for visit in seen.values() {

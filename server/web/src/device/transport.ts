@@ -15,6 +15,9 @@ export class Refused extends Error {
   }
 }
 
+/** What the server says to a bundle or a photo that it will never take as it is. */
+export const NEVER = [400, 403, 413];
+
 /** A line that is this silent is no line any more. */
 const SILENCE_MS = 60_000;
 /** Bytes a millisecond of the slowest line that is still one. */
