@@ -262,9 +262,9 @@ async fn a_server_whose_file_is_replaced_saves_nothing_more() {
     std::fs::rename(office.path(DATABASE), office.path("data/right.sqlite")).expect("moved");
     std::fs::rename(other.path(DATABASE), office.path(DATABASE)).expect("moved");
     let foreign = office.database();
-    assert_eq!(server.sign_in("zhang", &password).await, 500, "it is noticed before anything is saved");
+    assert_eq!(server.sign_in("zhang", &password).await, 503, "it is noticed before anything is saved");
     until("it says why", || log().contains("被移走或替换"));
-    assert_eq!(server.sign_in("zhang", &password).await, 500, "and it stays so");
+    assert_eq!(server.sign_in("zhang", &password).await, 503, "and it stays so");
     assert_eq!(office.database(), foreign, "nothing is written into another's file");
     server.kill();
     office.run(&["imports"], 2, "安装编号不同");

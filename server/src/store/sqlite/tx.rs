@@ -48,7 +48,8 @@ impl Writer {
             return Ok(());
         }
         let mut tx = self.begin().await?;
-        sqlx::query("INSERT INTO meta (key, value) VALUES ('probe', randomblob(8)) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
+        // As much as what people send: a page or two may find room where that does not.
+        sqlx::query("INSERT INTO meta (key, value) VALUES ('probe', randomblob(65536)) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
             .execute(&mut *tx)
             .await?;
         tx.commit().await
