@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::json;
 use sync_protocol::{
     ActorId, Address, Document, Identity, Row, Value,
     catalogue::{Actor, Sensitivity, Writing},
@@ -11,11 +12,13 @@ use sync_protocol::{
 };
 
 use crate::{
-    Server, clock,
+    Server,
+    audit::{By, Event},
+    clock,
     import::document_write,
     projection,
     returns::{record_name, said},
-    store::{Committed, Proposal, ProposalDecision, ProposalState, ProposalWrites, StoreError},
+    store::{Act, AuditEntry, Deed, Performed, Proposal, ProposalDecision, ProposalState, ProposalWrites, StoreError},
     sync::steps::wrong_steps,
 };
 
@@ -59,10 +62,10 @@ fn english(actors: &[Actor]) -> String {
 }
 
 /// Who decides.
-#[derive(Debug, Clone, Copy)]
-pub struct Decider<'a> {
-    /// Their name.
-    pub who: &'a str,
+#[derive(Debug, Clone)]
+pub struct Decider {
+    /// Who.
+    pub by: By,
     /// For whom they act.
     pub actor: Actor,
     /// What they see in clear.
@@ -171,7 +174,7 @@ impl<'a> Cell<'a> {
     }
 
     /// In force once somebody of their level says so.
-    fn check(&self, server: &Server, decider: &Decider<'_>) -> Result<(), ProposalError> {
+    fn check(&self, server: &Server, decider: &Decider) -> Result<(), ProposalError> {
         let deciders = self.deciders(server);
         if deciders.contains(&decider.actor) { Ok(()) } else { Err(ProposalError::NotYours(deciders)) }
     }
@@ -209,12 +212,7 @@ async fn waiting(server: &Server, number: i64) -> Result<Proposal, ProposalError
 }
 
 /// Writes what was proposed, in the decider's name. Where the cell says something else by now than it said then, only `anyway`.
-pub async fn accept(
-    server: &Server,
-    number: i64,
-    decider: &Decider<'_>,
-    anyway: bool,
-) -> Result<Proposal, ProposalError> {
+pub async fn accept(server: &Server, number: i64, decider: &Decider, anyway: bool) -> Result<Proposal, ProposalError> {
     for _ in 0..ROUNDS_MAX {
         let proposal = waiting(server, number).await?;
         let identity = &proposal.identity;
@@ -222,8 +220,10 @@ pub async fn accept(
         let cell = Cell::of(&proposal, &document, &open);
         cell.check(server, decider)?;
         let decision = decision(number, ProposalState::Accepted, decider, None);
+        let note = note(&proposal, &decision, decider);
         if cell.is_met() {
-            if server.store.proposals().decide(&decision).await? {
+            let act = Act::DecideProposal(decision);
+            if let Performed::Done(_) = server.store.perform(&Deed::new(act, note)).await? {
                 return one(server, number).await;
             }
             continue;
@@ -237,7 +237,7 @@ pub async fn accept(
         }
         let author = Author {
             actor: ActorId(clock::random()),
-            provenance: Provenance { who: decider.who.to_owned(), how: Means::Resolve, source: None },
+            provenance: Provenance { who: decider.by.name.clone(), how: Means::Resolve, source: None },
             time_s: decision.at_ms / 1000,
         };
         let (before, heads) = (document.row_state(&proposed.row).row, document.heads());
@@ -255,10 +255,11 @@ pub async fn accept(
         let stands = [(proposed.row.clone(), before, document.row_state(&proposed.row).row)];
         write.wrong_steps = wrong_steps(&mut stands.into_iter(), decider.actor, &server.catalogue, &variables);
         for step in &mut write.wrong_steps {
-            step.who = Some(decider.who.to_owned());
+            step.who = Some(decider.by.name.clone());
         }
         write.proposals = ProposalWrites { new: Vec::new(), decided: Some(decision) };
-        if server.store.commit(vec![write]).await? == [Committed::Durable] {
+        let deed = Deed { documents: vec![write], ..Deed::new(Act::Write, note) };
+        if let Performed::Done(_) = server.store.perform(&deed).await? {
             return one(server, number).await;
         }
     }
@@ -266,12 +267,7 @@ pub async fn accept(
 }
 
 /// Leaves the cell as it is, and says why.
-pub async fn reject(
-    server: &Server,
-    number: i64,
-    decider: &Decider<'_>,
-    reason: &str,
-) -> Result<Proposal, ProposalError> {
+pub async fn reject(server: &Server, number: i64, decider: &Decider, reason: &str) -> Result<Proposal, ProposalError> {
     let proposal = waiting(server, number).await?;
     let (document, _, open) = both(server, &proposal.identity).await?;
     Cell::of(&proposal, &document, &open).check(server, decider)?;
@@ -280,14 +276,25 @@ pub async fn reject(
         return Err(ProposalError::NoReason);
     }
     let decision = decision(number, ProposalState::Rejected, decider, Some(reason.to_owned()));
-    if server.store.proposals().decide(&decision).await? {
+    let note = note(&proposal, &decision, decider);
+    if let Performed::Done(_) = server.store.perform(&Deed::new(Act::DecideProposal(decision), note)).await? {
         return one(server, number).await;
     }
     waiting(server, number).await.and(Err(ProposalError::Unknown(number)))
 }
 
-fn decision(number: i64, state: ProposalState, decider: &Decider<'_>, reason: Option<String>) -> ProposalDecision {
-    ProposalDecision { number, state, who: decider.who.to_owned(), at_ms: clock::now_ms(), reason }
+/// What the audit log says of a decision: where, not what.
+fn note(proposal: &Proposal, decision: &ProposalDecision, decider: &Decider) -> AuditEntry {
+    let proposed = &proposal.proposed;
+    let detail = json!({ "proposal": proposal.number, "ledger": proposed.row.ledger, "row": proposed.row.row.to_string(),
+                         "column": proposed.column, "reason": decision.reason });
+    let is_accepted = decision.state == ProposalState::Accepted;
+    let event = if is_accepted { Event::ProposalAccepted } else { Event::ProposalRejected };
+    decider.by.notes(event, Some(proposal.identity.unit), &detail)
+}
+
+fn decision(number: i64, state: ProposalState, decider: &Decider, reason: Option<String>) -> ProposalDecision {
+    ProposalDecision { number, state, who: decider.by.name.clone(), at_ms: clock::now_ms(), reason }
 }
 
 /// Proposals in words; each document is read once.

@@ -1,7 +1,6 @@
 //! `taizhang proposals`: what somebody has written who was not to decide it, to be accepted or rejected.
 
 use clap::Subcommand;
-use serde_json::json;
 use sync_protocol::{
     Book,
     catalogue::{Actor, Sensitivity},
@@ -9,11 +8,9 @@ use sync_protocol::{
 
 use super::{import::WHO, look::unit_with_code};
 use crate::{
-    Server,
-    audit::{self, Event},
-    clock,
+    Server, clock,
     proposals::{self, Decider, ProposalLine},
-    store::{Proposal, ProposalQuery, ProposalState},
+    store::{ProposalQuery, ProposalState},
 };
 
 /// What can be done with them.
@@ -79,7 +76,7 @@ pub async fn proposals(server: &Server, command: Proposals) -> anyhow::Result<bo
             let mut is_done = true;
             for number in numbers {
                 match proposals::accept(server, number, &decider(&who), anyway).await {
-                    Ok(proposal) => note(server, &who, Event::ProposalAccepted, &proposal, "已采纳 accepted").await?,
+                    Ok(proposal) => println!("{}：已采纳 accepted", proposal.number),
                     Err(error) => is_done = failed(number, &error),
                 }
             }
@@ -89,7 +86,7 @@ pub async fn proposals(server: &Server, command: Proposals) -> anyhow::Result<bo
             let mut is_done = true;
             for number in numbers {
                 match proposals::reject(server, number, &decider(&who), &reason).await {
-                    Ok(proposal) => note(server, &who, Event::ProposalRejected, &proposal, "已退回 rejected").await?,
+                    Ok(proposal) => println!("{}：已退回 rejected", proposal.number),
                     Err(error) => is_done = failed(number, &error),
                 }
             }
@@ -99,26 +96,13 @@ pub async fn proposals(server: &Server, command: Proposals) -> anyhow::Result<bo
 }
 
 /// Whoever is at the server's own command line is the county's administrator.
-fn decider(who: &str) -> Decider<'_> {
-    Decider { who, actor: Actor::County, clearance: Sensitivity::S2 }
+fn decider(who: &str) -> Decider {
+    Decider { by: who.into(), actor: Actor::County, clearance: Sensitivity::S2 }
 }
 
 fn failed(number: i64, error: &proposals::ProposalError) -> bool {
     eprintln!("{number}: {error}");
     false
-}
-
-async fn note(server: &Server, who: &str, event: Event, proposal: &Proposal, done: &str) -> anyhow::Result<()> {
-    audit::note_console(server, who, event, Some(proposal.identity.unit), detail(proposal)).await?;
-    println!("{}：{done}", proposal.number);
-    Ok(())
-}
-
-/// What the audit log says of a proposal: where, not what.
-pub(crate) fn detail(proposal: &Proposal) -> serde_json::Value {
-    let proposed = &proposal.proposed;
-    json!({ "proposal": proposal.number, "ledger": proposed.row.ledger, "row": proposed.row.row.to_string(),
-            "column": proposed.column, "reason": proposal.reason })
 }
 
 async fn list(server: &Server, query: ProposalQuery, json: bool) -> anyhow::Result<bool> {

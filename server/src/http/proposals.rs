@@ -13,9 +13,8 @@ use super::{
 };
 use crate::{
     Server,
-    audit::{self, Event},
+    audit::By,
     auth::{Caller, Denied, Permission},
-    console::proposals::detail,
     proposals::{self, Decider, ProposalError, ProposalLine},
     store::{Proposal, ProposalQuery, ProposalState},
 };
@@ -99,7 +98,7 @@ async fn accept(
     let accept = accept.map_err(|error| ApiError::BadRequest(format!("请求内容有误 | not understood: {error}")))?;
     let decider = decider(&server, &caller, id).await?;
     let accepted = proposals::accept(&server, id, &decider, accept.anyway).await?;
-    noted(&server, &caller, Event::ProposalAccepted, accepted).await
+    line(&server, &caller, accepted).await
 }
 
 /// Why not.
@@ -120,11 +119,11 @@ async fn reject(
 ) -> Result<Json<ProposalLine>, ApiError> {
     let decider = decider(&server, &caller, id).await?;
     let rejected = proposals::reject(&server, id, &decider, &reject.reason).await?;
-    noted(&server, &caller, Event::ProposalRejected, rejected).await
+    line(&server, &caller, rejected).await
 }
 
 /// The caller as somebody who decides on this proposal, of their units and of a book that they write to.
-async fn decider<'a>(server: &Server, caller: &'a Caller, id: i64) -> Result<Decider<'a>, ApiError> {
+async fn decider(server: &Server, caller: &Caller, id: i64) -> Result<Decider, ApiError> {
     caller.may(Permission::DecideProposals)?;
     let proposal = proposals::one(server, id).await?;
     caller.may_at(server.store.as_ref(), Permission::DecideProposals, proposal.identity.unit).await?;
@@ -136,16 +135,10 @@ async fn decider<'a>(server: &Server, caller: &'a Caller, id: i64) -> Result<Dec
     if !caller.books.writes.contains(&proposal.identity.book) {
         return Err(Denied::Role(caller.grant.role, Permission::DecideProposals).into());
     }
-    Ok(Decider { who: &caller.name, actor, clearance: caller.clearance() })
+    Ok(Decider { by: By::from(caller), actor, clearance: caller.clearance() })
 }
 
-async fn noted(
-    server: &Server,
-    caller: &Caller,
-    event: Event,
-    proposal: Proposal,
-) -> Result<Json<ProposalLine>, ApiError> {
-    audit::note(server, caller, event, Some(proposal.identity.unit), detail(&proposal)).await?;
+async fn line(server: &Server, caller: &Caller, proposal: Proposal) -> Result<Json<ProposalLine>, ApiError> {
     let line = proposals::lines(server, &[proposal], caller.clearance()).await?.pop();
     Ok(Json(line.ok_or(ApiError::NotFound)?))
 }

@@ -4,8 +4,8 @@
 use sync_protocol::{ChangeHash, DeviceId, UnitId};
 
 use super::{
-    AuditEntry, DeviceRecord, DocumentWrite, Invitation, Person, PersonId, QuarantineState, Replacement, Submission,
-    SubmissionStep,
+    AuditEntry, DeviceRecord, DocumentWrite, Invitation, Person, PersonId, ProposalDecision, QuarantineState,
+    Replacement, Submission, SubmissionStep,
 };
 use crate::auth::Books;
 
@@ -140,6 +140,8 @@ pub enum Act {
         /// When.
         at_ms: i64,
     },
+    /// Decides on a proposal that waits, where that writes to no document.
+    DecideProposal(ProposalDecision),
     /// Keeps a copy of a return and gives it a number, unless another of the same unit, return and period stands.
     Submit {
         /// It.

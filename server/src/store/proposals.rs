@@ -136,9 +136,6 @@ pub trait ProposalStore: Send + Sync {
     /// One of them.
     async fn one(&self, number: i64) -> Result<Option<Proposal>, StoreError>;
 
-    /// Notes a decision that writes nothing; `false` if the proposal does not wait.
-    async fn decide(&self, decision: &ProposalDecision) -> Result<bool, StoreError>;
-
     /// Notes for whom the file with this digest was sent in; the lowest, where it came more than once.
     async fn note_sender(&self, digest: &[u8; 32], actor: Actor) -> Result<(), StoreError>;
 

@@ -169,7 +169,8 @@ impl Sync {
             let trusted = admitted.iter().filter(is_others).map(AdmittedChange::hash).collect();
             let who = device.owner.clone();
             let writer = Writer { device: device.id, who, actor, binds: !may_heal, trusted };
-            let (taken, not_taken) = self.store_changes(writer, &identity, admitted, now_ms).await?;
+            let stored = self.store_changes(writer, &identity, admitted, now_ms, None).await?;
+            let (taken, not_taken) = stored.unwrap_or_default();
             outcomes.extend(taken.into_iter().map(|hash| (hash, Ok(()))));
             refused.extend(not_taken);
         }
@@ -239,20 +240,9 @@ impl Sync {
         Ok(Base { document: Loaded::Stored(stored), heads, loose })
     }
 
-    /// Applies and commits; starts anew when somebody else wrote to the document meanwhile.
+    /// Applies and commits; starts anew when somebody else wrote to the document meanwhile. As a part of a use case all of the
+    /// changes are taken with it, or nothing is done: none, if what that begins from is not so any more.
     pub(super) async fn store_changes(
-        &self,
-        writer: Writer,
-        identity: &Identity,
-        changes: Vec<AdmittedChange>,
-        now_ms: i64,
-    ) -> Result<(Vec<ChangeHash>, Vec<Refused>), StoreError> {
-        Ok(self.store_with(writer, identity, changes, now_ms, None).await?.unwrap_or_default())
-    }
-
-    /// The same as a part of a use case, where one is given: then all of the changes are taken with it, or nothing is done. None,
-    /// if what it begins from is not so any more.
-    pub(super) async fn store_with(
         &self,
         writer: Writer,
         identity: &Identity,
@@ -277,15 +267,15 @@ impl Sync {
             let changes = changes.clone();
             let applied = self.workers.work(move || apply(&arrival, base, changes)).await??;
             let outcome = (applied.taken, applied.refused);
-            let writes = applied.writes;
+            let documents = applied.writes;
             let is_stored = match deed {
                 Some(_) if !outcome.1.is_empty() => return Ok(Some(outcome)),
-                Some(deed) => match self.store.perform(&Deed { documents: writes, ..deed.clone() }).await? {
+                Some(deed) => match self.store.perform(&Deed { documents, ..deed.clone() }).await? {
                     Performed::Done(_) => true,
                     Performed::Stale => false,
                     Performed::NotNow => return Ok(None),
                 },
-                None => self.store.commit(writes).await?.iter().all(|outcome| *outcome == Committed::Durable),
+                None => self.store.commit(documents).await?.iter().all(|outcome| *outcome == Committed::Durable),
             };
             if is_stored {
                 self.feed.hurry();

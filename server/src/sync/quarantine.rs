@@ -87,7 +87,7 @@ impl Sync {
             documents: Vec::new(),
             notes: chosen.iter().map(|held| note(held, &by, Event::QuarantineAdmitted)).collect(),
         };
-        let Some((_, refused)) = self.store_with(writer, &identity, changes, now_ms, Some(&deed)).await? else {
+        let Some((_, refused)) = self.store_changes(writer, &identity, changes, now_ms, Some(&deed)).await? else {
             return Err(self.decided(hash).await?);
         };
         match refused.into_iter().next() {

@@ -153,8 +153,8 @@ async fn a_workbook_decides_nothing_that_its_sender_does_not() -> Result<()> {
     Ok(())
 }
 
-fn county_decides(who: &str) -> Decider<'_> {
-    Decider { who, actor: Actor::County, clearance: Sensitivity::S2 }
+fn county_decides(who: &str) -> Decider {
+    Decider { by: who.into(), actor: Actor::County, clearance: Sensitivity::S2 }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{accounts, audit, enrolment, erase, quarantine, submissions, tx::Writer, write};
+use super::{accounts, audit, enrolment, erase, proposals, quarantine, submissions, tx::Writer, write};
 use crate::store::{Act, Deed, Performed, StoreError, Tally};
 
 /// What the rows beside the documents say of a use case, inside its transaction.
@@ -62,6 +62,7 @@ async fn act(tx: &mut SqliteConnection, tally: &dyn Tally, act: &Act) -> Result<
         Act::RotateToken { device, from, to } => enrolment::rotate(tx, *device, from, to).await,
         Act::RevokeDevice(device) => enrolment::revoke(tx, *device).await,
         Act::Settle { held, state, who, at_ms } => quarantine::settle(tx, held, *state, (who, *at_ms)).await,
+        Act::DecideProposal(decision) => Ok(Outcome::of_one(u64::from(proposals::decide(tx, decision).await?))),
         Act::Submit { submission, workbook } => submissions::add(tx, submission, workbook).await,
         Act::Step { number, step } => submissions::step(tx, *number, step).await,
         Act::Erase { unit, replacements, photos } => erase::erase(tx, tally, *unit, (replacements, photos)).await,

@@ -68,7 +68,7 @@ async fn insert(
     .await
 }
 
-async fn decide(tx: &mut SqliteConnection, decision: &ProposalDecision) -> Result<bool, StoreError> {
+pub(super) async fn decide(tx: &mut SqliteConnection, decision: &ProposalDecision) -> Result<bool, StoreError> {
     let done = sqlx::query(
         "UPDATE proposals SET state = $2, decided_by = $3, decided_at_ms = $4, reason = $5
          WHERE number = $1 AND state = 'waiting'",
@@ -148,13 +148,6 @@ impl ProposalStore for SqliteStore {
             "SELECT p.*, b.file FROM proposals p LEFT JOIN import_batches b ON b.id = p.import WHERE p.number = $1";
         let row = sqlx::query(sql).bind(number).fetch_optional(&self.readers).await?;
         row.as_ref().map(read).transpose()
-    }
-
-    async fn decide(&self, decision: &ProposalDecision) -> Result<bool, StoreError> {
-        let mut tx = self.writer.begin().await?;
-        let decided = decide(&mut tx, decision).await?;
-        tx.commit().await?;
-        Ok(decided)
     }
 
     async fn note_sender(&self, digest: &[u8; 32], actor: Actor) -> Result<(), StoreError> {

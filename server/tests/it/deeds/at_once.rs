@@ -76,15 +76,15 @@ async fn whoever_is_disabled_stays_so_whatever_else_is_under_way() -> Result<()>
         let keys = Keys::of(key.as_bytes()).public();
         let enrolled = tokio::spawn(async move { devices::enrol(&phone, &code, keys, &key).await });
         assert!(people::disable(&server, &person, "test").await?);
-        let mut changed = 0;
+        let mut done = 0;
         for change in changes {
             match change.await? {
-                Ok(_) => changed += 1,
+                Ok(_) => done += 1,
                 Err(PeopleError::Changed) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        assert!(changed <= 1, "what one has changed, another has not seen");
+        assert!(done <= 1, "what one has changed, another has not seen");
         drop(enrolled.await?);
         assert!(desk.named(&person.name).await?.is_disabled, "round {round}");
         let seen = server.store.devices().await?.into_iter().map(|seen| seen.device);
@@ -123,7 +123,7 @@ async fn of_two_who_do_the_same_one_is_told_that_it_was_done() -> Result<()> {
     let taken = [&approved, &returned].into_iter().find_map(|step| step.as_ref().ok()).context("one")?;
     let refused = [&approved, &returned].into_iter().find_map(|step| step.as_ref().err()).context("the other")?;
     assert!(refused.to_string().contains("刚被他人办理"), "{refused}");
-    assert_eq!(desk.registered().await?, [taken.state.clone()]);
+    assert_eq!(desk.registered().await?, std::slice::from_ref(&taken.state));
 
     let mut admissions = 0;
     let held = desk.held(10).await?;

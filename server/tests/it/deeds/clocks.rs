@@ -33,9 +33,10 @@ async fn what_a_clock_that_was_wrong_has_made_does_not_hold() -> Result<()> {
             let of = (hash.as_slice(), person.id.as_bytes().as_slice());
             desk.hand.begin(is_session, of, (begun_ms, now_ms + 2 * ten_years)).await?;
             let people = server.store.people();
-            let found = match is_session {
-                true => people.session(&hash, now_ms).await?.is_some(),
-                false => people.invitation(&hash, now_ms).await?.is_some(),
+            let found = if is_session {
+                people.session(&hash, now_ms).await?.is_some()
+            } else {
+                people.invitation(&hash, now_ms).await?.is_some()
             };
             assert_eq!(found, holds, "session: {is_session}, begun {} ms from now", begun_ms - now_ms);
         }
