@@ -166,12 +166,12 @@ impl Faulty {
         if deed.documents.is_empty() {
             return self.inner.perform(deed).await;
         }
-        let died = || StoreError::Database("the server has died".into());
+        let end = || StoreError::Database("the server has died".into());
         match self.dies() {
-            Some(false) => return Err(died()),
+            Some(false) => return Err(end()),
             Some(true) => {
                 self.inner.perform(deed).await?;
-                return Err(died());
+                return Err(end());
             }
             None => {}
         }

@@ -6,17 +6,24 @@ use server::{
     auth::{self, Role, SignInError},
     clock, devices, erasure,
     people::{self, Profile},
-    store::{Act, CodeTaken, Deed, Performed, Submission},
+    proposals::{self, Decider},
+    store::{Act, CodeTaken, Deed, NewProposal, Performed, Submission},
     submissions::{self, SubmissionError},
 };
-use sync_protocol::{ChangeHash, bundle::Keys, document::RowKey, unit::UnitLevel};
+use sync_protocol::{
+    Book, ChangeHash, Identity, Value,
+    bundle::Keys,
+    catalogue::{Actor, Sensitivity},
+    document::RowKey,
+    unit::UnitLevel,
+};
 
 use super::{ANOTHER, Desk, PASSWORD, token};
 
 const SECRET: &[u8] = b"a secret of 20 bytes";
 
 /// What each use case writes to, and its event. Each begins from what those before it have left.
-const DEEDS: [(&str, &[&str], &str); 17] = [
+const DEEDS: [(&str, &[&str], &str); 19] = [
     ("add", &["people", "audit"], "person-added"),
     ("change password", &["people", "audit"], "password-changed"),
     ("sign in", &["people", "sessions", "audit"], "signed-in"),
@@ -31,6 +38,8 @@ const DEEDS: [(&str, &[&str], &str); 17] = [
     ("disable", &["people", "devices", "audit"], "person-changed"),
     ("admit", &["quarantine", "changes", "documents", "rows", "audit"], "quarantine-admitted"),
     ("reject", &["quarantine", "audit"], "quarantine-rejected"),
+    ("accept", &["proposals", "changes", "documents", "rows", "audit"], "proposal-accepted"),
+    ("refuse", &["proposals", "audit"], "proposal-rejected"),
     ("submit", &["submissions", "changes", "documents", "rows", "audit"], "return-submitted"),
     ("step", &["submissions", "changes", "documents", "rows", "audit"], "return-stepped"),
     ("erase", &["snapshots", "changes", "documents", "rows", "erased_rows", "meta", "audit"], "erased"),
@@ -43,6 +52,26 @@ struct Given {
     next: String,
     held: Vec<ChangeHash>,
     record: RowKey,
+}
+
+fn county() -> Decider {
+    Decider { by: "test".into(), actor: Actor::County, clearance: Sensitivity::S2 }
+}
+
+/// What a township has proposed and the county decides.
+async fn propose(desk: &Desk) -> Result<()> {
+    let identity = Identity { unit: desk.unit("A1").await?.id, book: Book::Township, period: desk.server.period() };
+    let rows = desk.server.store.rows("grading", &identity.period, &[identity.unit]).await?;
+    let row = RowKey { ledger: "grading".into(), row: rows.first().context("a grade")?.row };
+    let new = ["average", "backward"].map(|value| NewProposal {
+        row: row.clone(),
+        column: "final_grade".into(),
+        before: Some(Value::text("advanced")),
+        value: Value::text(value),
+        who: "青山镇".into(),
+        import: None,
+    });
+    Ok(desk.server.store.proposals().propose(&identity, &new, 0).await?)
 }
 
 async fn carry_out(desk: &Desk, deed: &str, given: &Given) -> Result<()> {
@@ -81,6 +110,8 @@ async fn carry_out(desk: &Desk, deed: &str, given: &Given) -> Result<()> {
         "disable" => ensure!(people::disable(server, &desk.named("lina").await?, "test").await?, "disabled before"),
         "admit" => drop(server.sync.admit_quarantined(given.held[0], "test", 0).await?),
         "reject" => drop(server.sync.reject_quarantined(given.held[1], "test", 0).await?),
+        "accept" => drop(Box::pin(proposals::accept(server, 1, &county(), true)).await?),
+        "refuse" => drop(proposals::reject(server, 2, &county(), "不符合条件").await?),
         "submit" => drop(Box::pin(submissions::submit(server, &desk.wanted().await?, "test")).await?),
         "step" => {
             let submission = submissions::submission(server, 1).await?;
@@ -109,6 +140,7 @@ async fn what_cannot_be_written_or_noted_whole_is_not_done() -> Result<()> {
         assert!(matches!(auth::sign_in(server, "qian", "a wrong guess", None).await, Err(SignInError::Wrong)));
     }
     let held = desk.held(2).await?;
+    propose(&desk).await?;
     let mut given = Given { code: String::new(), token: token(), next: token(), held, record: desk.record().await? };
     for (deed, tables, event) in DEEDS {
         if deed == "enrol" {
