@@ -137,7 +137,7 @@ mod tests {
     async fn store(folder: &Path) -> SqliteStore {
         let catalogue = sync_protocol::catalogue::Catalogue::builtin();
         let tally = crate::tallies::Tallies::new(&catalogue, 2012);
-        SqliteStore::open(&folder.join("t.sqlite"), tally).await.expect("a store")
+        SqliteStore::create(&folder.join("t.sqlite"), tally).await.expect("a store")
     }
 
     #[tokio::test(flavor = "multi_thread")]
