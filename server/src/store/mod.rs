@@ -3,6 +3,7 @@
 
 mod attachments;
 mod blob;
+mod error;
 mod people;
 mod records;
 pub mod sqlite;
@@ -24,62 +25,13 @@ use sync_protocol::{
 };
 
 pub use attachments::{AttachmentPart, Received};
+pub use error::StoreError;
 pub use people::{AuditEntry, AuditLine, Chain, Credentials, Invitation, PeopleStore, Person, PersonId};
 pub use records::{
     Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, SeenDevice, StoredBatch,
     StoredConflict, StoredDoubt, StoredRow, TallyRow, Totals, Visit, token_hash,
 };
 pub use submissions::{Submission, SubmissionStep};
-
-/// What can go wrong below.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// The database itself.
-    #[error("database: {0}")]
-    Database(String),
-    /// No room is left on the disk.
-    #[error(
-        "磁盘已满，未能保存；请清理磁盘空间，之后会自动恢复，无需重启 | the disk is full, nothing was saved: free some space, and saving goes on by itself"
-    )]
-    Full,
-    /// The disk did not do what it was asked to.
-    #[error(
-        "磁盘读写出错，未能保存；请检查磁盘和权限 | the disk failed, nothing was saved: check the disk and the permissions of the data folder"
-    )]
-    Disk(String),
-    /// Somebody else has kept the database for longer than we wait.
-    #[error(
-        "数据库正被另一程序占用，未能保存，请稍后再试 | another program keeps the database busy, nothing was saved: try again"
-    )]
-    Busy,
-    /// Stored bytes that cannot be what was stored.
-    #[error("damaged record: {0}; run `taizhang doctor`")]
-    Damaged(String),
-    /// The writer has stopped.
-    #[error("the store is shutting down")]
-    Closed,
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        // The low byte of SQLite's extended code says what kind it is: 5 and 6 busy, 8 read-only, 10 input or output, 13 full.
-        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        let code = code.and_then(|code| code.parse::<i32>().ok());
-        match code.map(|code| code & 0xff) {
-            Some(5 | 6) => StoreError::Busy,
-            Some(13) => StoreError::Full,
-            Some(8 | 10 | 14) => StoreError::Disk(error.to_string()),
-            _ => StoreError::Database(error.to_string()),
-        }
-    }
-}
-
-impl StoreError {
-    /// Whether nothing can be written for now, for a reason outside of this program.
-    pub fn is_outside(&self) -> bool {
-        matches!(self, StoreError::Full | StoreError::Disk(_) | StoreError::Busy)
-    }
-}
 
 /// A change on its way into the store.
 #[derive(Debug, Clone)]
