@@ -31,6 +31,6 @@ pub async fn add(
 pub async fn cookie(server: &Server, person: &Person) -> anyhow::Result<String> {
     let token = format!("session-{:032x}", u128::from_be_bytes(clock::random()));
     let now_ms = clock::now_ms();
-    server.store.people().open_session(&token_hash(&token), person.id, now_ms, now_ms + 60_000).await?;
+    server.store.people().open_session(&token_hash(&token), person.id, now_ms, now_ms + 600_000).await?;
     Ok(format!("taizhang-session={token}"))
 }
