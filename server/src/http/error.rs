@@ -69,7 +69,7 @@ pub(super) struct Problem {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "request failed");
+        tracing::error!(?error, "request failed");
         // What is outside of this program is told: whoever asks can have it mended.
         if error.is_outside() { ApiError::Unavailable(error.to_string()) } else { ApiError::Internal }
     }

@@ -1,4 +1,4 @@
-//! What can go wrong below a store.
+//! What can go wrong below a store, by who can do something about it.
 
 /// What can go wrong below.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -11,7 +11,7 @@ pub enum StoreError {
         "磁盘已满，未能保存；请清理磁盘空间，之后会自动恢复，无需重启 | the disk is full, nothing was saved: free some space, and saving goes on by itself"
     )]
     Full,
-    /// The disk did not do what it was asked to.
+    /// The disk did not do what it was asked to: in the words of SQLite, for the log.
     #[error(
         "磁盘读写出错，未能保存；请检查磁盘和权限 | the disk failed, nothing was saved: check the disk and the permissions of the data folder"
     )]

@@ -114,7 +114,7 @@ async fn run(
             }
             Err(error) => {
                 has_failed = true;
-                tracing::error!(%error, "nothing can be saved: a group of writes was rolled back");
+                tracing::error!(?error, "nothing can be saved: a group of writes was rolled back");
                 for reply in replies {
                     let _ = reply.send(Err(error.clone()));
                 }
