@@ -7,11 +7,13 @@ use sync_protocol::{
     conflict::Means,
     document::Edit,
     row::{EXTRA, REMOVED},
+    shape,
 };
 
 use crate::{
     finding::FindingKind,
-    plan::{Place, Record, UnitDocuments, UnitPlan},
+    plan::{Place, UnitDocuments, UnitPlan},
+    record::Record,
 };
 
 /// A cell of an existing row that an import would change.
@@ -49,12 +51,13 @@ impl Comparison<'_> {
         let mut write = |book: Book, edit: Edit, column: Option<&Column>, finding: &mut dyn FnMut(&FindingKind)| {
             let current = existing.and_then(|row| row.cells.get(edit.address.cell().as_ref()));
             if current == Some(&edit.value) {
+                plan.same.entry(book).or_default().push(edit.address);
                 return;
             }
             if let Some(current) = current
                 && let Some(document) = documents.books.get(&book)
                 && let Some(provenance) = document.provenance(&edit.address)
-                && matches!(provenance.how, Means::Form | Means::Resolve | Means::Return)
+                && provenance.is_by_hand()
             {
                 finding(&FindingKind::KeptEdit { who: provenance.who, value: current.to_string() });
                 return;
@@ -67,6 +70,10 @@ impl Comparison<'_> {
         };
         for (index, value) in record.cells {
             let column = &ledger.columns[index];
+            if let Some(kind) = existing.and_then(|row| worsens(column, row.get(&column.key)?, &value)) {
+                Place::instead(&mut plan.findings, place.about(&kind, ledger, column));
+                continue;
+            }
             let edit = Edit { address: Address::new(&ledger.id, id, &column.key), value };
             write(ledger.book_of(column), edit, Some(column), &mut |kind| {
                 plan.findings.push(place.about(kind, ledger, column));
@@ -111,6 +118,18 @@ impl Comparison<'_> {
             (Some(_), _) => plan.counts.changed += 1,
         }
     }
+}
+
+/// Why a value does not take the place of one that is stored: it is bad, and that is good.
+pub(crate) fn worsens(column: &Column, stored: &Value, value: &Value) -> Option<FindingKind> {
+    let (stored, value) = (stored.as_text()?, value.as_text()?);
+    if shape::passes(&column.column_type, stored) != Some(true) || stored == value {
+        return None;
+    }
+    if shape::is_rounded(value, stored) {
+        return Some(FindingKind::PrecisionLost);
+    }
+    (shape::passes(&column.column_type, value) == Some(false)).then_some(FindingKind::KeptValid)
 }
 
 /// A header as the last part of an address: no slash, at most 60 bytes.

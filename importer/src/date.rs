@@ -17,6 +17,9 @@ pub enum Date {
     Open,
 }
 
+/// What people type for the stop between year and month.
+const STOPS: [char; 6] = ['。', '·', '•', '・', ',', '．'];
+
 /// Reads a text. `year` completes dates of current events that lack one.
 pub fn parse(text: &str, year: i16) -> Option<Date> {
     // A time of day behind the date does not matter.
@@ -29,6 +32,10 @@ pub fn parse(text: &str, year: i16) -> Option<Date> {
     });
     let text = compact(first);
     let text = text.as_ref();
+    let text = text.strip_prefix("公元").unwrap_or(text).trim_start_matches(':');
+    let text = ["出生", "生"].iter().find_map(|end| text.strip_suffix(end)).unwrap_or(text);
+    let stops = text.contains(STOPS).then(|| text.replace(STOPS, "."));
+    let text = stops.as_deref().unwrap_or(text);
     if matches!(text, "至今" | "现任" | "长期") {
         return Some(Date::Open);
     }
@@ -36,7 +43,8 @@ pub fn parse(text: &str, year: i16) -> Option<Date> {
         return Some(date);
     }
     if text.len() >= 4 && text.bytes().all(|b| b.is_ascii_digit()) {
-        return digits(text);
+        // Five digits are a serial number, as text as well as in numbers.
+        return if text.len() == 5 { serial(text.parse().ok()?).map(Date::Doubtful) } else { digits(text) };
     }
     let parts: Vec<&str> = text
         .split(['-', '/', '.', '年', '月', '日', '号', '、'])
@@ -87,9 +95,19 @@ pub fn from_number(value: f64) -> Option<Date> {
     }
     let (year, month) = text.split_once('.')?;
     let year: i64 = year.parse().ok().filter(|y| (1900..2100).contains(y))?;
-    // 1969.1 may be January, or October whose zero the spreadsheet dropped.
-    let sure = month.len() == 2;
+    // 1969.1 may be January, or October whose zero the spreadsheet dropped; there is no month 50 that 1969.5 could be.
+    let sure = month != "1";
     complete(year, month.parse().ok()?, None).map(|date| wrap(date, sure))
+}
+
+/// Reads a number that is formatted as a date. One that is the number of a year was typed as a year: formatted, 2005
+/// shows as a day of 1905.
+pub fn from_cell(stamp: Timestamp) -> Option<Date> {
+    let serial = stamp.serial();
+    if serial.fract() == 0.0 && (1900.0..2100.0).contains(&serial) {
+        return Some(Date::Doubtful(format!("{serial:.0}")));
+    }
+    from_timestamp(stamp).map(Date::Known)
 }
 
 /// The text of a date cell.
@@ -206,6 +224,14 @@ mod tests {
             ("3月底前", doubtful("2012-03-31")),
             ("2月下旬", doubtful("2012-02-29")),
             ("年底", doubtful("2012-12-31")),
+            ("1990。5", known("1990-05")),
+            ("1990，5，1", known("1990-05-01")),
+            ("1990·05", known("1990-05")),
+            ("公元1990年5月", known("1990-05")),
+            ("1990年05月01日出生", known("1990-05-01")),
+            ("32994", doubtful("1990-05-01")),
+            ("12345", doubtful("1933-10-18")),
+            ("99999", None),
             ("至今", Some(Date::Open)),
             ("2012.2.30", None),
             ("2012-13-01", None),
@@ -221,6 +247,10 @@ mod tests {
         for (value, expected) in [
             (1969.1, Some(Date::Doubtful("1969-01".into()))),
             (1969.12, Some(Date::Known("1969-12".into()))),
+            (1990.5, Some(Date::Known("1990-05".into()))),
+            (1990.05, Some(Date::Known("1990-05".into()))),
+            (1990.13, None),
+            (32_994.0, Some(Date::Doubtful("1990-05-01".into()))),
             (20_120_301.0, Some(Date::Known("2012-03-01".into()))),
             (201_203.0, Some(Date::Known("2012-03".into()))),
             (40_969.0, Some(Date::Doubtful("2012-03-01".into()))),
@@ -228,6 +258,22 @@ mod tests {
             (-1.0, None),
         ] {
             assert_eq!(from_number(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_year_that_was_formatted_as_a_date_is_told() {
+        let stamp = |year, month, day, minutes| Timestamp { year, month, day, minutes };
+        for (cell, expected) in [
+            // 2005, 1998 and 2012 as days since 1899-12-30.
+            (stamp(1905, 6, 27, 0), Date::Doubtful("2005".into())),
+            (stamp(1905, 6, 20, 0), Date::Doubtful("1998".into())),
+            (stamp(1905, 7, 4, 0), Date::Doubtful("2012".into())),
+            (stamp(1990, 5, 1, 0), Date::Known("1990-05-01".into())),
+            (stamp(1905, 6, 27, 30), Date::Known("1905-06-27".into())),
+            (stamp(1921, 7, 1, 0), Date::Known("1921-07-01".into())),
+        ] {
+            assert_eq!(from_cell(cell), Some(expected));
         }
     }
 }

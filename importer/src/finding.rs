@@ -1,5 +1,7 @@
 //! Findings: what the importer noticed, where, and what to do about it.
 
+mod words;
+
 use serde::Serialize;
 
 /// How bad it is.
@@ -126,6 +128,121 @@ pub enum FindingKind {
         /// Sum of the rows.
         sum: String,
     },
+    /// A formula whose result the file does not hold.
+    NoResult,
+    /// The cell that should name the row's unit is blank.
+    BlankUnit {
+        /// What the row above says.
+        above: Option<String>,
+    },
+    /// The unit was named in nearly these words.
+    UnitTaken {
+        /// The unit.
+        unit: String,
+    },
+    /// The unit stands above the table or on the sheet's tab.
+    UnitFromTitle {
+        /// The unit.
+        unit: String,
+    },
+    /// Rows that were taken for totals, signatures, notes or examples.
+    RowsLeftOut {
+        /// Which rows, in words.
+        rows: String,
+        /// What they were taken for.
+        what: &'static str,
+    },
+    /// A sheet with a ledger that is not taken unasked.
+    SheetLeftOut {
+        /// Why not.
+        why: &'static str,
+    },
+    /// Labels beside values instead of rows under a header.
+    NotATable {
+        /// A form about one record, rather than a table that stands on its side.
+        form: bool,
+    },
+    /// Text that is struck through.
+    StruckThrough,
+    /// A header that seems to be a column without which the table cannot be taken.
+    KeyUnread {
+        /// The column's title.
+        column: String,
+        /// How many rows the table has.
+        rows: usize,
+    },
+    /// The table lacks a column without which it cannot be taken.
+    KeyMissing {
+        /// The column's title.
+        column: String,
+        /// How many rows the table has.
+        rows: usize,
+    },
+    /// A second column of the name that tells people apart.
+    KeyTwice {
+        /// The column's title.
+        column: String,
+        /// How many rows the table has.
+        rows: usize,
+    },
+    /// Somebody else decides on it: it is kept as a proposal, and not written.
+    Proposed {
+        /// Who does.
+        by: String,
+    },
+    /// A note behind a name: the name is taken without it, and the note is kept beside the row.
+    NameNote {
+        /// The name.
+        name: String,
+        /// The note.
+        note: String,
+    },
+    /// An identity number of 15 digits, which has no check character.
+    Upgraded,
+    /// A valid number whose last digits a spreadsheet may have made.
+    RoundNumber,
+    /// A row that is known by columns which are masked or damaged in the file.
+    HiddenKey,
+    /// A bad value that would have taken the place of a good one: the good one stays.
+    KeptValid,
+    /// A key that names a record of somebody else: it waits for a person.
+    OtherPerson {
+        /// The records with this key.
+        others: Vec<String>,
+        /// The columns in which they differ.
+        differing: Vec<String>,
+    },
+    /// Cells of a row that cannot all be true: they are taken.
+    Contradiction {
+        /// What is wrong.
+        text: String,
+        /// The same in English.
+        text_en: String,
+    },
+    /// A date that has not come yet, in a column that says what happened: it is taken.
+    FutureDate {
+        /// The year that is imported for.
+        year: i16,
+    },
+    /// A column of a merged ledger came back under another head: it is not taken.
+    HeadRenamed {
+        /// The head that was drawn.
+        drawn: String,
+        /// The head that stands there.
+        found: String,
+    },
+    /// A second table beside the first: it is not taken.
+    SideBySide {
+        /// Rows that hold something of it.
+        rows: usize,
+    },
+    /// A column with contents and without a head: it is not taken.
+    NoHead {
+        /// Cells that hold something.
+        cells: usize,
+    },
+    /// A merged ledger whose hidden sheet cannot be verified, or is of another period.
+    StampUnknown,
 }
 
 impl FindingKind {
@@ -138,7 +255,8 @@ impl FindingKind {
             K::UnknownHeader => "unknown-header",
             K::DecidedByValues { .. } => "decided-by-values",
             K::UnknownUnit { .. } => "unknown-unit",
-            K::NoUnit => "no-unit",
+            // Two sentences about one thing.
+            K::NoUnit | K::BlankUnit { .. } => "no-unit",
             K::OutOfScope => "out-of-scope",
             K::PrecisionLost => "precision-lost",
             K::BadIdCard { .. } => "bad-id-card",
@@ -167,6 +285,29 @@ impl FindingKind {
             K::SettledAlready => "settled-already",
             K::KeptEdit { .. } => "kept-edit",
             K::TotalDiffers { .. } => "total-differs",
+            K::NoResult => "no-result",
+            K::UnitTaken { .. } => "unit-taken",
+            K::UnitFromTitle { .. } => "unit-from-title",
+            K::RowsLeftOut { .. } => "rows-left-out",
+            K::SheetLeftOut { .. } => "sheet-left-out",
+            K::NotATable { .. } => "not-a-table",
+            K::StruckThrough => "struck-through",
+            K::KeyUnread { .. } => "key-unread",
+            K::KeyMissing { .. } => "key-missing",
+            K::KeyTwice { .. } => "key-twice",
+            K::Proposed { .. } => "proposed",
+            K::NameNote { .. } => "name-note",
+            K::Upgraded => "upgraded",
+            K::RoundNumber => "round-number",
+            K::HiddenKey => "hidden-key",
+            K::KeptValid => "kept-valid",
+            K::OtherPerson { .. } => "other-person",
+            K::Contradiction { .. } => "contradiction",
+            K::FutureDate { .. } => "future-date",
+            K::HeadRenamed { .. } => "head-renamed",
+            K::SideBySide { .. } => "side-by-side",
+            K::NoHead { .. } => "no-head",
+            K::StampUnknown => "stamp-unknown",
         }
     }
 
@@ -187,125 +328,25 @@ impl FindingKind {
             | K::ErrorValue
             | K::DuplicateRow { .. }
             | K::DoubtfulMatch { .. }
-            | K::BadDecision { .. } => Severity::Error,
+            | K::BadDecision { .. }
+            | K::NoResult
+            | K::BlankUnit { .. }
+            | K::NotATable { .. }
+            | K::KeyUnread { .. }
+            | K::KeyMissing { .. }
+            | K::KeyTwice { .. }
+            | K::OtherPerson { .. }
+            | K::HiddenKey
+            | K::KeptValid
+            | K::HeadRenamed { .. }
+            | K::SideBySide { .. } => Severity::Error,
             K::RowsAbsent { .. }
             | K::SettledAlready
             | K::NoTable
             | K::Remembered
-            | K::UnknownHeader
+            | K::UnitFromTitle { .. }
             | K::UnknownValue => Severity::Info,
             _ => Severity::Warning,
-        }
-    }
-
-    /// The sentence for people.
-    pub fn chinese(&self) -> String {
-        use FindingKind as K;
-        match self {
-            K::NoTable => "本表未识别出台账，未导入。如应导入，请核对表头".into(),
-            K::NoLedger => "文件中没有识别出任何台账，未导入。请核对是否选对了文件，表头是否与台账一致".into(),
-            K::UnknownHeader => "表头未对应到任何列，内容作为附加信息随行保留".into(),
-            K::DecidedByValues { column } => format!("按内容判断，本列作为“{column}”导入"),
-            K::UnknownUnit { suggestions } if suggestions.is_empty() => {
-                "名录中没有这个党组织或填报单位，本行未导入。请先导入党组织台账或改正名称".into()
-            }
-            K::UnknownUnit { suggestions } => {
-                format!("名录中没有这个名称，本行未导入。是否为：{}?", suggestions.join("、"))
-            }
-            K::NoUnit => "本行没有写明党组织或填报单位，未导入。请补填".into(),
-            K::OutOfScope => "不在本单位权限内（其他单位的记录，或无权填写的台账），本行未导入".into(),
-            K::PrecisionLost => "号码存成了数字，末几位已丢失，未导入。请改为文本格式重新填写".into(),
-            K::BadIdCard { reason } => format!("身份证号有误（{reason}），已按原样保留。请核对"),
-            K::BadUscc { reason } => format!("统一社会信用代码有误（{reason}），已按原样保留。请核对"),
-            K::BadDivision { reason } => format!("区划代码有误（{reason}），已按原样保留。请核对"),
-            K::BadDate => "不是有效日期，未导入。请按 2012.3.1 或 2012.3 填写".into(),
-            K::DoubtfulDate { taken } => format!("日期不完整或有歧义，按 {taken} 导入。请核对"),
-            K::BadNumber => "不是数字，未导入".into(),
-            K::DoubtfulPercent => "不能确定是比例还是百分数，未导入。请写成 85% 的形式".into(),
-            K::BadBool => "应填“是”或“否”，未导入".into(),
-            K::UnknownCode { allowed } => format!("不在可选项内，已按原文保留。可选：{allowed}"),
-            K::BadPhone => "电话号码格式不符，已按原样保留。请核对".into(),
-            K::SeveralPhones => "一格内有多个号码，取第一个，其余作为附加信息随行保留".into(),
-            K::ErrorValue => "公式错误值，未导入。请修正公式".into(),
-            K::Masked => "内容已脱敏（含 *），未导入".into(),
-            K::UnknownValue => "填为“不详”，作为空值处理".into(),
-            K::NoKey => "缺少用于识别记录的列，每次导入都会新增一行。请补填".into(),
-            K::DuplicateRow { first } => format!("与 {first} 是同一记录，本行未导入。请合并后再导入"),
-            K::DoubtfulMatch { others } => format!(
-                "可能是已有的记录（{}），未写入，等待确认：在“疑似重复”表中选择后再导入，或用 doubts、decide 命令处理",
-                others.join("；")
-            ),
-            K::Remembered => "按以前确认的列对应导入".into(),
-            K::BadDecision { expected } => format!("无法按此处理，未采用。请改为：{expected}"),
-            K::UnitNotMoved => "在合并台账中不能改变记录所属的单位，此格修改未采用".into(),
-            K::NotInClear => "本列打印时已脱敏，此格修改未采用。请在未脱敏的台账中修改".into(),
-            K::RowsAbsent { count } => {
-                format!("有 {count} 行没有随表交回，未作删除。如需删除，请在该行的“删除”列填写“删除”")
-            }
-            K::StampOutdated => "本表所依据的内容已不在系统中，按普通台账导入".into(),
-            K::SettledAlready => "该冲突已经处理，未再改动".into(),
-            K::KeptEdit { who, value } => format!("{who} 已在系统中改为“{value}”，保留系统中的值"),
-            K::TotalDiffers { sum } => format!("合计数与各行之和（{sum}）不一致。请核对"),
-        }
-    }
-
-    /// The sentence in English.
-    pub fn english(&self) -> String {
-        use FindingKind as K;
-        match self {
-            K::NoTable => "no ledger was recognised on this sheet; nothing imported: check its header".into(),
-            K::NoLedger => {
-                "no ledger was recognised in the file; nothing imported: is it the right file, with a ledger's header?"
-                    .into()
-            }
-            K::UnknownHeader => "no column has this header; its values are kept beside each row".into(),
-            K::DecidedByValues { column } => format!("imported as `{column}`, judging by its values"),
-            K::UnknownUnit { suggestions } => format!(
-                "no such organisation or reporting unit; row not imported: import the organisations first or correct the name{}",
-                if suggestions.is_empty() { String::new() } else { format!(" (perhaps {})", suggestions.join(", ")) }
-            ),
-            K::NoUnit => "the row names no organisation or reporting unit; not imported: fill it in".into(),
-            K::OutOfScope => "the row is of a unit or book that this sender may not write to; not imported".into(),
-            K::PrecisionLost => {
-                "the number was stored as a number and lost its last digits; not imported: type it as text".into()
-            }
-            K::BadIdCard { reason } => format!("not a valid identity number ({reason}); kept as it is: check it"),
-            K::BadUscc { reason } => format!("not a valid social credit code ({reason}); kept as it is: check it"),
-            K::BadDivision { reason } => format!("not a valid division code ({reason}); kept as it is: check it"),
-            K::BadDate => "not a date; not imported: write 2012.3.1 or 2012.3".into(),
-            K::DoubtfulDate { taken } => format!("incomplete or ambiguous date, taken for {taken}: check it"),
-            K::BadNumber => "not a number; not imported".into(),
-            K::DoubtfulPercent => "may be a share or a percentage; not imported: write 85%".into(),
-            K::BadBool => "neither yes nor no; not imported".into(),
-            K::UnknownCode { allowed } => format!("not in the list; kept as text. Allowed: {allowed}"),
-            K::BadPhone => "not a telephone number; kept as it is: check it".into(),
-            K::SeveralPhones => {
-                "several numbers in one cell; the first is used, the others are kept beside the row".into()
-            }
-            K::ErrorValue => "a formula error; not imported: correct the formula".into(),
-            K::Masked => "masked value; not imported".into(),
-            K::UnknownValue => "marked as unknown; taken as empty".into(),
-            K::NoKey => "no column that identifies the record is filled; every import adds a row: fill one in".into(),
-            K::DuplicateRow { first } => format!("the same record as {first}; row not imported: join the two"),
-            K::DoubtfulMatch { others } => format!(
-                "may be a record that exists ({}); it waits: choose on the sheet 疑似重复 and import that, or use `doubts` and `decide`",
-                others.join("; ")
-            ),
-            K::Remembered => "columns read as confirmed before".into(),
-            K::BadDecision { expected } => format!("cannot be followed, nothing decided: write {expected}"),
-            K::UnitNotMoved => "a merged ledger does not move records between units; this edit was not taken".into(),
-            K::NotInClear => "the column was masked when it was printed; this edit was not taken".into(),
-            K::RowsAbsent { count } => {
-                format!(
-                    "{count} row(s) did not come back; nothing was removed: mark a row in the column 删除 to remove it"
-                )
-            }
-            K::StampOutdated => {
-                "the state it was drawn from is not known any more; imported as an ordinary ledger".into()
-            }
-            K::SettledAlready => "the conflict was settled already; nothing was changed".into(),
-            K::KeptEdit { who, value } => format!("{who} has changed this to `{value}` since; that value stays"),
-            K::TotalDiffers { sum } => format!("the total differs from the sum of the rows ({sum}): check it"),
         }
     }
 }
@@ -329,6 +370,9 @@ pub struct Finding {
     pub message: String,
     /// The same in English.
     pub message_en: String,
+    /// How many rows, columns or cells it is about.
+    #[serde(skip)]
+    pub count: usize,
 }
 
 impl Finding {
@@ -343,6 +387,10 @@ impl Finding {
             read,
             message: kind.chinese(),
             message_en: kind.english(),
+            count: match kind {
+                FindingKind::RowsAbsent { count } => *count,
+                _ => 1,
+            },
         }
     }
 }
@@ -354,6 +402,8 @@ impl std::fmt::Display for Finding {
         match (sheet.is_empty(), cell.is_empty()) {
             (true, _) => f.write_str(message),
             (false, true) => write!(f, "{sheet}：{message}"),
+            (false, false) if read.is_empty() && column.is_empty() => write!(f, "{sheet}!{cell}：{message}"),
+            (false, false) if read.is_empty() => write!(f, "{sheet}!{cell} {column}：{message}"),
             (false, false) => write!(f, "{sheet}!{cell} {column}「{read}」{message}"),
         }
     }

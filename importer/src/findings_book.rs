@@ -7,12 +7,13 @@ use sync_protocol::catalogue::Catalogue;
 use crate::{
     finding::{Finding, Severity},
     memory::Doubt,
-    review,
+    review, stamp,
     table::Table,
+    unread::KEYS,
     workbook::{
         grid::{Cell, Sheet, Workbook, position},
         read::ReadError,
-        write::{Book, Created, Out, Style, WriteError},
+        write::{Book, Created, Out, Page, Style, WriteError},
     },
 };
 
@@ -48,7 +49,10 @@ pub fn findings_workbook(
     }
     let serious: Vec<&Finding> = findings.iter().filter(|finding| finding.severity > Severity::Info).collect();
     let mut book = Book::new(review::FINDINGS, Created { unix_s: 0 })?;
-    for sheet in workbook.sheets.iter().filter(|sheet| !review::is_own(workbook, sheet)) {
+    // Every other sheet of this program is carried on: without its stamp a merged ledger would be an ordinary one.
+    let carried = workbook.sheets.iter().filter(|sheet| !review::is_review(workbook, sheet));
+    let seen = carried.clone().position(|sheet| !sheet.hidden);
+    for (at, sheet) in carried.enumerate() {
         let mut marks = Marks::new();
         for finding in serious.iter().filter(|finding| finding.sheet == sheet.name) {
             if let Some(place) = position(&finding.cell) {
@@ -56,6 +60,12 @@ pub fn findings_workbook(
             }
         }
         draw(&mut book, workbook, sheet, &marks)?;
+        let mut page = book.reopened(&sheet.name)?;
+        if sheet.hidden && seen.is_some() {
+            page.hide();
+        } else if seen == Some(at) {
+            page.show_first();
+        }
     }
     review::draw_findings(&mut book, workbook, &serious)?;
     review::draw_doubts(&mut book, workbook, doubts)?;
@@ -82,12 +92,13 @@ fn draw(book: &mut Book, workbook: &Workbook, sheet: &Sheet, marks: &Marks<'_>) 
                 Cell::Bool(flag) => {
                     (Out::Text(if *flag { "是" } else { "否" }.into()), Style::marked(mark, Style::Plain))
                 }
-                Cell::Error => (Out::Text("#N/A".into()), Style::marked(mark, Style::Plain)),
+                Cell::Error | Cell::Uncomputed => (Out::Text("#N/A".into()), Style::marked(mark, Style::Plain)),
             };
             page.put(row, *column, &value, style)?;
         }
     }
     page.fit();
+    hide(&mut page, workbook, sheet)?;
     for ((row, column), findings) in marks {
         // What is missing has no cell to colour.
         if sheet.row_index(*row).and_then(|index| sheet.cell(index, *column)).is_none() {
@@ -95,6 +106,23 @@ fn draw(book: &mut Book, workbook: &Workbook, sheet: &Sheet, marks: &Marks<'_>) 
         }
         let texts: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
         page.note(*row, *column, &texts.join("\n"))?;
+    }
+    Ok(())
+}
+
+/// Hides what a merged ledger and its list of conflicts hide, and offers what they offer.
+fn hide(page: &mut Page<'_>, workbook: &Workbook, sheet: &Sheet) -> Result<(), WriteError> {
+    for row in 0..sheet.row_count() {
+        let is_keys = |cell: &Cell| matches!(cell, Cell::Text(id) if workbook.texts.get(*id).trim() == KEYS);
+        if let Some((column, _)) = sheet.row(row).iter().find(|(_, cell)| is_keys(cell)) {
+            page.hide_row(sheet.row_number(row))?;
+            page.hide_column(*column)?;
+            break;
+        }
+    }
+    if let Some((first, last, column)) = stamp::conflict_choices(workbook, sheet) {
+        page.hide_column(0)?;
+        page.choice((first, column), (last, column), &format!("\"{},{}\"", stamp::KEEP, stamp::OTHER))?;
     }
     Ok(())
 }

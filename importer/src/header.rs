@@ -79,9 +79,28 @@ impl HeaderIndex {
         found.map_or(&[], Vec::as_slice)
     }
 
+    /// The columns that claim a header once what people put around names is left out.
+    pub fn claims_nearly(&self, header: &str) -> &[Claim] {
+        let found = nearly(header).into_iter().find_map(|form| self.claims.get(&form));
+        found.map_or(&[], Vec::as_slice)
+    }
+
+    /// The columns that claim a header, exactly or else nearly.
+    pub fn any_claims(&self, header: &str) -> &[Claim] {
+        let exact = self.claims(header);
+        if exact.is_empty() { self.claims_nearly(header) } else { exact }
+    }
+
     /// Whether the column is recomputed and never imported.
     pub fn is_derived(&self, header: &str) -> bool {
-        self.derived.iter().any(|word| word == header)
+        let is_word = |header: &str| self.derived.iter().any(|word| word == header);
+        is_word(header) || nearly(header).iter().any(|form| is_word(form))
+    }
+
+    /// The words of a text without the ledger's own name.
+    pub fn without_title<'t>(&self, ledger: usize, text: &'t str) -> std::borrow::Cow<'t, str> {
+        let longest = self.titles[ledger].iter().filter(|title| text.contains(title.as_str())).max_by_key(|t| t.len());
+        longest.map_or(text.into(), |title| text.replacen(title.as_str(), "", 1).into())
     }
 
     /// Whether a title line or sheet name names this ledger.
@@ -108,6 +127,84 @@ pub fn normalise(text: &str) -> String {
         text.truncate(open);
     }
     text
+}
+
+/// What stands around a name.
+const MARKS: [char; 20] =
+    ['*', '#', ':', '、', ',', '.', '。', '/', '\\', '|', '-', '_', '~', '·', '"', '“', '”', '※', '★', '▲'];
+/// Brackets, after NFKC.
+const BRACKETS: [(char, char); 7] =
+    [('(', ')'), ('[', ']'), ('【', '】'), ('〔', '〕'), ('{', '}'), ('<', '>'), ('《', '》')];
+
+/// The names that a normalised header may hold: `3.姓名`, `(2)性别`, `身份证号码(18位)`, `姓名Name`, `【必填】姓名`.
+fn nearly(header: &str) -> Vec<String> {
+    let is_plain = |c: char| !c.is_ascii() && !MARKS.contains(&c) && !BRACKETS.iter().any(|(o, e)| c == *o || c == *e);
+    // Most texts are nothing but Chinese characters: there is nothing to leave out.
+    if header.len() > 120 || header.chars().all(is_plain) && !header.contains(numeral) {
+        return Vec::new();
+    }
+    let mut forms: Vec<String> = Vec::new();
+    let mut push = |form: &str| {
+        let form = form.trim_matches(MARKS);
+        if !form.is_empty() && form != header && !forms.iter().any(|known| known == form) {
+            forms.push(form.to_owned());
+        }
+    };
+    let whole = header.trim_matches(MARKS);
+    let open = outside_brackets(whole);
+    for text in [whole, &open] {
+        let name = unnumbered(text);
+        push(text);
+        push(name);
+        let chinese = chinese_part(name);
+        push(&chinese);
+        // 身份证号码18位
+        if let Some(rest) = chinese.strip_suffix('位') {
+            push(rest.trim_end_matches(|c: char| c.is_ascii_digit()));
+        }
+    }
+    forms
+}
+
+/// A numeral that numbers headers: 一、姓名.
+fn numeral(c: char) -> bool {
+    "一二三四五六七八九十".contains(c)
+}
+
+/// A text without its number in front.
+fn unnumbered(text: &str) -> &str {
+    let inside = text.trim_start_matches(['(', '[', '第']);
+    let number = inside.trim_start_matches(|c: char| c.is_ascii_digit() || numeral(c));
+    let length = inside.len() - number.len();
+    let rest = number.trim_start_matches([')', ']', '.', '、', ':', ',', '-', '_', '项', '栏', '列']);
+    // 2012年收入 and 第一书记 hold numbers that belong to the name.
+    let is_number =
+        (1..=6).contains(&length) && (rest.len() < number.len() || inside.starts_with(|c: char| c.is_ascii_digit()));
+    if is_number && !rest.is_empty() { rest } else { text }
+}
+
+/// A text without what stands in brackets.
+fn outside_brackets(text: &str) -> String {
+    let mut outside = String::new();
+    let mut waits = Vec::new();
+    for c in text.chars() {
+        if let Some((_, end)) = BRACKETS.iter().find(|(open, _)| *open == c) {
+            waits.push(*end);
+        } else if waits.last() == Some(&c) {
+            waits.pop();
+        } else if waits.is_empty() {
+            outside.push(c);
+        }
+    }
+    outside
+}
+
+/// A text without its foreign words, if it has Chinese ones.
+fn chinese_part(text: &str) -> String {
+    let is_foreign = |c: char| c.is_ascii_alphabetic();
+    let chinese: String = text.chars().filter(|c| !is_foreign(*c)).collect();
+    let chinese = chinese.trim_matches(MARKS);
+    if chinese.chars().filter(|c| !c.is_ascii()).count() >= 2 { chinese.to_owned() } else { text.to_owned() }
 }
 
 /// 金额 out of 金额(万元).
@@ -137,6 +234,46 @@ mod tests {
             ("整改臺帐", "整改台账"),
         ] {
             assert_eq!(normalise(found), expected, "{found}");
+        }
+    }
+
+    #[test]
+    fn headers_with_numbers_hints_and_foreign_words_name_their_columns() {
+        let catalogue = Catalogue::builtin();
+        let index = HeaderIndex::new(&catalogue);
+        let ledger = catalogue.ledgers().iter().position(|ledger| ledger.id == "members").expect("the roster");
+        for (found, expected) in [
+            ("1.姓名", "name"),
+            ("15、姓  名", "name"),
+            ("（2）性别", "sex"),
+            ("(十一)性别", "sex"),
+            ("③ 民族", "ethnic"),
+            ("三、民族", "ethnic"),
+            ("姓名 Name", "name"),
+            ("Name姓名", "name"),
+            ("姓名/Name", "name"),
+            ("姓名（Name）", "name"),
+            ("【必填】姓名", "name"),
+            ("姓名【必填】", "name"),
+            ("姓 名*", "name"),
+            ("＊姓名：", "name"),
+            ("公民身份号码（18位）", "id_card"),
+            ("6.身份证号码 ID No.", "id_card"),
+            ("身份证号码18位", "id_card"),
+            ("身份证号码[必填项]", "id_card"),
+            ("出生年月（如：1980.05）", "birth_date"),
+            ("姓\u{a0}\u{200b}名", "name"),
+            ("ｎａｍｅ　姓名", "name"),
+            ("4.身份证上的家庭住址", "address"),
+        ] {
+            let claims = index.any_claims(&normalise(found));
+            let claim = claims.iter().find(|claim| claim.ledger == ledger).unwrap_or_else(|| panic!("{found}"));
+            assert_eq!(catalogue.ledgers()[ledger].columns[claim.column].key, expected, "{found}");
+        }
+        assert!(index.is_derived(&normalise("1.序号")) && index.is_derived(&normalise("序号 No.")));
+        for other in ["第一书记", "2012年收入", "银行卡号", "35岁以下", "甲", "1", "(", "()", "一二三"]
+        {
+            assert!(index.claims_nearly(&normalise(other)).iter().all(|claim| claim.ledger != ledger), "{other}");
         }
     }
 }

@@ -6,27 +6,41 @@
 //!
 //! A bad cell is a finding, never an error and never a guess; an unreadable workbook is an error.
 
+mod block;
 mod compare;
 pub mod date;
 pub mod finding;
 pub mod findings_book;
+mod footer;
 pub mod header;
+mod hints;
 pub mod isolate;
+mod judge;
+pub mod left_out;
 mod mapping;
 pub mod mask;
 mod matching;
 pub mod memory;
+mod names;
+mod nearest;
 pub mod number;
+pub mod odd;
 pub mod plan;
 pub mod print;
+mod record;
 pub mod register;
 pub mod returned;
 pub mod review;
 pub mod rows;
+mod same;
 pub mod seal;
 pub mod stamp;
+mod survey;
 pub mod table;
 pub mod text;
+mod totals;
+pub mod twins;
+pub mod unread;
 pub mod values;
 pub mod workbook;
 

@@ -93,7 +93,7 @@ impl Mapper<'_> {
 
     /// Assigns columns: printed headers first, then other words for them, then weak words to what is left.
     pub(crate) fn columns(&self, ledger: usize, paths: &BTreeMap<u16, Vec<String>>) -> Vec<MappedColumn> {
-        let candidates: Vec<(u16, String, Vec<Claim>)> = paths
+        let candidates: Vec<(u16, String, [Vec<Claim>; 2])> = paths
             .iter()
             .map(|(column, path)| {
                 let levels: Vec<String> = path.iter().map(|level| normalise(level)).collect();
@@ -106,17 +106,19 @@ impl Mapper<'_> {
                 if claims.is_empty() {
                     claims = of_ledger(&last);
                 }
-                (*column, full, claims)
+                let nearly = self.index.claims_nearly(&last).iter().filter(|c| c.ledger == ledger).copied().collect();
+                (*column, full, [claims, nearly])
             })
             .collect();
         let mut taken: HashMap<u16, usize> = HashMap::new();
-        for rank in Rank::ALL {
+        // What a header says exactly goes before what it may be meant to say.
+        for (nearly, rank) in [0, 1].into_iter().flat_map(|nearly| Rank::ALL.map(|rank| (nearly, rank))) {
             for (column, _, claims) in &candidates {
                 if taken.contains_key(column) {
                     continue;
                 }
                 let free = |claim: &&Claim| claim.rank == rank && !taken.values().any(|used| *used == claim.column);
-                if let Some(claim) = claims.iter().find(free) {
+                if let Some(claim) = claims[nearly].iter().find(free) {
                     taken.insert(*column, claim.column);
                 }
             }
@@ -147,7 +149,7 @@ impl Mapper<'_> {
                 Target::Column { index, wan } => (*index, *wan),
                 Target::Extra(header) => {
                     let last = header.rsplit('/').next().unwrap_or(header);
-                    let claims = self.index.claims(header).iter().chain(self.index.claims(last));
+                    let claims = self.index.claims(header).iter().chain(self.index.any_claims(last));
                     let Some(claim) = claims.into_iter().find(|claim| claim.ledger == table.ledger) else { continue };
                     (claim.column, is_wan(header))
                 }

@@ -107,6 +107,11 @@ impl Memory {
         self
     }
 
+    /// Whether somebody has said that the two are not one.
+    pub fn is_apart(&self, doubt: RowId) -> bool {
+        self.decision(doubt) == Some(Decision::New)
+    }
+
     pub(crate) fn decision(&self, doubt: RowId) -> Option<Decision> {
         self.decisions.get(&doubt).copied()
     }

@@ -7,24 +7,26 @@ use std::{
 
 use serde::Serialize;
 use sync_protocol::{
-    Book, Document, RowId, Tenant, UnitId, Value,
+    Address, Book, Document, RowId, Tenant, UnitId, Value,
     catalogue::{Catalogue, Column, Ledger, Sensitivity},
     document::Edit,
     unit::Unit,
 };
 
 use crate::{
-    compare::{CellChange, Comparison},
+    compare::{CellChange, Comparison, extra_name},
     finding::{Finding, FindingKind},
     header::HeaderIndex,
+    judge::Judge,
     mapping::Target,
     matching::{Known, Matched, Secrets},
     memory::{Doubt, Memory},
+    record::{Record, rest_header},
     register::Register,
-    review::is_own,
     rows::{self, Grouped, RowRef},
-    table::{self, Table},
-    values::{Normalised, Normaliser, masked},
+    survey::Survey,
+    table::Table,
+    values::{Normalised, Normaliser, helpful, masked, told_apart},
     workbook::grid::{Cell, Sheet, Workbook, address},
 };
 
@@ -43,6 +45,7 @@ pub struct Importer<'a> {
     county_key: Option<Vec<u8>>,
     /// What people have decided before.
     memory: Cow<'a, Memory>,
+    judge: Judge<'a>,
 }
 
 /// The documents of one unit that exist already.
@@ -74,6 +77,8 @@ pub struct Counts {
     pub refused: usize,
     /// Rows that wait for a person to say whether they are a record that exists.
     pub doubtful: usize,
+    /// Cells that somebody else decides on: kept as proposals.
+    pub proposed: usize,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -83,6 +88,7 @@ impl std::ops::AddAssign for Counts {
         self.unchanged += other.unchanged;
         self.refused += other.refused;
         self.doubtful += other.doubtful;
+        self.proposed += other.proposed;
     }
 }
 
@@ -99,6 +105,10 @@ pub struct UnitPlan {
     pub doubts: Vec<Doubt>,
     /// What was noticed.
     pub findings: Vec<Finding>,
+    /// Where in the file each row came from.
+    pub origins: BTreeMap<RowId, RowRef>,
+    /// Cells that say already what the file says.
+    pub same: BTreeMap<Book, Vec<Address>>,
 }
 
 impl<'a> Importer<'a> {
@@ -118,6 +128,7 @@ impl<'a> Importer<'a> {
             county,
             county_key,
             memory: Cow::Owned(Memory::default()),
+            judge: Judge::new(catalogue, campaign_year),
         }
     }
 
@@ -142,37 +153,8 @@ impl<'a> Importer<'a> {
 
     /// The tables of a workbook, and what was noticed about its sheets.
     pub fn detect(&self, workbook: &Workbook) -> (Vec<Table>, Vec<Finding>) {
-        let tables = table::detect(workbook, self.catalogue, &self.headers, &self.memory);
-        let mut findings = Vec::new();
-        if tables.is_empty() {
-            findings.push(Finding::new(&FindingKind::NoLedger, "", String::new(), "", String::new()));
-        }
-        for (index, sheet) in workbook.sheets.iter().enumerate() {
-            if sheet.cell_count() > 0 && !is_own(workbook, sheet) && !tables.iter().any(|t| t.sheet == index) {
-                findings.push(Finding::new(&FindingKind::NoTable, &sheet.name, String::new(), "", String::new()));
-            }
-        }
-        for table in &tables {
-            let sheet = &workbook.sheets[table.sheet];
-            let ledger = &self.catalogue.ledgers()[table.ledger];
-            for column in &table.columns {
-                let kind = match &column.target {
-                    Target::Extra(_) => FindingKind::UnknownHeader,
-                    Target::Column { index, .. } if column.decided_by_values => {
-                        FindingKind::DecidedByValues { column: ledger.columns[*index].title.clone() }
-                    }
-                    Target::Column { .. } => continue,
-                };
-                let place = address(table.header.1, column.column);
-                findings.push(Finding::new(&kind, &sheet.name, place, &column.header, column.header.clone()));
-            }
-            if table.remembered {
-                let place = address(table.header.1, 0);
-                findings.push(Finding::new(&FindingKind::Remembered, &sheet.name, place, "", String::new()));
-            }
-            self.check_totals(workbook, table, &mut findings);
-        }
-        (tables, findings)
+        let Self { catalogue, headers, normaliser, memory, .. } = self;
+        Survey { catalogue, headers, memory, normaliser }.run(workbook)
     }
 
     /// Units that the workbook defines, added to the register.
@@ -202,14 +184,24 @@ impl<'a> Importer<'a> {
             let memory = self.memory.as_ref();
             let (id, decided) = match known.find(ledger, &record, &place, &self.secrets(), (documents, memory)) {
                 Matched::Row { id, decided } => (id, decided),
+                // It is of somebody whom the file does not name: it would be a record of nobody.
+                Matched::Keyless(_) if record.hides_key(ledger) => {
+                    plan.findings.push(place.named(&FindingKind::HiddenKey, ledger, &record));
+                    plan.counts.refused += 1;
+                    continue;
+                }
                 Matched::Keyless(id) => {
-                    plan.findings.push(place.finding(&FindingKind::NoKey, None, String::new()));
+                    plan.findings.push(place.named(&FindingKind::NoKey, ledger, &record));
                     (id, false)
                 }
-                Matched::Doubtful(doubt) => {
+                Matched::Doubtful { doubt, differing } => {
                     let others = doubt.candidates.iter().map(|c| c.record.clone()).collect();
-                    let kind = FindingKind::DoubtfulMatch { others };
-                    plan.findings.push(place.finding(&kind, None, doubt.record.clone()));
+                    let kind = if differing.is_empty() {
+                        FindingKind::DoubtfulMatch { others }
+                    } else {
+                        FindingKind::OtherPerson { others, differing }
+                    };
+                    plan.findings.push(place.named(&kind, ledger, &record));
                     plan.counts.doubtful += 1;
                     plan.doubts.push(doubt);
                     continue;
@@ -219,11 +211,15 @@ impl<'a> Importer<'a> {
                 continue;
             }
             if let Some(duplicate) = known.take(id, &place) {
-                plan.findings.push(duplicate);
+                let Finding { cell, column, read, .. } = place.named(&FindingKind::NoKey, ledger, &record);
+                plan.findings.push(Finding { cell, column, read, ..duplicate });
                 plan.counts.refused += 1;
                 continue;
             }
+            plan.origins.insert(id, *row);
+            known.bring(id, ledger, &record);
             let existing = known.rows.get(&id);
+            self.judge.row(ledger, &record, existing, &place, &mut plan.findings);
             let catalogue = self.catalogue;
             Comparison { catalogue, ledger, id, existing, documents, place: &place }.run(record, &mut plan);
         }
@@ -238,8 +234,10 @@ impl<'a> Importer<'a> {
             let (index, wan) = match &mapped.target {
                 Target::Column { index, wan } => (*index, *wan),
                 Target::Extra(header) => {
-                    if let Some(text) = place.text(cell).filter(|text| !self.catalogue.words().empty.contains(text)) {
-                        record.extras.push((header.clone(), text));
+                    match place.text(cell).and_then(|text| self.normaliser.extra(text, cell)) {
+                        Some(Ok(text)) => record.extras.push((header.clone(), text)),
+                        Some(Err(kind)) => findings.push(place.beside(&kind, mapped.column, header)),
+                        None => {}
                     }
                     continue;
                 }
@@ -264,87 +262,40 @@ impl<'a> Importer<'a> {
                 }
                 Normalised::First(value, rest, kind) => {
                     record.cells.push((index, value));
-                    record.extras.push((format!("{}(其余)", column.title), rest));
+                    record.extras.push((rest_header(column, &kind), rest));
                     kind
                 }
                 Normalised::Bad(kind) => {
                     // A set with an unknown word keeps its text, too.
                     if column.column_type.is_set()
+                        && matches!(kind, FindingKind::UnknownCode { .. })
                         && let Some(text) = place.text(cell)
                     {
                         record.extras.push((column.title.clone(), text));
+                    }
+                    if matches!(kind, FindingKind::Masked | FindingKind::PrecisionLost) {
+                        record.hidden.push(index);
                     }
                     kind
                 }
             };
             let read = place.text(cell).unwrap_or_default();
-            let mut finding = place.finding(&kind, Some(mapped.column), masked(&read, column.sensitivity));
+            let mut finding = place.finding(&kind, Some(mapped.column), helpful(&read, column.sensitivity));
             finding.column.clone_from(&mapped.header);
             findings.push(finding);
         }
         record
     }
 
+    /// Reads cells.
+    pub(crate) fn normaliser(&self) -> &Normaliser {
+        &self.normaliser
+    }
+
     /// What a cell of a row says.
     pub(crate) fn normalised(&self, place: &Place<'_>, at: u16, column: &Column, wan: bool) -> Normalised {
         let cell = place.cell(at, self.catalogue);
         cell.map_or(Normalised::Empty, |cell| self.normaliser.normalise(cell, &place.workbook.texts, column, wan))
-    }
-
-    /// A single total row is compared with the sum of the rows above it.
-    fn check_totals(&self, workbook: &Workbook, table: &Table, findings: &mut Vec<Finding>) {
-        let [total] = table.totals.as_slice() else { return };
-        let sheet = &workbook.sheets[table.sheet];
-        let ledger = &self.catalogue.ledgers()[table.ledger];
-        for mapped in &table.columns {
-            let Target::Column { index, .. } = mapped.target else { continue };
-            let column = &ledger.columns[index];
-            if column.column_type != sync_protocol::catalogue::ColumnType::Int {
-                continue;
-            }
-            let number = |row: usize| match self.normaliser.normalise(
-                sheet.cell(row, mapped.column)?,
-                &workbook.texts,
-                column,
-                false,
-            ) {
-                Normalised::One(Value::Int(number)) => Some(number),
-                _ => None,
-            };
-            let Some(stated) = number(*total) else { continue };
-            let sum: i64 = table.body.iter().filter_map(|row| number(*row)).sum();
-            if sum != stated {
-                let kind = FindingKind::TotalDiffers { sum: sum.to_string() };
-                let place = address(sheet.row_number(*total), mapped.column);
-                findings.push(Finding::new(&kind, &sheet.name, place, &mapped.header, stated.to_string()));
-            }
-        }
-    }
-}
-
-/// One row of the file, normalised.
-#[derive(Debug, Default)]
-pub(crate) struct Record {
-    pub(crate) cells: Vec<(usize, Value)>,
-    pub(crate) sets: Vec<(usize, Vec<String>)>,
-    pub(crate) extras: Vec<(String, String)>,
-}
-
-impl Record {
-    pub(crate) fn value(&self, ledger: &Ledger, column: &str) -> Option<&Value> {
-        self.cells.iter().find(|(index, _)| ledger.columns[*index].key == column).map(|(_, value)| value)
-    }
-
-    /// An id for a row without any key: the same content, for the n-th time in the file, is the same row.
-    pub(crate) fn content_id(&self, ledger: &Ledger, secret: &[u8], occurrence: u32) -> RowId {
-        let mut parts = vec!["content".to_owned(), occurrence.to_string()];
-        parts.extend(self.cells.iter().map(|(index, value)| format!("{}={value}", ledger.columns[*index].key)));
-        parts.extend(
-            self.sets.iter().map(|(index, codes)| format!("{}={}", ledger.columns[*index].key, codes.join("+"))),
-        );
-        parts.extend(self.extras.iter().map(|(header, text)| format!("{header}={text}")));
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        RowId::derive(secret, &ledger.id, &parts)
     }
 }
 
@@ -389,19 +340,28 @@ impl<'a> Place<'a> {
             (Some(column), _) => column.title.clone(),
             (None, _) => member.to_owned(),
         };
-        let mapped = column.and_then(|column| self.column(ledger, column));
+        let mapped = column.and_then(|column| self.column(ledger, column)).or_else(|| self.extra(member));
+        let (before, after) = (current.map(shown).unwrap_or_default(), shown(&edit.value));
+        let (before, after) = if before == after {
+            let raw = |value: Option<&Value>| value.map(Value::to_string).unwrap_or_default();
+            let class = column.map_or(Sensitivity::S3, |column| column.sensitivity);
+            told_apart(&raw(current), &raw(Some(&edit.value)), class)
+        } else {
+            (before, after)
+        };
         CellChange {
             sheet: self.sheet.name.clone(),
             cell: address(self.sheet.row_number(self.row), mapped.unwrap_or(0)),
             ledger: ledger.title.clone(),
             column: title,
-            before: current.map(shown).unwrap_or_default(),
-            after: shown(&edit.value),
+            before,
+            // Under a head that nobody has classed, the file's own reader may read what the file says.
+            after: if column.is_none() { edit.value.to_string() } else { after },
         }
     }
 
     /// The cell, with merges and 同上 resolved.
-    fn cell(&self, column: u16, catalogue: &Catalogue) -> Option<Cell> {
+    pub(crate) fn cell(&self, column: u16, catalogue: &Catalogue) -> Option<Cell> {
         let mut cell = self.table.cell(self.sheet, self.row, column)?;
         let mut row = self.row;
         for _ in 0..DITTO_ROWS_MAX {
@@ -423,8 +383,34 @@ impl<'a> Place<'a> {
             Cell::Date(stamp) => crate::date::from_timestamp(stamp)?,
             Cell::Bool(flag) => if flag { "TRUE" } else { "FALSE" }.to_owned(),
             Cell::Error => "#N/A".to_owned(),
+            Cell::Uncomputed => return None,
         };
         (!text.is_empty()).then_some(text)
+    }
+
+    /// A finding about the row as a whole: at the first of its key columns that is filled, with what names the record.
+    fn named(&self, kind: &FindingKind, ledger: &Ledger, record: &Record) -> Finding {
+        let mut keys = ledger.keys.iter().rev().flatten().filter(|key| record.value(ledger, key).is_some());
+        let mapped = keys.find_map(|key| self.table.column_of(ledger.columns.iter().position(|c| c.key == *key)?));
+        let mut finding = self.finding(kind, mapped.map(|mapped| mapped.column), record.named(ledger));
+        finding.column = mapped.map(|mapped| mapped.header.clone()).unwrap_or_default();
+        finding
+    }
+
+    /// A finding about a cell under a header that no column claims.
+    pub(crate) fn beside(&self, kind: &FindingKind, column: u16, header: &str) -> Finding {
+        let cell = self.table.cell(self.sheet, self.row, column);
+        let read = cell.and_then(|cell| self.text(cell)).unwrap_or_default();
+        let mut finding = self.finding(kind, Some(column), helpful(&read, Sensitivity::S3));
+        header.clone_into(&mut finding.column);
+        finding
+    }
+
+    /// A finding in the place of what was said of the cell before: that it was kept.
+    pub(crate) fn instead(findings: &mut Vec<Finding>, finding: Finding) {
+        let is_same = |said: &Finding| (&said.sheet, &said.cell) == (&finding.sheet, &finding.cell);
+        findings.retain(|said| !(said.code.starts_with("bad-") && is_same(said)));
+        findings.push(finding);
     }
 
     pub(crate) fn finding(&self, kind: &FindingKind, column: Option<u16>, read: String) -> Finding {
@@ -438,6 +424,12 @@ impl<'a> Place<'a> {
         self.table.column_of(index).map(|mapped| mapped.column)
     }
 
+    /// The column of the sheet that is kept beside the row under this name.
+    fn extra(&self, name: &str) -> Option<u16> {
+        let is_named = |mapped: &&crate::MappedColumn| matches!(&mapped.target, Target::Extra(header) if extra_name(header) == name);
+        self.table.columns.iter().find(is_named).map(|mapped| mapped.column)
+    }
+
     /// A finding about a column of the ledger; a kept value of a restricted column is masked.
     pub(crate) fn about(&self, kind: &FindingKind, ledger: &Ledger, column: &Column) -> Finding {
         let mapped = self.column(ledger, column);
@@ -449,7 +441,7 @@ impl<'a> Place<'a> {
         };
         let cell = mapped.and_then(|column| self.table.cell(self.sheet, self.row, column));
         let read = cell.and_then(|cell| self.text(cell)).unwrap_or_default();
-        let mut finding = self.finding(&kind, mapped, masked(&read, column.sensitivity));
+        let mut finding = self.finding(&kind, mapped, helpful(&read, column.sensitivity));
         finding.column.clone_from(&column.title);
         finding
     }

@@ -11,17 +11,18 @@ use sync_protocol::{
 };
 
 use crate::{
-    compare::extra_name,
+    compare::{extra_name, worsens},
     finding::FindingKind,
     mapping::Target,
     matching::{Known, Matched},
     plan::{Importer, Place, UnitDocuments, UnitPlan},
     print,
+    record::rest_header,
     rows::RowRef,
     stamp::REMOVE,
     table::Table,
-    values::Normalised,
-    workbook::grid::Workbook,
+    values::{Normalised, masked},
+    workbook::grid::{Workbook, address},
 };
 
 /// The documents of a unit, then and now.
@@ -64,12 +65,23 @@ impl Importer<'_> {
                 new.push(*row);
                 continue;
             };
-            if let Some(duplicate) = known.take(id, &place) {
+            if let Some(mut duplicate) = known.take(id, &place) {
+                // The hidden column says nothing to anybody.
+                if let Some(mapped) = table.columns.first() {
+                    duplicate.cell = address(sheet.row_number(row.row), mapped.column);
+                    duplicate.column.clone_from(&mapped.header);
+                    let class = match mapped.target {
+                        Target::Column { index, .. } => ledger.columns[index].sensitivity,
+                        Target::Extra(_) => Sensitivity::S3,
+                    };
+                    duplicate.read = masked(&place.read(mapped.column, self.catalogue()), class);
+                }
                 plan.findings.push(duplicate);
                 plan.counts.refused += 1;
                 continue;
             }
             seen.push(id);
+            plan.origins.insert(id, *row);
             let before = plan.edits.values().map(Vec::len).sum::<usize>();
             Compared { importer: self, ledger, id, drawn: &drawn, states, place: &place }.run(names, &mut plan);
             let after = plan.edits.values().map(Vec::len).sum::<usize>();
@@ -83,7 +95,7 @@ impl Importer<'_> {
         let record = self.record(place, ledger, &mut Vec::new());
         match known.find(ledger, &record, place, &self.secrets(), (drawn, self.memory())) {
             Matched::Row { id, .. } => Some(id),
-            Matched::Keyless(_) | Matched::Doubtful(_) => None,
+            Matched::Keyless(_) | Matched::Doubtful { .. } => None,
         }
     }
 }
@@ -109,6 +121,16 @@ impl Compared<'_> {
                     let address = self.address(EXTRA).member(extra_name(header));
                     let drawn = self.drawn.text(address.cell().as_ref()).to_owned();
                     if !text.is_empty() && text != drawn {
+                        let cell = self.place.cell(mapped.column, catalogue);
+                        let said = cell.and_then(|cell| self.importer.normaliser().extra(text, cell));
+                        let text = match said {
+                            Some(Ok(text)) => text,
+                            Some(Err(kind)) => {
+                                plan.findings.push(self.place.beside(&kind, mapped.column, header));
+                                continue;
+                            }
+                            None => continue,
+                        };
                         self.write(self.ledger.book.restricted(), address, Value::Text(text), None, plan);
                     }
                     continue;
@@ -133,8 +155,15 @@ impl Compared<'_> {
             plan.findings.push(self.place.about(&kind, self.ledger, column));
         }
         let remove = self.place.table().headers.iter().find(|(_, header)| header.iter().any(|text| text == REMOVE));
-        if remove.is_some_and(|(column, _)| !self.place.read(*column, catalogue).is_empty()) {
+        let Some((column, _)) = remove else { return };
+        let word = self.place.read(*column, catalogue);
+        if REMOVES.contains(&word.as_str()) {
             self.write(self.ledger.book, self.address(REMOVED), Value::Bool(true), None, plan);
+        } else if !KEEPS.contains(&word.as_str()) {
+            let kind = FindingKind::BadDecision { expected: "“是”，或留空".into() };
+            let mut finding = self.place.finding(&kind, Some(*column), word);
+            REMOVE.clone_into(&mut finding.column);
+            plan.findings.push(finding);
         }
     }
 
@@ -148,17 +177,25 @@ impl Compared<'_> {
         let (value, kind) = match self.importer.normalised(self.place, at, column, wan) {
             Normalised::Empty => (Value::Null, None),
             Normalised::One(value) => (value, None),
-            Normalised::Doubtful(value, kind) | Normalised::First(value, _, kind) => (value, Some(kind)),
+            Normalised::Doubtful(value, kind) => (value, Some(kind)),
+            Normalised::First(value, rest, kind) => {
+                let address = self.address(EXTRA).member(extra_name(&rest_header(column, &kind)));
+                self.write(self.ledger.book.restricted(), address, Value::Text(rest), None, plan);
+                (value, Some(kind))
+            }
             Normalised::Set(codes) => return self.set(column, &codes, plan),
             Normalised::Bad(kind) => return plan.findings.push(self.place.about(&kind, self.ledger, column)),
         };
+        let drawn = self.drawn.cells.get(&column.key);
+        if let Some(kind) = drawn.and_then(|drawn| worsens(column, drawn, &value)) {
+            return plan.findings.push(self.place.about(&kind, self.ledger, column));
+        }
         if let Some(kind) = kind {
             plan.findings.push(self.place.about(&kind, self.ledger, column));
         }
         if column.column_type.is_set() {
             return self.set(column, &[], plan);
         }
-        let drawn = self.drawn.cells.get(&column.key);
         if drawn == Some(&value) || drawn.is_none() && value.is_null() {
             return;
         }
@@ -181,6 +218,9 @@ impl Compared<'_> {
         let now = self.states.now.books.get(&book);
         let is_there = now.is_some_and(|document| document.get(&address).as_ref() == Some(&value));
         if is_there || now.is_some_and(|document| self.was_delivered(document, book, &address, &value)) {
+            if is_there {
+                plan.same.entry(book).or_default().push(address);
+            }
             return;
         }
         let edit = Edit { address, value };
@@ -200,6 +240,11 @@ impl Compared<'_> {
         })
     }
 }
+
+/// What stands in the column 删除 of a row that is to be removed.
+const REMOVES: [&str; 10] = ["是", "删除", "删", "已删除", "√", "✓", "1", "Y", "y", "TRUE"];
+/// What stands there of a row that stays.
+const KEEPS: [&str; 9] = ["", "否", "不", "不删除", "保留", "0", "N", "n", "FALSE"];
 
 /// The same text, or the same number however it is written.
 fn is_same(text: &str, printed: &str) -> bool {

@@ -49,14 +49,20 @@ pub(crate) fn name_beside(workbook: &Workbook, name: &str) -> String {
     if workbook.sheets.iter().any(is_taken) { format!("{name}{OURS}") } else { name.to_owned() }
 }
 
-/// Whether a sheet was written by this program to hold findings and decisions.
+/// Whether a sheet was written by this program and holds no records.
 pub(crate) fn is_own(workbook: &Workbook, sheet: &Sheet) -> bool {
+    is_review(workbook, sheet) || is_stamp(workbook, sheet) || is_conflicts(workbook, sheet) || is_seal(workbook, sheet)
+}
+
+/// Whether a sheet was written to hold findings and decisions about them: a findings workbook has new ones. All others are
+/// carried on in it.
+pub(crate) fn is_review(workbook: &Workbook, sheet: &Sheet) -> bool {
     let header: &[&str] = match base(&sheet.name) {
         FINDINGS => &FINDINGS_HEADER,
         COLUMNS => &COLUMNS_HEADER,
         DOUBTS => &DOUBTS_HEADER,
         CHOICES => &[COLUMNS_HEADER[5]],
-        _ => return is_stamp(workbook, sheet) || is_conflicts(workbook, sheet) || is_seal(workbook, sheet),
+        _ => return false,
     };
     (0..).zip(header).all(|(column, text)| cell_text(workbook, sheet, 0, column) == *text)
 }

@@ -210,7 +210,7 @@ fn texts<'w>(
         Cell::Number { value, .. } => say(*value),
         Cell::Date(stamp) => number(stamp.serial()),
         Cell::Bool(flag) => flag.to_string(),
-        Cell::Error => "#".to_owned(),
+        Cell::Error | Cell::Uncomputed => "#".to_owned(),
     };
     cells.map(move |(place, cell)| (place, text(cell))).filter(|(_, text)| !text.is_empty())
 }

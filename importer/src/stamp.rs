@@ -87,6 +87,11 @@ impl Stamp {
         Ok(())
     }
 
+    /// The hidden sheet of a workbook, whoever has signed it.
+    pub fn sheet(workbook: &Workbook) -> Option<&Sheet> {
+        workbook.sheets.iter().find(|sheet| is_stamp(workbook, sheet))
+    }
+
     /// Reads it, if it is there and `is_signed` vouches for it.
     pub fn read(workbook: &Workbook, is_signed: impl Fn(&[u8], &[u8]) -> bool) -> Option<Self> {
         let sheet = workbook.sheets.iter().find(|sheet| is_stamp(workbook, sheet))?;
@@ -181,6 +186,17 @@ fn decisions(workbook: &Workbook, sheet: &Sheet) -> Option<(usize, u16)> {
         let found = cells.map(|(column, _)| *column).find(|column| text(workbook, sheet, row, *column) == DECISION);
         found.map(|column| (row, column))
     })
+}
+
+/// The rows of the list of conflicts on which a person decides, by number, and the column in which; none, where the sheet is
+/// no such list or an empty one.
+pub(crate) fn conflict_choices(workbook: &Workbook, sheet: &Sheet) -> Option<(u32, u32, u16)> {
+    let (header, column) = decisions(workbook, sheet).filter(|_| is_conflicts(workbook, sheet))?;
+    let is_line = |row: &usize| text(workbook, sheet, *row, 0).split(' ').count() == 5;
+    let mut lines = (header + 1..sheet.row_count()).filter(is_line);
+    let first = lines.next()?;
+    let last = lines.next_back().unwrap_or(first);
+    Some((sheet.row_number(first), sheet.row_number(last), column))
 }
 
 pub(crate) fn is_conflicts(workbook: &Workbook, sheet: &Sheet) -> bool {

@@ -1,24 +1,27 @@
 //! Finding ledgers on a sheet: title lines, header rows, body, totals, and the next table.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+};
 
 use sync_protocol::catalogue::Catalogue;
 
 use crate::{
+    block::{Paths, beginnings, header_block, header_paths},
+    footer::{Judge, RowKind, is_signature},
     header::{HeaderIndex, Rank, normalise},
     mapping::{MappedColumn, Mapper, Target},
     memory::Memory,
+    odd::{self, Odd},
     review::is_own,
-    text::compact,
-    workbook::grid::{Cell, Merge, Sheet, Texts, Workbook},
+    workbook::grid::{Cell, Sheet, Texts, Workbook},
 };
 
 /// Distinct columns of one ledger that make a row its header.
 const HEADER_MATCHES_MIN: usize = 3;
 /// Rows above a header that are read for title, unit and date.
 const TITLE_ROWS_MAX: usize = 8;
-/// Levels of a header.
-const HEADER_DEPTH_MAX: u32 = 4;
 
 /// One ledger found on a sheet.
 #[derive(Debug, Clone)]
@@ -41,16 +44,32 @@ pub struct Table {
     pub body: Vec<usize>,
     /// Indexes of total rows.
     pub totals: Vec<usize>,
+    /// Indexes of rows that hold signatures, notes or other words.
+    pub words: Vec<usize>,
+    /// Indexes of rows that are examples or hints on how to fill in.
+    pub examples: Vec<usize>,
     /// The unit from a 填报单位 line.
     pub unit_hint: Option<String>,
+    /// Every line above the header that belongs to no earlier table.
+    pub titles: Vec<String>,
     /// Merges down the body, by column and top row: the last row of each.
     pub filled: HashMap<u16, BTreeMap<u32, u32>>,
+    /// First and last column of the sheet that belong to it: others may stand beside it.
+    pub span: (u16, u16),
 }
 
 impl Table {
     /// The sheet column that became this column of the ledger.
     pub fn column_of(&self, ledger_column: usize) -> Option<&MappedColumn> {
         self.columns.iter().find(|c| matches!(c.target, Target::Column { index, .. } if index == ledger_column))
+    }
+
+    /// The cells of a row that belong to the table.
+    pub fn cells<'s>(&self, sheet: &'s Sheet, row: usize) -> &'s [(u16, Cell)] {
+        let cells = sheet.row(row);
+        let start = cells.partition_point(|(column, _)| *column < self.span.0);
+        let end = cells.partition_point(|(column, _)| *column <= self.span.1);
+        &cells[start..end]
     }
 
     /// The cell of a body row; merged cells take the value of their top.
@@ -64,19 +83,36 @@ impl Table {
     }
 }
 
+/// What was found on the sheets of a workbook.
+#[derive(Debug, Default)]
+pub struct Detected {
+    /// Its tables.
+    pub tables: Vec<Table>,
+    /// Sheets that hold labels and values, but no rows under a header; with what they are.
+    pub odd: Vec<(usize, Odd)>,
+}
+
 /// Finds every table of a workbook.
-pub fn detect(workbook: &Workbook, catalogue: &Catalogue, index: &HeaderIndex, memory: &Memory) -> Vec<Table> {
+pub fn detect(workbook: &Workbook, catalogue: &Catalogue, index: &HeaderIndex, memory: &Memory) -> Detected {
     let mut memo = Memo { known: vec![None; workbook.texts.len()] };
     let mapper = Mapper { catalogue, index, memory };
-    let mut tables = Vec::new();
+    let mut detected = Detected::default();
     for (sheet_index, sheet) in workbook.sheets.iter().enumerate() {
         if is_own(workbook, sheet) {
             continue;
         }
+        if odd::is_form(sheet, &workbook.texts, index) {
+            detected.odd.push((sheet_index, Odd::Form));
+            continue;
+        }
+        let before = detected.tables.len();
         let mut detector = Detector { sheet_index, sheet, texts: &workbook.texts, mapper: &mapper, memo: &mut memo };
-        detector.run(&mut tables);
+        detector.run(&mut detected.tables);
+        if detected.tables.len() == before && odd::lies_on_its_side(sheet, &workbook.texts, index) {
+            detected.odd.push((sheet_index, Odd::OnItsSide));
+        }
     }
-    tables
+    detected
 }
 
 /// What looks most like the header of an unrecognised sheet: the first row with several texts and nothing else.
@@ -86,7 +122,7 @@ pub(crate) fn likely_header(workbook: &Workbook, sheet: &Sheet) -> Option<BTreeM
         cells.len() >= HEADER_MATCHES_MIN && cells.iter().all(|(_, cell)| matches!(cell, Cell::Text(_)))
     };
     let row = (0..sheet.row_count().min(2 * TITLE_ROWS_MAX)).find(is_header)?;
-    let (top, bottom) = header_block(sheet, row, 0);
+    let (top, bottom) = header_block((sheet, &workbook.texts), row, 0, None);
     Some(header_paths(sheet, &workbook.texts, top, bottom))
 }
 
@@ -112,9 +148,19 @@ impl Detector<'_> {
                 row += 1;
                 continue;
             };
-            let table = self.table(row, ledger, after);
-            let end = table.end;
-            tables.push(table.table);
+            let (mut found, end) = self.tables(row, ledger, after);
+            for page in &mut found {
+                // The same header again, with nothing but signatures above it: a new page of the same table.
+                let continues = |above: &&Table| above.sheet == page.sheet && above.headers == page.headers;
+                if let Some(above) =
+                    tables.last().filter(continues).filter(|_| page.titles.iter().all(|l| is_signature(l)))
+                {
+                    page.titles.clone_from(&above.titles);
+                    page.title.clone_from(&above.title);
+                    page.unit_hint.clone_from(&above.unit_hint);
+                }
+            }
+            tables.extend(found);
             after = end;
             row = end;
         }
@@ -130,23 +176,25 @@ impl Detector<'_> {
         if hits < HEADER_MATCHES_MIN {
             return None;
         }
+        let titles = self.title_lines(row, after, None);
+        let headers = cells.iter().filter_map(|(_, cell)| match cell {
+            Cell::Text(id) => Some(normalise(self.texts.get(*id))),
+            _ => None,
+        });
+        self.best(headers, &titles)
+    }
+
+    /// The ledger with most columns among these headers, with its score.
+    fn best(&self, headers: impl Iterator<Item = String>, titles: &[String]) -> Option<(usize, usize)> {
         let mut matched: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (_, cell) in cells {
-            let Cell::Text(id) = cell else { continue };
-            for claim in self
-                .mapper
-                .index
-                .claims(&normalise(self.texts.get(*id)))
-                .iter()
-                .filter(|claim| claim.rank != Rank::Weak)
-            {
+        for header in headers {
+            for claim in self.mapper.index.any_claims(&header).iter().filter(|claim| claim.rank != Rank::Weak) {
                 let columns = matched.entry(claim.ledger).or_default();
                 if !columns.contains(&claim.column) {
                     columns.push(claim.column);
                 }
             }
         }
-        let titles = self.title_lines(row, after);
         matched
             .into_iter()
             .filter(|(_, columns)| columns.len() >= HEADER_MATCHES_MIN)
@@ -169,7 +217,7 @@ impl Detector<'_> {
         if self.mapper.memory.is_empty() || !self.sheet.row(row).iter().take(2).any(named) {
             return None;
         }
-        let (top, bottom) = header_block(self.sheet, row, after);
+        let (top, bottom) = header_block((self.sheet, self.texts), row, after, None);
         self.mapper.remembered(&header_paths(self.sheet, self.texts, top, bottom)).map(|(ledger, _)| ledger)
     }
 
@@ -181,16 +229,21 @@ impl Detector<'_> {
         }
         let text = self.texts.get(id);
         let claimed = text.len() <= 120
-            && !text.starts_with(|c: char| c.is_ascii_digit())
-            && self.mapper.index.claims(&normalise(text)).iter().any(|claim| claim.rank != Rank::Weak);
+            && !is_long_number(text)
+            && self.mapper.index.any_claims(&normalise(text)).iter().any(|claim| claim.rank != Rank::Weak);
         self.memo.known[index] = Some(claimed);
         claimed
     }
 
     /// Texts of the rows above a header that belong to no earlier table.
-    fn title_lines(&self, header: usize, after: usize) -> Vec<String> {
-        (after.max(header.saturating_sub(TITLE_ROWS_MAX))..header)
-            .flat_map(|row| self.sheet.row(row))
+    fn title_lines(&self, header: usize, after: usize, span: Option<(u16, u16)>) -> Vec<String> {
+        let lines = after.max(header.saturating_sub(TITLE_ROWS_MAX))..header;
+        // Where each of the tables beside each other has a title of its own, the others' are none of its.
+        let beside = |row: usize| span.filter(|_| self.sheet.row(row).len() > 1);
+        let is_above =
+            |row: usize, column: u16| beside(row).is_none_or(|(left, right)| (left..=right).contains(&column));
+        lines
+            .flat_map(|row| self.sheet.row(row).iter().filter(move |(column, _)| is_above(row, *column)))
             .filter_map(|(_, cell)| match cell {
                 Cell::Text(id) => Some(self.texts.get(*id).to_owned()),
                 _ => None,
@@ -198,124 +251,137 @@ impl Detector<'_> {
             .collect()
     }
 
-    fn table(&mut self, header_row: usize, ledger: usize, after: usize) -> Found {
-        let titles = self.title_lines(header_row, after);
-        let (top, bottom) = header_block(self.sheet, header_row, after);
-        let paths = header_paths(self.sheet, self.texts, top, bottom);
-        let (body_start, end, body, totals) = self.body(header_row, bottom, paths.len());
-        let filled = self.filled(bottom, end);
+    /// The tables under one header: one, or several side by side.
+    fn tables(&mut self, header_row: usize, ledger: usize, after: usize) -> (Vec<Table>, usize) {
+        let (top, bottom) = self.block(header_row, after, ledger);
+        let all = header_paths(self.sheet, self.texts, top, bottom);
+        let (start, limit) = self.extent(header_row, bottom);
+        let mut first = header_row;
+        while first > after && self.sheet.row_number(first - 1) >= top {
+            first -= 1;
+        }
+        let begins = if self.mapper.remembered(&all).is_some() { vec![0] } else { beginnings(&all, self.mapper.index) };
+        let (mut tables, mut end) = (Vec::new(), start);
+        for (at, from) in begins.iter().enumerate() {
+            let is_only = begins.len() == 1;
+            let left = if at == 0 { 0 } else { *from };
+            let right = begins.get(at + 1).map_or(u16::MAX, |next| next - 1);
+            let paths: Paths = all.range(left..=right).map(|(column, path)| (*column, path.clone())).collect();
+            let titles = self.title_lines(first, after, (!is_only).then_some((left, right)));
+            let ledger = if is_only { ledger } else { self.ledger_of(&paths, &titles).unwrap_or(ledger) };
+            let table = self.table((top, bottom), (left, right), ledger, paths, &titles, start..limit);
+            end = end.max(table.body.iter().chain(&table.totals).max().map_or(start, |last| last + 1));
+            tables.push(table);
+        }
+        // Up to the next header everything belongs to these tables, but for the title lines of the next.
+        (tables, if limit < self.sheet.row_count() { end.min(limit) } else { limit })
+    }
+
+    fn table(
+        &self,
+        header: (u32, u32),
+        span: (u16, u16),
+        ledger: usize,
+        paths: Paths,
+        titles: &[String],
+        rows: Range<usize>,
+    ) -> Table {
         let remembered = self.mapper.remembered(&paths);
         let columns = match remembered {
             Some((ledger, mapping)) => self.mapper.confirmed(ledger, mapping, &paths),
             None => self.mapper.columns(ledger, &paths),
         };
+        let ledger = remembered.map_or(ledger, |(ledger, _)| ledger);
+        let limit = rows.end;
         let mut table = Table {
             sheet: self.sheet_index,
             ledger,
             title: titles.iter().find(|t| self.mapper.index.is_title(ledger, t)).cloned().unwrap_or_default(),
-            header: (top, bottom),
+            header,
             columns,
             remembered: remembered.is_some(),
             headers: paths,
-            body,
-            totals,
+            body: Vec::new(),
+            totals: Vec::new(),
+            words: Vec::new(),
+            examples: Vec::new(),
             unit_hint: titles.iter().find_map(|line| unit_hint(line)),
-            filled,
+            titles: titles.to_vec(),
+            filled: HashMap::new(),
+            span,
         };
+        self.body(&mut table, rows);
+        table.filled = self.filled(header.1, limit);
         if !table.remembered {
             self.mapper.decide_by_values(&mut table, self.sheet, self.texts);
         }
-        Found { table, end: end.max(body_start) }
+        table
     }
 
-    /// The rows that hold records, up to the next header or a gap that ends the table.
-    fn body(&mut self, header_row: usize, bottom: u32, width: usize) -> (usize, usize, Vec<usize>, Vec<usize>) {
+    fn block(&self, header_row: usize, after: usize, ledger: usize) -> (u32, u32) {
+        let beside = self.mapper.memory.is_empty() || self.remembered_header(header_row, after).is_none();
+        let index = beside.then_some((self.mapper.index, ledger));
+        header_block((self.sheet, self.texts), header_row, after, index)
+    }
+
+    /// The ledger that these headers name best.
+    fn ledger_of(&self, paths: &Paths, titles: &[String]) -> Option<usize> {
+        let last = paths.values().filter_map(|path| path.last()).map(|text| normalise(text));
+        self.best(last, titles).map(|(ledger, _)| ledger)
+    }
+
+    fn says_unit(&self, cell: Cell) -> bool {
+        matches!(cell, Cell::Text(id) if unit_hint(self.texts.get(id)).is_some())
+    }
+
+    /// The rows between a header and the next one.
+    fn extent(&mut self, header_row: usize, bottom: u32) -> (usize, usize) {
         let mut start = header_row + 1;
         while start < self.sheet.row_count() && self.sheet.row_number(start) <= bottom {
             start += 1;
         }
-        let (mut body, mut totals) = (Vec::new(), Vec::new());
         let mut row = start;
         while row < self.sheet.row_count() {
-            if self.header_score(row, row).is_some() {
+            if let Some((ledger, _)) = self.header_score(row, row) {
                 // The same header again (a page break) starts a table of its own with the same columns.
+                let (top, _) = self.block(row, start, ledger);
+                while row > start && self.sheet.row_number(row - 1) >= top {
+                    row -= 1;
+                }
                 break;
-            }
-            match self.kind(row, width) {
-                RowKind::Record => body.push(row),
-                RowKind::Total => totals.push(row),
-                RowKind::Skip => {}
             }
             row += 1;
         }
-        // Title lines of the next table were read as rows of this one: they stand right above its header,
-        // hold one cell each, and a record holds more.
-        if row < self.sheet.row_count() {
-            while body.last().is_some_and(|last| *last + TITLE_ROWS_MAX >= row && self.sheet.row(*last).len() == 1) {
-                body.pop();
-            }
-            let records_end = body.last().map_or(start, |last| last + 1);
-            return (start, records_end.max(start).min(row), body, totals);
-        }
-        (start, row, body, totals)
+        (start, row)
     }
 
-    fn kind(&self, row: usize, width: usize) -> RowKind {
-        let cells = self.sheet.row(row);
-        let texts: Vec<String> = cells
-            .iter()
-            .take(6)
-            .filter_map(|(_, cell)| match cell {
-                Cell::Text(id) if self.texts.get(*id).len() <= 200 => Some(compact(self.texts.get(*id)).into_owned()),
-                _ => None,
-            })
-            .collect();
-        let first = texts.first().map_or("", String::as_str);
-        let words = self.mapper.catalogue.words();
-        // 小计 may stand behind a group cell.
-        if texts.iter().take(2).any(|t| words.totals.iter().any(|w| t == w || t.strip_suffix(':') == Some(w))) {
-            return RowKind::Total;
-        }
-        let notes = [
-            "注:",
-            "注1",
-            "备注:",
-            "说明:",
-            "填表说明",
-            "填表人",
-            "审核人",
-            "单位负责人",
-            "负责人:",
-            "制表",
-            "联系电话:",
-            "(盖章)",
-        ];
-        if cells.len() * 3 <= width.max(6) && notes.iter().any(|note| first.starts_with(note)) {
-            return RowKind::Skip;
-        }
-        let numbering = |(_, cell): &(u16, Cell)| match cell {
-            Cell::Number { value, .. } => value.fract() == 0.0 && (0.0..=100.0).contains(value),
-            Cell::Text(id) => {
-                let text = self.texts.get(*id).trim();
-                matches!(text, "甲" | "乙" | "丙" | "丁" | "戊" | "栏次")
+    /// Sorts the rows below a header.
+    fn body(&self, table: &mut Table, rows: Range<usize>) {
+        let ledger = &self.mapper.catalogue.ledgers()[table.ledger];
+        let width = table.headers.len();
+        let mut judge = Judge::new((self.mapper.catalogue, ledger), &table.columns, self.texts, width);
+        let (mut body, mut totals, mut words, mut examples) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for row in rows.clone() {
+            match judge.kind(table.cells(self.sheet, row)) {
+                RowKind::Record => body.push(row),
+                RowKind::Total => totals.push(row),
+                RowKind::Words => words.push(row),
+                RowKind::Example => examples.push(row),
+                RowKind::Blank => {}
             }
-            _ => false,
-        };
-        let has_column_letter = cells
-            .iter()
-            .any(|(_, c)| matches!(c, Cell::Text(id) if matches!(self.texts.get(*id).trim(), "甲" | "乙" | "栏次")));
-        if has_column_letter && cells.iter().all(numbering) {
-            return RowKind::Skip;
         }
-        if cells.len() == 1 && matches!(cells[0].1, Cell::Number { .. }) {
-            return RowKind::Skip;
+        // Title lines of the next table were read as rows of this one: they stand right above its header,
+        // hold one cell each, and a record holds more.
+        if rows.end < self.sheet.row_count() {
+            let is_title = |row: usize| row + TITLE_ROWS_MAX >= rows.end && self.sheet.row(row).len() == 1;
+            while body.last().is_some_and(|last| is_title(*last)) {
+                body.pop();
+            }
+            let last = body.last().copied();
+            let hints = |row: usize| self.sheet.row(row).iter().any(|(_, cell)| self.says_unit(*cell));
+            words.retain(|row| last.is_some_and(|last| *row < last) || !is_title(*row) && !hints(*row));
         }
-        let hints = ["必填", "选填", "示例", "例:", "例如"];
-        if !texts.is_empty() && texts.iter().all(|t| hints.iter().any(|hint| t.starts_with(hint))) || first == "示例"
-        {
-            return RowKind::Skip;
-        }
-        RowKind::Record
+        (table.body, table.totals, table.words, table.examples) = (body, totals, words, examples);
     }
 
     /// Merges down the body.
@@ -333,79 +399,6 @@ impl Detector<'_> {
     }
 }
 
-struct Found {
-    table: Table,
-    end: usize,
-}
-
-enum RowKind {
-    Record,
-    Total,
-    Skip,
-}
-
-/// Extends the header over rows that share merged ranges with it.
-fn header_block(sheet: &Sheet, header_row: usize, after: usize) -> (u32, u32) {
-    let row = sheet.row_number(header_row);
-    let (mut top, mut bottom) = (row, row);
-    let floor = if after == 0 { 0 } else { sheet.row_number(after - 1) + 1 };
-    // A full-width title above is merged too, but only sideways over everything.
-    let tall = |merge: &&Merge| merge.bottom > merge.top && merge.bottom - merge.top < HEADER_DEPTH_MAX;
-    for merge in sheet.merges.iter().filter(tall) {
-        if merge.top <= row && row <= merge.bottom && merge.top >= floor {
-            top = top.min(merge.top);
-            bottom = bottom.max(merge.bottom);
-        }
-    }
-    if bottom - top >= HEADER_DEPTH_MAX { (row, row) } else { (top, bottom) }
-}
-
-/// For each column the texts of its header levels.
-fn header_paths(sheet: &Sheet, texts: &Texts, top: u32, bottom: u32) -> BTreeMap<u16, Vec<String>> {
-    let mut paths: BTreeMap<u16, Vec<String>> = BTreeMap::new();
-    let merges: Vec<_> = sheet.merges.iter().filter(|m| m.top <= bottom && m.bottom >= top).collect();
-    let mut levels: Vec<BTreeMap<u16, String>> = Vec::new();
-    for number in top..=bottom {
-        let mut level: BTreeMap<u16, String> = BTreeMap::new();
-        if let Some(index) = sheet.row_index(number) {
-            for (column, cell) in sheet.row(index) {
-                if let Cell::Text(id) = cell {
-                    level.insert(*column, texts.get(*id).to_owned());
-                }
-            }
-        }
-        levels.push(level);
-    }
-    for merge in merges {
-        let Some(text) = merge
-            .top
-            .checked_sub(top)
-            .and_then(|l| levels.get(l as usize))
-            .and_then(|level| level.get(&u16::try_from(merge.left).ok()?))
-            .cloned()
-        else {
-            continue;
-        };
-        for number in merge.top..=merge.bottom.min(bottom) {
-            let level = &mut levels[(number - top) as usize];
-            for column in merge.left..=merge.right.min(merge.left + 256) {
-                if let Ok(column) = u16::try_from(column) {
-                    level.entry(column).or_insert_with(|| text.clone());
-                }
-            }
-        }
-    }
-    for level in levels {
-        for (column, text) in level {
-            let path = paths.entry(column).or_default();
-            if path.last() != Some(&text) {
-                path.push(text);
-            }
-        }
-    }
-    paths
-}
-
 /// 青山镇党委 out of `填报单位(盖章):青山镇党委   填报时间:2012.4.25`.
 fn unit_hint(line: &str) -> Option<String> {
     let line = line.replace('\u{ff1a}', ":");
@@ -415,4 +408,9 @@ fn unit_hint(line: &str) -> Option<String> {
     let end = value.find(|c: char| c.is_whitespace()).unwrap_or(value.len());
     let value = value[..end].split("填报").next().unwrap_or_default().trim();
     (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// A number that is no header, rather than the number in front of one.
+fn is_long_number(text: &str) -> bool {
+    text.bytes().take_while(u8::is_ascii_digit).count() > 2
 }

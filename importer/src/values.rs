@@ -6,11 +6,14 @@ use sync_protocol::{
     Value,
     catalogue::{Catalogue, Column, ColumnType, Sensitivity},
     checks,
+    shape::{has_lost_tail, is_damaged, is_masked, is_masked_code, is_masked_name, is_placeholder, is_run},
 };
 
 use crate::{
     date::{self, Date},
     finding::FindingKind,
+    names,
+    nearest::Nearest,
     number::{self, Decimal},
     text::{clean, compact, person},
     workbook::grid::{Cell, Texts},
@@ -18,6 +21,9 @@ use crate::{
 
 /// Between several values in one cell, half and full width.
 const SEPARATORS: [char; 7] = ['、', ',', '\u{ff0c}', ';', '\u{ff1b}', '/', '\n'];
+
+/// A number of so many digits is a code, and a spreadsheet has cut it.
+const LONG_NUMBER: f64 = 1e15;
 
 /// What a cell became.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +46,7 @@ pub enum Normalised {
 #[derive(Debug)]
 pub struct Normaliser {
     codes: HashMap<String, HashMap<String, String>>,
-    allowed: HashMap<String, String>,
+    hints: HashMap<String, Nearest>,
     empty: Vec<String>,
     unknown: Vec<String>,
     year: i16,
@@ -50,7 +56,7 @@ impl Normaliser {
     /// Builds the word lists.
     pub fn new(catalogue: &Catalogue, year: i16) -> Self {
         let mut codes = HashMap::new();
-        let mut allowed = HashMap::new();
+        let mut hints = HashMap::new();
         let lists = catalogue.ledgers().iter().flat_map(|l| &l.columns).filter_map(|c| c.column_type.list());
         for list in lists.filter_map(|id| catalogue.list(id)) {
             let words: &mut HashMap<String, String> = codes.entry(list.id.clone()).or_default();
@@ -59,11 +65,10 @@ impl Normaliser {
                     words.entry(compact(word).into_owned()).or_insert_with(|| code.code.clone());
                 }
             }
-            let labels: Vec<&str> = list.codes.iter().take(8).map(|code| code.label.as_str()).collect();
-            allowed.insert(list.id.clone(), labels.join("、"));
+            hints.insert(list.id.clone(), Nearest::of(list));
         }
         let words = catalogue.words();
-        Self { codes, allowed, empty: words.empty.clone(), unknown: words.unknown.clone(), year }
+        Self { codes, hints, empty: words.empty.clone(), unknown: words.unknown.clone(), year }
     }
 
     /// The canonical value of a cell in this column. `wan`: amounts under the header are in 万元.
@@ -73,11 +78,14 @@ impl Normaliser {
         if let Filled::Bad(kind) = cell {
             return Normalised::Bad(kind);
         }
+        if let Some(kind) = self.unusable(&cell, &column.column_type) {
+            return Normalised::Bad(kind);
+        }
         match &column.column_type {
             T::Text | T::LongText | T::Ref(_) | T::Period | T::DateTime => {
                 one(cell.to_text(), |t| clean(&t).into_owned())
             }
-            T::Person => one(cell.to_text(), |t| person(&t)),
+            T::Person => name(&cell),
             T::Int => number(&cell, |decimal| decimal.integer().map(Value::Int)),
             T::Decimal => number(&cell, |decimal| Some(Value::Text(decimal.plain()))),
             T::Score => number(&cell, |decimal| decimal.fixed(1).map(Value::Text)),
@@ -98,6 +106,44 @@ impl Normaliser {
             T::Uscc => checked(code_text(&cell), checks::uscc, |reason| FindingKind::BadUscc { reason }),
             T::Division => checked(code_text(&cell), checks::division, |reason| FindingKind::BadDivision { reason }),
             T::Phone => phone(&cell),
+        }
+    }
+
+    /// What is a value nowhere, whatever the column: masked text, and numbers that have lost their last digits. A later
+    /// import would take either for what somebody has written.
+    fn unusable(&self, cell: &Filled<'_>, column_type: &ColumnType) -> Option<FindingKind> {
+        use ColumnType as T;
+        let is_code = matches!(column_type, T::IdCard | T::Uscc | T::Division | T::Phone);
+        let is_text = is_code || matches!(column_type, T::Text | T::LongText | T::Person | T::Ref(_));
+        match cell {
+            Filled::Text(text) => {
+                let is_known = || column_type.list().is_some_and(|list| self.lookup(text, list).is_some());
+                let is_masked = match column_type {
+                    T::Person => is_masked_name(text) || is_masked(text),
+                    _ if is_code => is_masked_code(text),
+                    _ => is_masked(text) && !is_known(),
+                };
+                if is_masked {
+                    return Some(FindingKind::Masked);
+                }
+                (is_text && is_damaged(text)).then_some(FindingKind::PrecisionLost)
+            }
+            Filled::Number { value, .. } if is_text && *value >= LONG_NUMBER => Some(FindingKind::PrecisionLost),
+            _ => None,
+        }
+    }
+
+    /// What a cell says under a header that no column claims; `None` for nothing.
+    pub(crate) fn extra(&self, text: String, cell: Cell) -> Option<Result<String, FindingKind>> {
+        let is_lost = matches!(cell, Cell::Number { value, .. } if value >= LONG_NUMBER);
+        if self.empty.contains(&text) {
+            None
+        } else if is_masked(&text) {
+            Some(Err(FindingKind::Masked))
+        } else if is_lost || is_damaged(&text) {
+            Some(Err(FindingKind::PrecisionLost))
+        } else {
+            Some(Ok(text))
         }
     }
 
@@ -130,12 +176,13 @@ impl Normaliser {
             Cell::Date(stamp) => Filled::Date(stamp),
             Cell::Bool(flag) => Filled::Bool(flag),
             Cell::Error => Filled::Bad(FindingKind::ErrorValue),
+            Cell::Uncomputed => Filled::Bad(FindingKind::NoResult),
         })
     }
 
     fn date(&self, cell: &Filled<'_>) -> Normalised {
         let date = match cell {
-            Filled::Date(stamp) => date::from_timestamp(*stamp).map(Date::Known),
+            Filled::Date(stamp) => date::from_cell(*stamp),
             Filled::Number { value, .. } => date::from_number(*value),
             Filled::Text(text) => date::parse(text, self.year),
             Filled::Bool(_) | Filled::Bad(_) => None,
@@ -161,7 +208,7 @@ impl Normaliser {
         let text = cell.to_text();
         match self.lookup(&text, list) {
             Some(code) => Normalised::One(Value::Text(code)),
-            None => Normalised::Doubtful(Value::Text(clean(&text).into_owned()), self.unknown_code(list)),
+            None => Normalised::Doubtful(Value::Text(clean(&text).into_owned()), self.unknown_code(list, &text)),
         }
     }
 
@@ -176,14 +223,14 @@ impl Normaliser {
             match self.lookup(part, list) {
                 Some(code) if !codes.contains(&code) => codes.push(code),
                 Some(_) => {}
-                None => return Normalised::Bad(self.unknown_code(list)),
+                None => return Normalised::Bad(self.unknown_code(list, part)),
             }
         }
         if codes.is_empty() { Normalised::Empty } else { Normalised::Set(codes) }
     }
 
-    fn unknown_code(&self, list: &str) -> FindingKind {
-        FindingKind::UnknownCode { allowed: self.allowed.get(list).cloned().unwrap_or_default() }
+    fn unknown_code(&self, list: &str, text: &str) -> FindingKind {
+        FindingKind::UnknownCode { allowed: self.hints.get(list).map(|hints| hints.nearest(text)).unwrap_or_default() }
     }
 }
 
@@ -264,21 +311,43 @@ fn unnumbered(text: &str) -> &str {
     if rest.is_empty() { text } else { rest }
 }
 
-fn id_card(cell: &Filled<'_>) -> Normalised {
-    let text = match cell {
-        Filled::Number { value, .. } if *value >= 1e15 => return Normalised::Bad(FindingKind::PrecisionLost),
-        other => compact(&other.to_text()).trim_start_matches('\'').to_ascii_uppercase(),
-    };
-    if text.contains('*') {
-        return Normalised::Bad(FindingKind::Masked);
+/// A person's name without the note that somebody wrote behind it: 王某某（已故）. The note is kept beside the row.
+fn name(cell: &Filled<'_>) -> Normalised {
+    let text = cell.to_text();
+    let (name, note) = names::split(&text);
+    if name.is_empty() {
+        return one(text, |t| person(&t));
     }
+    match note {
+        None => Normalised::One(Value::Text(name)),
+        Some(note) => {
+            let kind = FindingKind::NameNote { name: name.clone(), note: note.clone() };
+            Normalised::First(Value::Text(name), note, kind)
+        }
+    }
+}
+
+fn id_card(cell: &Filled<'_>) -> Normalised {
+    let text = compact(&cell.to_text()).trim_start_matches('\'').to_ascii_uppercase();
     if text.is_empty() {
         return Normalised::Empty;
     }
     match checks::id_card(&text) {
+        // A sequence of 000 is given to nobody: a spreadsheet has made it, and one check in eleven fits by chance.
+        Ok(number) if number.ends_with("0000") => Normalised::Bad(FindingKind::PrecisionLost),
+        Ok(number) if has_lost_tail(&number) => Normalised::Doubtful(Value::Text(number), FindingKind::RoundNumber),
+        Ok(number) if text.len() == 15 => Normalised::Doubtful(Value::Text(number), FindingKind::Upgraded),
         Ok(number) => Normalised::One(Value::Text(number)),
-        Err(reason) => Normalised::Doubtful(Value::Text(text), FindingKind::BadIdCard { reason }),
+        Err(reason) => unchecked(text, FindingKind::BadIdCard { reason }),
     }
+}
+
+/// A number that fails its standard is kept as it is, unless it stands for none or its last digits are gone.
+fn unchecked(text: String, kind: FindingKind) -> Normalised {
+    if has_lost_tail(&text) && !is_run(&text) {
+        return Normalised::Bad(FindingKind::PrecisionLost);
+    }
+    Normalised::Doubtful(Value::Text(text), kind)
 }
 
 /// A code that fails its standard is kept as it is, with a finding.
@@ -290,24 +359,19 @@ fn checked(
     let Normalised::One(Value::Text(text)) = code else { return code };
     match check(&text) {
         Ok(code) => Normalised::One(Value::Text(code)),
-        Err(fault) => Normalised::Doubtful(Value::Text(text), kind(fault)),
+        Err(fault) => unchecked(text, kind(fault)),
     }
 }
 
 fn code_text(cell: &Filled<'_>) -> Normalised {
-    match cell {
-        Filled::Number { value, .. } if *value >= 1e15 => Normalised::Bad(FindingKind::PrecisionLost),
-        other => one(other.to_text(), |t| compact(&t).trim_start_matches('\'').to_ascii_uppercase()),
-    }
+    one(cell.to_text(), |t| compact(&t).trim_start_matches('\'').to_ascii_uppercase())
 }
 
 fn phone(cell: &Filled<'_>) -> Normalised {
     let text = cell.to_text();
-    if text.contains('*') {
-        return Normalised::Bad(FindingKind::Masked);
-    }
+    let text = text.trim().trim_start_matches(['\'', '’']);
     // Blanks inside one number: 138 0000 0000.
-    if let Some(number) = checks::phone(&compact(&text)) {
+    if let Some(number) = checks::phone(&compact(text)) {
         return Normalised::One(Value::Text(number));
     }
     let parts: Vec<String> =
@@ -321,8 +385,29 @@ fn phone(cell: &Filled<'_>) -> Normalised {
                 (0..parts.len()).filter(|i| *i != at).map(|i| numbers[i].as_deref().unwrap_or(&parts[i])).collect();
             Normalised::First(Value::Text(number), rest.join("、"), FindingKind::SeveralPhones)
         }
-        None => Normalised::Doubtful(Value::Text(clean(&text).into_owned()), FindingKind::BadPhone),
+        None => Normalised::Doubtful(Value::Text(clean(text).into_owned()), FindingKind::BadPhone),
     }
+}
+
+/// Two values that look alike as they are shown, told apart: in words where they are restricted, else by where they differ.
+pub(crate) fn told_apart(before: &str, after: &str, sensitivity: Sensitivity) -> (String, String) {
+    if sensitivity >= Sensitivity::S3 || before == after {
+        return ("（已有值）".to_owned(), "（另一值）".to_owned());
+    }
+    let same = before.chars().zip(after.chars()).take_while(|(a, b)| a == b).count().saturating_sub(10);
+    let from = |text: &str| format!("…{}", text.chars().skip(same).take(60).collect::<String>());
+    match (from(before), from(after)) {
+        (before, after) if before == after => ("（已有值）".to_owned(), "（另一值）".to_owned()),
+        told => told,
+    }
+}
+
+/// What a finding shows of a cell: what says nothing of anybody is shown as it stands, however restricted the column.
+pub(crate) fn helpful(text: &str, sensitivity: Sensitivity) -> String {
+    if is_masked(text) || is_placeholder(text) || is_damaged(text) || is_run(text) {
+        return text.chars().take(60).collect();
+    }
+    masked(text, sensitivity)
 }
 
 /// What a finding may show of a value: restricted columns only their ends.
@@ -349,5 +434,17 @@ mod tests {
         assert_eq!(masked("340099198001010013", Sensitivity::S3), "340099********0013");
         assert_eq!(masked("青山镇青石村", Sensitivity::S3), "***");
         assert_eq!(masked("张三", Sensitivity::S1), "张三");
+        assert_eq!(helpful("3.40099E+17", Sensitivity::S3), "3.40099E+17", "it says nothing of anybody");
+        assert_eq!(helpful("待补", Sensitivity::S3), "待补");
+        assert_eq!(helpful("青石村3组", Sensitivity::S3), "***");
+    }
+
+    #[test]
+    fn a_change_is_never_shown_as_two_equal_texts() {
+        let words = ("（已有值）".to_owned(), "（另一值）".to_owned());
+        assert_eq!(told_apart("青石村3组", "青石村4组", Sensitivity::S3), words);
+        let long = "一".repeat(80);
+        let (before, after) = told_apart(&format!("{long}甲"), &format!("{long}乙"), Sensitivity::S1);
+        assert!(before != after && before.ends_with('甲') && after.ends_with('乙'), "{before} {after}");
     }
 }

@@ -1,7 +1,6 @@
 //! The audit log: who did what. It is only appended to, and each line's hash covers the line before it.
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use sync_protocol::{DeviceId, UnitId};
 
 use crate::{
@@ -69,6 +68,14 @@ pub enum Event {
     Erased,
     /// A bundle was taken and answered.
     BundleAnswered,
+    /// A database that is older than what was acknowledged was taken as it is.
+    OlderAccepted,
+    /// What follows from the rest was put right.
+    Repaired,
+    /// What somebody had proposed was written.
+    ProposalAccepted,
+    /// What somebody had proposed was not written.
+    ProposalRejected,
 }
 
 impl Event {
@@ -101,11 +108,65 @@ impl Event {
             Self::ErasureOrdered => "erasure-ordered",
             Self::Erased => "erased",
             Self::BundleAnswered => "bundle-answered",
+            Self::OlderAccepted => "older-accepted",
+            Self::Repaired => "repaired",
+            Self::ProposalAccepted => "proposal-accepted",
+            Self::ProposalRejected => "proposal-rejected",
         }
     }
 }
 
-/// Notes what somebody did. What cannot be noted must not be done: callers pass the error on.
+/// Whoever does something, as the audit log and what they write name them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct By {
+    /// Their name.
+    pub name: String,
+    /// The same, and where they did it, for the audit log.
+    who: String,
+    person: Option<PersonId>,
+    device: Option<DeviceId>,
+}
+
+impl By {
+    /// A line of the audit log, to be written in the transaction of what it tells of.
+    pub fn notes(&self, event: Event, unit: Option<UnitId>, detail: &Value) -> AuditEntry {
+        AuditEntry {
+            at_ms: clock::now_ms(),
+            who: self.who.clone(),
+            person: self.person,
+            device: self.device,
+            event: event.as_str().to_owned(),
+            unit,
+            detail: detail.to_string(),
+        }
+    }
+}
+
+/// Whoever has sent a request.
+impl From<&Caller> for By {
+    fn from(caller: &Caller) -> Self {
+        let device = caller.device.as_ref().map(|device| device.id);
+        Self { name: caller.name.clone(), who: caller.name.clone(), person: caller.person_id(), device }
+    }
+}
+
+/// A person, about their own way in.
+impl From<&Person> for By {
+    fn from(person: &Person) -> Self {
+        let name = person.full_name.clone();
+        Self { who: name.clone(), name, person: Some(person.id), device: None }
+    }
+}
+
+/// Whoever sits at the server's own command line, by the name that they give.
+impl From<&str> for By {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), who: format!("{name}（命令行 console）"), person: None, device: None }
+    }
+}
+
+/// Notes what is about to be shown to somebody, or was ordered. What cannot be noted is not done: callers pass the error on. What
+/// changes anything is noted in its own transaction instead: see [`crate::store::Deed`].
 pub async fn note(
     server: &Server,
     caller: &Caller,
@@ -113,16 +174,10 @@ pub async fn note(
     unit: Option<UnitId>,
     detail: Value,
 ) -> Result<(), StoreError> {
-    let device = caller.device.as_ref().map(|device| device.id);
-    append(server, &caller.name, (caller.person_id(), device), event, unit, detail).await
+    append(server, caller, event, unit, &detail).await
 }
 
-/// Notes what a person did about their own way in.
-pub async fn note_person(server: &Server, person: &Person, event: Event, detail: Value) -> Result<(), StoreError> {
-    append(server, &person.full_name, (Some(person.id), None), event, None, detail).await
-}
-
-/// Notes what was done on the server's own command line.
+/// The same on the server's own command line.
 pub async fn note_console(
     server: &Server,
     who: &str,
@@ -130,47 +185,17 @@ pub async fn note_console(
     unit: Option<UnitId>,
     detail: Value,
 ) -> Result<(), StoreError> {
-    append(server, &format!("{who}（命令行 console）"), (None, None), event, unit, detail).await
+    append(server, who, event, unit, &detail).await
 }
 
 async fn append(
     server: &Server,
-    who: &str,
-    (person, device): (Option<PersonId>, Option<DeviceId>),
+    by: impl Into<By>,
     event: Event,
     unit: Option<UnitId>,
-    detail: Value,
+    detail: &Value,
 ) -> Result<(), StoreError> {
-    let entry = AuditEntry {
-        at_ms: clock::now_ms(),
-        who: who.to_owned(),
-        person,
-        device,
-        event: event.as_str().to_owned(),
-        unit,
-        detail: detail.to_string(),
-    };
-    server.store.people().append_audit(&entry, chain).await
-}
-
-/// The hash of a line: SHA-256 over the hash before it, its number, and each of its fields with its length in front.
-fn chain(before: &[u8; 32], number: i64, entry: &AuditEntry) -> [u8; 32] {
-    let mut hash = Sha256::new_with_prefix(before);
-    hash.update(number.to_be_bytes());
-    hash.update(entry.at_ms.to_be_bytes());
-    let fields: [&[u8]; 6] = [
-        entry.who.as_bytes(),
-        entry.person.as_ref().map_or(&[], |id| id.as_bytes()),
-        entry.device.as_ref().map_or(&[], |id| id.as_bytes()),
-        entry.event.as_bytes(),
-        entry.unit.as_ref().map_or(&[], |id| id.as_bytes()),
-        entry.detail.as_bytes(),
-    ];
-    for field in fields {
-        hash.update((field.len() as u64).to_be_bytes());
-        hash.update(field);
-    }
-    hash.finalize().into()
+    server.store.people().append_audit(&by.into().notes(event, unit, detail)).await
 }
 
 /// What verification found.
@@ -196,7 +221,7 @@ pub async fn verify(store: &dyn Store, expected: Option<&[u8; 32]>) -> Result<Ve
         }
         for line in page {
             let number = verified.lines + 1;
-            if line.number != number || chain(&verified.head, number, &line.entry) != line.hash {
+            if line.number != number || line.entry.chained(&verified.head, number) != line.hash {
                 verified.broken = Some(number);
                 return Ok(verified);
             }

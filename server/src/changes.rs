@@ -50,6 +50,7 @@ pub fn means(how: Option<Means>) -> &'static str {
         Some(Means::Return) => "表格交回",
         Some(Means::Resolve) => "处理冲突",
         Some(Means::Undo) => "撤销导入",
+        Some(Means::Keep) => "保持原值",
         None => "未知",
     }
 }

@@ -24,6 +24,7 @@ pub struct File {
     /// Address and port to listen on.
     pub listen: SocketAddr,
     /// Division code of the county; takes part in every id and must never change.
+    #[serde(deserialize_with = "code")]
     pub county_code: String,
     /// Name of the county, printed on returns.
     pub county_name: String,
@@ -41,6 +42,20 @@ pub struct File {
     pub gate: GateLimits,
     /// Documents of one delivery that are worked on at once.
     pub pushes_at_once: usize,
+}
+
+/// A code of digits: an environment variable that has only digits is read as a number.
+fn code<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Code {
+        Text(String),
+        Number(u64),
+    }
+    Ok(match Code::deserialize(deserializer)? {
+        Code::Text(text) => text,
+        Code::Number(number) => number.to_string(),
+    })
 }
 
 impl Default for File {

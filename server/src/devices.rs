@@ -1,16 +1,18 @@
 //! Devices of people: invited by a one-time code, enrolled with keys of their own.
 
+use serde_json::json;
 use sync_protocol::{DeviceId, bundle::PublicKeys};
 
 use crate::{
     Server,
-    auth::{Books, Permission},
+    audit::{By, Event},
+    auth::{Books, Caller, Permission},
     clock,
-    store::{DeviceRecord, Invitation, Person, StoreError, token_hash},
+    store::{Act, Deed, DeviceRecord, INVITATION_MS, Invitation, Performed, Person, StoreError, token_hash},
 };
 
-/// How long a one-time code can be used.
-const INVITATION_MS: i64 = 24 * 3600 * 1000;
+/// How often an enrolment is tried while somebody changes the person whose device it is.
+const ROUNDS_MAX: usize = 16;
 
 /// Why a device was not invited or enrolled.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,12 @@ pub enum EnrolError {
     /// A token that could be guessed.
     #[error("令牌应为64位十六进制随机数 | a token is 64 random hexadecimal digits")]
     Token,
+    /// The device was revoked.
+    #[error("本设备已停用 | this device was revoked")]
+    Revoked,
+    /// The token that it came with is not its own any more.
+    #[error("本设备刚换过令牌，请用新令牌 | this device has just got another token: use that one")]
+    Rotated,
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -61,17 +69,34 @@ fn checked(token: &str) -> Result<[u8; 32], EnrolError> {
     if is_hex && digits.len() >= 8 { Ok(token_hash(token)) } else { Err(EnrolError::Token) }
 }
 
-/// A new token for a device; the old one is worth nothing from now on.
-pub async fn rotate(server: &Server, device: DeviceRecord, token: &str) -> Result<(), EnrolError> {
-    let token_hash = checked(token)?;
-    match server.store.device_by_token(&token_hash).await? {
-        Some(other) if other.id != device.id => Err(EnrolError::Keys),
-        _ => Ok(server.store.put_device(&DeviceRecord { token_hash, ..device }, clock::now_ms()).await?),
+/// A new token for a device; the old one is worth nothing from now on. Asking again with the token that it has is no error.
+pub async fn rotate(server: &Server, device: &DeviceRecord, token: &str) -> Result<(), EnrolError> {
+    let to = checked(token)?;
+    if device.is_revoked {
+        return Err(EnrolError::Revoked);
+    }
+    if to == device.token_hash {
+        return Ok(());
+    }
+    let note = by_itself(device, Event::TokenRotated);
+    let act = Act::RotateToken { device: device.id, from: device.token_hash, to };
+    match server.store.perform(&Deed::new(act, note)).await? {
+        Performed::Done(_) => Ok(()),
+        Performed::Stale | Performed::NotNow => match server.store.device(device.id).await? {
+            Some(now) if now.is_revoked => Err(EnrolError::Revoked),
+            Some(now) if now.token_hash == device.token_hash => Err(EnrolError::Keys),
+            _ => Err(EnrolError::Rotated),
+        },
     }
 }
 
+/// What the audit log says of what a device does itself.
+fn by_itself(device: &DeviceRecord, event: Event) -> crate::store::AuditEntry {
+    By::from(&Caller::device(device.clone())).notes(event, Some(device.unit), &json!({ "device": device.name }))
+}
+
 /// Invites a device of this person.
-pub async fn invite(server: &Server, person: &Person, name: &str) -> Result<Invited, EnrolError> {
+pub async fn invite(server: &Server, person: &Person, name: &str, by: impl Into<By>) -> Result<Invited, EnrolError> {
     if name.trim().is_empty() || name.chars().count() > 40 || name.chars().any(char::is_control) {
         return Err(EnrolError::Name);
     }
@@ -84,46 +109,62 @@ pub async fn invite(server: &Server, person: &Person, name: &str) -> Result<Invi
     let expires_at_ms = now_ms + INVITATION_MS;
     let (code_hash, device_name) = (token_hash(&code), name.trim().to_owned());
     let invitation = Invitation { code_hash, person: person.id, device_name, expires_at_ms };
-    server.store.people().invite(&invitation, now_ms).await?;
-    Ok(Invited { code, expires_at_ms })
+    let detail = json!({ "device": invitation.device_name, "person": person.name });
+    let note = by.into().notes(Event::DeviceInvited, Some(person.unit), &detail);
+    match server.store.perform(&Deed::new(Act::Invite { invitation, at_ms: now_ms }, note)).await? {
+        Performed::Done(_) => Ok(Invited { code, expires_at_ms }),
+        Performed::Stale | Performed::NotNow => Err(EnrolError::Disabled),
+    }
 }
 
 /// Enrols a device: what it may do follows from the person whom its code was given for. Asking again is no error.
 pub async fn enrol(server: &Server, code: &str, keys: PublicKeys, token: &str) -> Result<DeviceRecord, EnrolError> {
-    let (code_hash, now_ms) = (token_hash(&code.trim().to_uppercase()), clock::now_ms());
+    let code_hash = token_hash(&code.trim().to_uppercase());
     let token_hash = checked(token)?;
-    if let Some(known) = server.store.device_by_token(&token_hash).await? {
-        let is_same = known.keys.as_ref() == Some(&keys) && !known.is_revoked;
-        return if is_same { Ok(known) } else { Err(EnrolError::Keys) };
+    for _ in 0..ROUNDS_MAX {
+        if let Some(known) = server.store.device_by_token(&token_hash).await? {
+            let is_same = known.keys.as_ref() == Some(&keys) && !known.is_revoked;
+            return if is_same { Ok(known) } else { Err(EnrolError::Keys) };
+        }
+        let at_ms = clock::now_ms();
+        let invitation = server.store.people().invitation(&code_hash, at_ms).await?.ok_or(EnrolError::Unknown)?;
+        let person = server.store.people().person(invitation.person).await?.ok_or(EnrolError::Unknown)?;
+        if person.is_disabled {
+            return Err(EnrolError::Disabled);
+        }
+        if server.store.device_by_signing_key(&keys.signing).await?.is_some() {
+            return Err(EnrolError::Keys);
+        }
+        let unit = server.store.unit(person.unit).await?.ok_or(EnrolError::Unknown)?;
+        let Person { id, full_name, role, .. } = person;
+        let books = Books::on_a_phone(role, unit.level);
+        let device = DeviceRecord {
+            id: DeviceId::from_bytes(clock::random()),
+            name: invitation.device_name,
+            owner: full_name,
+            person: Some(id),
+            token_hash,
+            role,
+            unit: unit.id,
+            books: books.reads,
+            writes: books.writes,
+            is_revoked: false,
+            keys: Some(keys.clone()),
+        };
+        let note = by_itself(&device, Event::DeviceEnrolled);
+        let act = Act::Redeem { code_hash, device: Box::new(device.clone()), at_ms };
+        // Where the code was used meanwhile, or its person changed, that is seen when all of it is read again.
+        if let Performed::Done(_) = server.store.perform(&Deed::new(act, note)).await? {
+            return Ok(device);
+        }
     }
-    let invitation = server.store.people().invitation(&code_hash, now_ms).await?.ok_or(EnrolError::Unknown)?;
-    let person = server.store.people().person(invitation.person).await?.ok_or(EnrolError::Unknown)?;
-    if person.is_disabled {
-        return Err(EnrolError::Disabled);
-    }
-    if server.store.device_by_signing_key(&keys.signing).await?.is_some() {
-        return Err(EnrolError::Keys);
-    }
-    let unit = server.store.unit(person.unit).await?.ok_or(EnrolError::Unknown)?;
-    let Person { id, full_name, role, .. } = person;
-    let books = Books::on_a_phone(role, unit.level);
-    let device = DeviceRecord {
-        id: DeviceId::from_bytes(clock::random()),
-        name: invitation.device_name,
-        owner: full_name,
-        person: Some(id),
-        token_hash,
-        role,
-        unit: unit.id,
-        books: books.reads,
-        writes: books.writes,
-        is_revoked: false,
-        keys: Some(keys),
-    };
-    if server.store.people().redeem(&code_hash, &device, now_ms).await? { Ok(device) } else { Err(EnrolError::Unknown) }
+    Err(EnrolError::Unknown)
 }
 
-/// Revokes a device.
-pub async fn revoke(server: &Server, device: DeviceRecord) -> Result<(), StoreError> {
-    server.store.put_device(&DeviceRecord { is_revoked: true, ..device }, clock::now_ms()).await
+/// Revokes a device; `false` if it was revoked already.
+pub async fn revoke(server: &Server, device: &DeviceRecord, by: impl Into<By>) -> Result<bool, StoreError> {
+    let detail = json!({ "device": device.name, "owner": device.owner });
+    let note = by.into().notes(Event::DeviceRevoked, Some(device.unit), &detail);
+    let performed = server.store.perform(&Deed::new(Act::RevokeDevice(device.id), note)).await?;
+    Ok(matches!(performed, Performed::Done(_)))
 }

@@ -9,6 +9,7 @@ use crate::{
     Server, clock,
     import::{ImportError, ImportReport, Source, import_decided},
     store::StoredDoubt,
+    twins,
 };
 
 /// What a person says.
@@ -35,10 +36,20 @@ pub enum Decided {
     Dropped,
 }
 
+/// Everything that waits for a person: rows of files, and stored records that may be one.
+pub async fn waiting(server: &Server) -> Result<Vec<StoredDoubt>, ImportError> {
+    let mut waiting = server.store.doubts().await?;
+    // A stored record is of no file.
+    let stored =
+        |(twin, _): (importer::twins::Twin, _)| StoredDoubt { doubt: twin.doubt, file: String::new(), digest: [0; 32] };
+    waiting.extend(twins::find(server).await?.into_iter().map(stored));
+    Ok(waiting)
+}
+
 /// Follows a person's decision on a waiting row.
 pub async fn decide(server: &Server, id: RowId, choice: Choice, who: &str) -> Result<Decided, ImportError> {
     let waiting = server.store.doubts().await?.into_iter().find(|stored| stored.doubt.id == id);
-    let Some(stored) = waiting else { return Ok(Decided::Unknown) };
+    let Some(stored) = waiting else { return twins::decide(server, id, choice, who).await };
     let decision = match choice {
         Choice::Drop => {
             server.store.settle_doubts(&[id]).await?;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use serde_json::json;
 use sync_protocol::{
     ActorId, ChangeHash, Document, Identity, RowId, UnitId,
     document::{DocumentError, RowKey, change_rows},
@@ -11,12 +12,14 @@ use sync_protocol::{
 };
 
 use crate::{
-    Server, clock, projection,
+    Server,
+    audit::{By, Event},
+    clock, projection,
     returns::record_name,
-    store::{Committed, DocumentWrite, NewChange, QuarantineState, Replacement, StoreError},
+    store::{Act, Deed, DocumentWrite, NewChange, Performed, ProposalWrites, QuarantineState, Replacement, StoreError},
 };
 
-/// How often a document is tried that somebody else is writing to.
+/// How often documents are tried that somebody else is writing to.
 const ROUNDS_MAX: usize = 16;
 
 /// Why nothing was erased.
@@ -27,6 +30,21 @@ pub enum ErasureError {
         "没有这条记录的敏感信息，请核对单位、台账和编号 | nothing restricted is kept of this record: check unit, ledger and row"
     )]
     Unknown,
+    /// It was erased before, and can be read from nowhere.
+    #[error(
+        "这条记录的敏感信息此前已清除，无须再办 | what was kept of this record was erased before: nothing is left to do"
+    )]
+    Before,
+    /// Its documents are written to all the time.
+    #[error(
+        "该单位的台账正被频繁修改，未清除，请稍后再试 | this unit's ledgers are being written to, nothing was erased: try again"
+    )]
+    Busy,
+    /// What was erased can still be read from the file of the database.
+    #[error(
+        "已清除并记入审计日志，但数据库文件尚未清扫完（{0}），请再执行一次 | erased and noted, but the old pages of the database file could not be overwritten yet: erase once more"
+    )]
+    Unswept(StoreError),
     /// Changes that may be about it wait.
     #[error(
         "有 {0} 项未接收的修改待处理，请先接收或退回 | {0} change(s) of this unit wait in quarantine: admit or reject them first"
@@ -120,81 +138,137 @@ pub async fn records(server: &Server, unit: UnitId, name: &str) -> Result<Vec<Re
     Ok(found)
 }
 
-/// Erases what restricted books hold of one record, and reads everything through afterwards.
-pub async fn erase(server: &Server, unit: UnitId, key: &RowKey) -> Result<Erased, ErasureError> {
-    let doubts = server.store.doubts().await?.into_iter().filter(|stored| stored.doubt.unit == unit).count();
-    if doubts > 0 {
-        return Err(ErasureError::Doubts(doubts));
-    }
+/// Erases what restricted books hold of one record, in one transaction with its line of the audit log, and reads everything
+/// through afterwards. What was interrupted before the file of the database was overwritten is completed by the next one.
+pub async fn erase(server: &Server, unit: UnitId, key: &RowKey, order: Order<'_>) -> Result<Erased, ErasureError> {
+    let Order { by, reason } = order;
+    let row = key.row.to_string();
+    // That it was ordered stays, whatever comes of it.
+    let detail = json!({ "ledger": key.ledger, "row": row, "reason": reason });
+    server.store.people().append_audit(&by.notes(Event::ErasureOrdered, Some(unit), &detail)).await?;
     if !server.uploads.forget_all() {
         return Err(ErasureError::Uploads);
     }
-    let mut erased = Erased::default();
-    for (identity, document) in documents(server, unit).await? {
-        if document.mentions(key) {
-            erased.documents.push(from_document(server, &identity, key).await?);
-            erased.photos += forget_photos(server, &identity, key).await?;
-        }
-    }
-    // An erasure that was interrupted here is finished by the next one, which finds nothing left.
-    server.store.sweep().await?;
-    if erased.documents.is_empty() {
-        return Err(ErasureError::Unknown);
-    }
+    let erased = replace(server, unit, key, &by).await?;
+    let is_swept = server.store.sweep().await.map_err(ErasureError::Unswept)?;
+    let mut erased = match erased {
+        Some(erased) => erased,
+        // An earlier one was interrupted before it had swept.
+        None if is_swept && server.store.was_erased(unit, key).await? => Erased::default(),
+        None if server.store.was_erased(unit, key).await? => return Err(ErasureError::Before),
+        None => return Err(ErasureError::Unknown),
+    };
     let (places_read, traces) = traces(server, unit, key).await?;
     if traces > 0 {
         return Err(ErasureError::Traces(traces));
     }
     erased.places_read = places_read;
+    Ok(erased)
+}
+
+/// Who has ordered it, and why.
+#[derive(Debug, Clone)]
+pub struct Order<'a> {
+    /// Who.
+    pub by: By,
+    /// Why.
+    pub reason: &'a str,
+}
+
+/// Finishes what was interrupted after it was erased and before the file of the database was overwritten.
+pub async fn finish(server: &Server) {
+    match server.store.sweep().await {
+        Ok(true) => tracing::info!("an erasure that was interrupted is complete now"),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "an erasure that was interrupted is not complete yet: erase once more"),
+    }
+}
+
+/// Puts documents without the record in the place of all that have it; none, if none has.
+async fn replace(server: &Server, unit: UnitId, key: &RowKey, by: &By) -> Result<Option<Erased>, ErasureError> {
+    for _ in 0..ROUNDS_MAX {
+        let doubts = server.store.doubts().await?.into_iter().filter(|stored| stored.doubt.unit == unit).count();
+        if doubts > 0 {
+            return Err(ErasureError::Doubts(doubts));
+        }
+        let (mut erased, mut replacements, mut photos) = (Erased::default(), Vec::new(), Vec::new());
+        for (identity, document) in documents(server, unit).await? {
+            if document.mentions(key) {
+                let (replacement, from) = replacement(server, &identity, &document, key).await?;
+                replacements.push(replacement);
+                erased.documents.push(from);
+                photos.extend(photos_of(server, &identity, key).await?);
+            }
+        }
+        if replacements.is_empty() {
+            return Ok(None);
+        }
+        erased.photos = photos.len();
+        erased.devices = devices(server, unit).await?;
+        let mut detail = json!({ "ledger": key.ledger, "row": key.row.to_string(), "erased": erased });
+        // Nothing has been read through yet.
+        detail["erased"].as_object_mut().map(|erased| erased.remove("places_read"));
+        let note = by.notes(Event::Erased, Some(unit), &detail);
+        let ids = replacements.iter().map(|replacement| replacement.write.document).collect();
+        let deed = Deed::new(Act::Erase { unit, replacements, photos }, note);
+        if let Performed::Done(_) = server.sync.perform(&deed, &ids).await? {
+            return Ok(Some(erased));
+        }
+    }
+    Err(ErasureError::Busy)
+}
+
+/// Devices that may hold the old documents until they are here next.
+async fn devices(server: &Server, unit: UnitId) -> Result<Vec<String>, StoreError> {
+    let mut devices = Vec::new();
     for seen in server.store.devices().await? {
         let device = seen.device;
         let holds = device.books.iter().any(|book| book.is_restricted());
         if holds && server.store.is_below(unit, device.unit).await? {
-            erased.devices.push(device.name);
+            devices.push(device.name);
         }
     }
-    Ok(erased)
+    Ok(devices)
 }
 
-/// Forgets the photos of a record, which may show whom it is about; says how many.
-async fn forget_photos(server: &Server, identity: &Identity, key: &RowKey) -> Result<usize, ErasureError> {
+/// The photos of a record, which may show whom it is about.
+async fn photos_of(server: &Server, identity: &Identity, key: &RowKey) -> Result<Vec<[u8; 32]>, ErasureError> {
     let open = Identity { book: identity.book.open(), ..identity.clone() };
     let row = load(server, &open).await?.unwrap_or_default().row_state(key).row;
     let names = row.cells.keys().filter_map(|cell| cell.strip_prefix(PHOTO)?.strip_prefix('/'));
-    let hashes: Vec<ChangeHash> = names.filter_map(|name| name.parse().ok()).collect();
-    for hash in &hashes {
-        server.store.forget_attachment(identity.unit, &hash.0).await?;
-    }
-    Ok(hashes.len())
+    Ok(names.filter_map(|name| name.parse::<ChangeHash>().ok()).map(|hash| hash.0).collect())
 }
 
-async fn from_document(server: &Server, identity: &Identity, key: &RowKey) -> Result<ErasedFrom, ErasureError> {
-    let rows = BTreeSet::from([key.clone()]);
-    let id = identity.document(&server.tenant);
-    for _ in 0..ROUNDS_MAX {
-        let held = server.store.quarantined().await?.into_iter().filter(|held| held.identity == *identity);
-        let (waiting, decided): (Vec<_>, Vec<_>) = held.partition(|held| held.state == QuarantineState::Waiting);
-        if !waiting.is_empty() {
-            return Err(ErasureError::Quarantine(waiting.len()));
-        }
-        let Some(stored) = server.store.document(id).await? else { return Err(ErasureError::Unknown) };
-        let document = Document::load(stored.snapshot.as_deref(), &stored.changes)?;
-        let (successor, root) = document.successor(identity, &rows, &mut || ActorId(clock::random()))?;
-        let about = |bytes: &[u8]| change_rows(bytes).map_or(true, |written| written.contains(key));
-        let replacement = Replacement {
-            quarantined: decided.iter().filter(|held| about(&held.bytes)).map(|held| held.hash).collect(),
-            erased: rows.clone(),
-            root,
-            carried: None,
-            write: replacing(identity, id, &successor, document.heads(), None)?,
-        };
-        if server.sync.replace(&replacement).await? == Committed::Durable {
-            let changes = document.changes_since(&[]).len();
-            let (book, period) = (identity.book.as_str(), identity.period.clone());
-            return Ok(ErasedFrom { book, period, changes, root: root.to_string() });
-        }
+/// What takes the place of a document, without the record.
+async fn replacement(
+    server: &Server,
+    identity: &Identity,
+    document: &Document,
+    key: &RowKey,
+) -> Result<(Replacement, ErasedFrom), ErasureError> {
+    let held = server.store.quarantined().await?.into_iter().filter(|held| held.identity == *identity);
+    let (waiting, decided): (Vec<_>, Vec<_>) = held.partition(|held| held.state == QuarantineState::Waiting);
+    if !waiting.is_empty() {
+        return Err(ErasureError::Quarantine(waiting.len()));
     }
-    Err(StoreError::Database(format!("document {id} is written to by too many at once")).into())
+    let rows = BTreeSet::from([key.clone()]);
+    let (successor, root) = document.successor(identity, &rows, &mut || ActorId(clock::random()))?;
+    let about = |bytes: &[u8]| change_rows(bytes).map_or(true, |written| written.contains(key));
+    let id = identity.document(&server.tenant);
+    let replacement = Replacement {
+        quarantined: decided.iter().filter(|held| about(&held.bytes)).map(|held| held.hash).collect(),
+        erased: rows,
+        root,
+        carried: None,
+        write: replacing(identity, id, &successor, document.heads(), None)?,
+    };
+    let from = ErasedFrom {
+        book: identity.book.as_str(),
+        period: identity.period.clone(),
+        changes: document.changes_since(&[]).len(),
+        root: root.to_string(),
+    };
+    Ok((replacement, from))
 }
 
 /// The write that puts a whole document in the place of another.
@@ -221,6 +295,7 @@ pub(crate) fn replacing(
         device,
         received_at_ms: clock::now_ms(),
         binds: true,
+        proposals: ProposalWrites::default(),
     })
 }
 

@@ -44,7 +44,7 @@ pub struct CellVersion {
     pub device: Option<String>,
     /// The file that it was read from.
     pub file: Option<String>,
-    /// `form`, `import`, `return`, `resolve` or `undo`.
+    /// `form`, `import`, `return`, `resolve`, `undo` or `keep`.
     pub how: Option<String>,
     /// When, by the writer's clock, in milliseconds since 1970.
     pub written_at_ms: i64,

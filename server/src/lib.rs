@@ -17,9 +17,11 @@ pub mod history;
 pub mod http;
 pub mod import;
 pub mod indicators;
+pub mod installation;
 pub mod office;
 pub mod people;
 pub mod projection;
+pub mod proposals;
 pub mod quality;
 pub mod returns;
 pub mod store;
@@ -27,6 +29,7 @@ pub mod submissions;
 pub mod sync;
 pub mod tallies;
 pub mod tls;
+mod twins;
 pub mod undo;
 pub mod uploads;
 
@@ -72,31 +75,49 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the embedded store of this configuration, and a server on it.
+    /// Opens the embedded store of this configuration, and a server on it. The database has to be there.
     pub async fn open_embedded(config: &config::Config) -> Result<Self, store::StoreError> {
-        let path = config.data_dir.join("taizhang.sqlite");
-        let tally = tallies::Tallies::new(&config.catalogue, config.campaign_year);
-        Self::open(Arc::new(store::sqlite::SqliteStore::open(&path, tally).await?), config).await
+        Self::open(installation::open(config).await?, config).await
     }
 
-    /// Opens a server on its store; creates the county and its key on first use.
+    /// The same, and makes a new database where there is none.
+    pub async fn create_embedded(config: &config::Config) -> Result<Self, store::StoreError> {
+        match installation::make(config).await {
+            Err(store::StoreError::Refused(store::Refused::Exists)) | Ok(()) => Self::open_embedded(config).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a server on its store, which has to be of this county.
     pub async fn open(store: Arc<dyn Store>, config: &config::Config) -> Result<Self, store::StoreError> {
+        installation::admit(store.as_ref(), config).await?;
+        let mut keys = [const { Vec::new() }; 3];
+        for (key, name) in keys.iter_mut().zip(installation::KEYS) {
+            *key = store.get_secret(name).await?.ok_or(store::Refused::NoKey(name))?;
+        }
+        if !installation::are_keys_right(store.as_ref()).await? {
+            tracing::error!("the keys of this installation are not those that it began with: run `taizhang doctor`");
+        }
+        Ok(Self::with_keys(store, config, keys))
+    }
+
+    /// Opens a server to look its store over: a key that is missing is no reason not to.
+    async fn examine(store: Arc<dyn Store>, config: &config::Config) -> Result<Self, store::StoreError> {
+        installation::admit(store.as_ref(), config).await?;
+        let mut keys = [const { Vec::new() }; 3];
+        for (key, name) in keys.iter_mut().zip(installation::KEYS) {
+            *key = store.get_secret(name).await?.unwrap_or_default();
+        }
+        Ok(Self::with_keys(store, config, keys))
+    }
+
+    /// `keys` in the order of [`installation::KEYS`].
+    fn with_keys(store: Arc<dyn Store>, config: &config::Config, keys: [Vec<u8>; 3]) -> Self {
         let catalogue = Arc::new(config.catalogue.clone());
         let tenant = Tenant::new(config.county_code.clone());
         let county = UnitId::derive(&tenant, None, &config.county_code);
-        let county_key = store.secret("county_key", &clock::random::<32>()).await?;
-        let keys = Arc::new(Keys::of(&store.secret("bundle_key", &clock::random::<32>()).await?));
-        let cursor_key = store.secret("cursor_key", &clock::random::<32>()).await?;
-        let unit = sync_protocol::unit::Unit {
-            id: county,
-            parent: None,
-            level: sync_protocol::unit::UnitLevel::County,
-            code: Some(config.county_code.clone()),
-            name: config.county_name.clone(),
-            short_name: None,
-            sort_order: 0,
-        };
-        store.put_units(&[unit]).await?;
+        let [county_key, bundle_key, cursor_key] = keys;
+        let keys = Arc::new(Keys::of(&bundle_key));
         let (year, limits) = (config.campaign_year, (config.gate, config.pushes_at_once));
         let sync = Arc::new(sync::Sync::new(
             store.clone(),
@@ -105,7 +126,7 @@ impl Server {
             (keys.clone(), cursor_key),
             limits,
         ));
-        Ok(Self {
+        Self {
             store,
             catalogue,
             tenant,
@@ -121,7 +142,7 @@ impl Server {
             tls: None,
             is_secure: config.tls.is_secure(),
             is_behind_proxy: config.tls == tls::Tls::Proxy,
-        })
+        }
     }
 
     /// The period of the campaign: its year.

@@ -16,10 +16,11 @@ use server::{
         import::{self, Afterwards},
         look::{self, ReturnArguments},
         people::{Audit, Person},
+        proposals::Proposals,
         quarantine::Quarantine,
         submissions::Submissions,
     },
-    demo, http, people, returns,
+    demo, http, installation, people, returns,
 };
 
 /// 台账通：Excel 台账 → 离线填写与同步 → 标准报表
@@ -40,6 +41,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// 新建一个县的数据目录，只需一次 · Make the data folder of a county, once
+    Init,
     /// 启动服务 · Start the server
     Serve {
         /// 监听地址 · Address to listen on, e.g. 0.0.0.0:8080
@@ -100,8 +103,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// 流程核查：未按规定办理的环节（内容已保留）· Steps of workflows that were not allowed (kept)
+    /// 流程核查：未按规定程序办理的环节（内容已写入）· Steps of workflows out of their order (written)
     Steps,
+    /// 建议：下级填写的、应由本级办理的内容，采纳或退回 · What others have written who may not decide it: accept or reject
+    #[command(subcommand)]
+    Proposals(Proposals),
     /// 查看或检查目录（台账、代码、指标）· The catalogue of ledgers, codes and indicators
     #[command(subcommand)]
     Catalogue(CatalogueCommand),
@@ -174,6 +180,12 @@ enum Command {
     Openapi,
     /// 检查数据是否完好 · Check that everything stored is sound
     Doctor {
+        /// 修复可由其他内容推算的部分 · Repair what follows from the rest
+        #[arg(long)]
+        repair: bool,
+        /// 数据库比已确认的旧，仍以它为准；记入审计 · Go on with a database that is older than what was acknowledged; noted in the audit log
+        #[arg(long)]
+        accept_older: bool,
         /// 以 JSON 输出 · Print JSON
         #[arg(long)]
         json: bool,
@@ -248,7 +260,15 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Openapi => return Ok(print_document(&http::document())),
         _ => {}
     }
-    let server = console::open(&config).await?;
+    let server = match &arguments.command {
+        Command::Init => return console::init(&config).await,
+        Command::Doctor { json, repair, accept_older } => {
+            let orders = console::doctor::Orders { json: *json, repair: *repair, accept_older: *accept_older };
+            return console::doctor::doctor(&config, orders).await;
+        }
+        command if only_reads(command) => console::open_to_read(&config).await?,
+        _ => console::open(&config).await?,
+    };
     let result = match arguments.command {
         Command::Serve { listen } => return serve(server, &config, listen.unwrap_or(config.listen)).await,
         Command::Import { files, preview: true, json, findings, .. } => {
@@ -265,6 +285,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         }
         Command::Quality { unit, json } => look::print_quality(&server, unit.as_deref(), json).await,
         Command::Steps => look::print_steps(&server).await,
+        Command::Proposals(command) => Box::pin(console::proposals::proposals(&server, command)).await,
         Command::Quarantine(command) => console::quarantine::quarantine(&server, command).await,
         Command::Erase(arguments) => console::erase::erase(&server, arguments).await,
         Command::Changes { unit, since, since_seq, json } => {
@@ -284,9 +305,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         }
         Command::Person(command) => console::people::person(&server, command).await,
         Command::Audit(command) => console::people::audit(&server, command).await,
-        Command::Doctor { json } => look::diagnose(&server, json).await,
         Command::Catalogue(_)
         | Command::Demo { .. }
+        | Command::Doctor { .. }
+        | Command::Init
         | Command::Openapi
         | Command::Permissions
         | Command::ReadWorkbook { .. } => unreachable!("handled above"),
@@ -295,12 +317,29 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     result
 }
 
+/// Whether a command only looks at what is stored.
+fn only_reads(command: &Command) -> bool {
+    match command {
+        Command::Afterwards(command) => command.only_reads(),
+        Command::Import { preview, .. } => *preview,
+        Command::Indicators { .. }
+        | Command::Quality { .. }
+        | Command::Steps
+        | Command::Changes { .. }
+        | Command::Conflicts { .. }
+        | Command::Keys => true,
+        _ => false,
+    }
+}
+
 fn print_document(text: &str) -> bool {
     print!("{text}");
     true
 }
 
 async fn serve(mut server: Server, config: &Config, listen: std::net::SocketAddr) -> anyhow::Result<bool> {
+    let _lock = installation::lock(&config.data_dir).with_context(|| config.data_dir.display().to_string())?;
+    installation::rename_county(&server).await?;
     let ready = config.tls.ready(&config.data_dir)?;
     server.tls = ready.as_ref().map(|ready| ready.shown.clone());
     let listener = tokio::net::TcpListener::bind(listen)

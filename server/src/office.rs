@@ -13,8 +13,8 @@ use sync_protocol::{
 use crate::{
     Server,
     bundle::json,
-    clock, erasure, projection,
-    store::{Committed, DocumentWrite, NewChange, Replacement, StoreError},
+    clock, erasure, installation, projection,
+    store::{Committed, DocumentWrite, NewChange, ProposalWrites, Replacement, StoreError},
 };
 
 const TOKEN: &str = "office_token";
@@ -35,7 +35,7 @@ pub enum OfficeError {
     NotJoined,
     /// Its configuration is of another county.
     #[error(
-        "县区划代码不一致，请在 taizhang.toml 中改正 county_code | of another county: correct county_code in taizhang.toml"
+        "数据包来自另一个县：区划代码与本机建库时的 county_code 不一致；请在 taizhang.toml 中改正，换一个空的数据目录重新 join，再重新导入 | of another county: the county_code that this store was made with is not the county's; correct it in taizhang.toml, join anew in an empty data folder, and import again"
     )]
     OtherCounty,
     /// The bundle.
@@ -114,7 +114,8 @@ pub async fn take(server: &Server, bytes: &[u8]) -> Result<Taken, OfficeError> {
     let mut taken = Taken { units: units.len(), ..Taken::default() };
     server.store.put_units(&units).await?;
     if let Some(key) = county_key {
-        server.store.put_secret("county_key", &key).await?;
+        server.store.put_secret(installation::COUNTY_KEY, &key).await?;
+        installation::note_keys(server.store.as_ref()).await?;
     }
     let receipts: BTreeSet<ChangeHash> = replies.iter().flat_map(|reply| reply.receipts.iter().copied()).collect();
     for reply in replies {
@@ -171,6 +172,7 @@ async fn take_document(
             device: Some(THE_COUNTY),
             received_at_ms: clock::now_ms(),
             binds: true,
+            proposals: ProposalWrites::default(),
         };
         if server.store.commit(vec![write]).await? == [Committed::Durable] {
             return Ok(true);

@@ -5,9 +5,10 @@ use sync_protocol::unit::{Unit, UnitLevel};
 
 use crate::{
     Server,
+    audit::{By, Event},
     auth::{self, Books, Role, Weak},
     clock,
-    store::{Person, PersonId, StoreError},
+    store::{Act, Deed, Hidden, Performed, Person, PersonId, StoreError},
 };
 
 /// Why a person was not added or changed.
@@ -30,6 +31,9 @@ pub enum PeopleError {
     /// Nobody could undo it.
     #[error("不能停用或降级最后一名系统管理员 | the last administrator stays")]
     LastAdministrator,
+    /// They are not what they were when the caller has looked.
+    #[error("该人员刚被他人修改，请重新查看后再改 | somebody else has just changed this person: look again")]
+    Changed,
     /// The password.
     #[error(transparent)]
     Weak(#[from] Weak),
@@ -73,7 +77,12 @@ fn check_name(name: &str) -> Result<(), PeopleError> {
 }
 
 /// Adds a person with a first password, which they change before anything else; returns both.
-pub async fn add(server: &Server, name: &str, profile: &Profile) -> Result<(Person, String), PeopleError> {
+pub async fn add(
+    server: &Server,
+    name: &str,
+    profile: &Profile,
+    by: impl Into<By>,
+) -> Result<(Person, String), PeopleError> {
     profile.check()?;
     check_name(name)?;
     if name.contains(char::is_whitespace) {
@@ -92,51 +101,85 @@ pub async fn add(server: &Server, name: &str, profile: &Profile) -> Result<(Pers
         must_change: true,
         has_totp: false,
     };
-    if server.store.people().add_person(&person, &hash, clock::now_ms()).await? {
-        Ok((person, password))
-    } else {
-        Err(PeopleError::NameTaken(name.to_owned()))
+    let (added, at_ms) = (Box::new(person.clone()), clock::now_ms());
+    let act = Act::AddPerson { person: added, password: Hidden(hash), at_ms };
+    let note = by.into().notes(Event::PersonAdded, Some(person.unit), &profile.detail(name));
+    match server.store.perform(&Deed::new(act, note)).await? {
+        Performed::Done(_) => Ok((person, password)),
+        Performed::Stale | Performed::NotNow => Err(PeopleError::NameTaken(name.to_owned())),
     }
 }
 
-/// Changes what a person may do, now and on all their devices.
+fn is_needed(person: &Person) -> bool {
+    person.role == Role::Administrator && !person.is_disabled
+}
+
+/// Changes what a person may do, now and on all their devices; refused, if they are not as they were read any more.
 pub async fn change(
     server: &Server,
-    person: Person,
+    before: Person,
     profile: &Profile,
     is_disabled: bool,
+    by: impl Into<By>,
 ) -> Result<Person, PeopleError> {
     profile.check()?;
-    let is_needed = |person: &Person| person.role == Role::Administrator && !person.is_disabled;
-    if is_needed(&person) && (is_disabled || profile.role != Role::Administrator) {
-        let others = server.store.people().everybody().await?;
-        if !others.iter().any(|other| other.id != person.id && is_needed(other)) {
-            return Err(PeopleError::LastAdministrator);
-        }
-    }
-    let changed = Person {
+    let after = Person {
         full_name: profile.full_name.clone(),
         role: profile.role,
         unit: profile.unit.id,
         is_handler: profile.is_handler,
         is_disabled,
-        ..person
+        ..before.clone()
     };
+    let mut detail = profile.detail(&before.name);
+    detail["disabled"] = json!(is_disabled);
+    let note = by.into().notes(Event::PersonChanged, Some(after.unit), &detail);
     let books = Books::on_a_phone(profile.role, profile.unit.level);
-    server.store.people().change_person(&changed, &books).await?;
-    Ok(changed)
+    let act = Act::ChangePerson { before: Box::new(before.clone()), after: Box::new(after.clone()), books };
+    match server.store.perform(&Deed::new(act, note)).await? {
+        Performed::Done(_) => Ok(after),
+        Performed::Stale | Performed::NotNow => {
+            let now = server.store.people().person(before.id).await?;
+            let is_as_read = now.is_some_and(|now| {
+                let Person { must_change, has_totp, .. } = now;
+                now == Person { must_change, has_totp, ..before.clone() }
+            });
+            // It is the last one now, or was a moment ago: nothing was changed either way.
+            let is_last = is_as_read && is_needed(&before) && !is_needed(&after);
+            Err(if is_last { PeopleError::LastAdministrator } else { PeopleError::Changed })
+        }
+    }
+}
+
+/// Disables a person, and revokes their devices; `false` if they were disabled already.
+pub async fn disable(server: &Server, person: &Person, by: impl Into<By>) -> Result<bool, PeopleError> {
+    let Person { role, is_handler, .. } = person;
+    let detail = json!({ "name": person.name, "role": role, "handler": is_handler, "disabled": true });
+    let note = by.into().notes(Event::PersonChanged, Some(person.unit), &detail);
+    match server.store.perform(&Deed::new(Act::DisablePerson(person.id), note)).await? {
+        Performed::Done(_) => Ok(true),
+        Performed::Stale | Performed::NotNow => match server.store.people().person(person.id).await? {
+            Some(now) if now.is_disabled => Ok(false),
+            Some(_) => Err(PeopleError::LastAdministrator),
+            None => Err(PeopleError::Changed),
+        },
+    }
 }
 
 /// Gives a person a new first password.
-pub async fn reset(server: &Server, person: &Person) -> Result<String, PeopleError> {
+pub async fn reset(server: &Server, person: &Person, by: impl Into<By>) -> Result<String, PeopleError> {
     let password = auth::new_password();
-    let hash = auth::hash(&person.name, &password).await?;
-    server.store.people().set_password(person.id, &hash, true).await?;
-    Ok(password)
+    let hash = Hidden(auth::hash(&person.name, &password).await?);
+    let act = Act::SetPassword { person: person.id, expected: None, password: hash, must_change: true };
+    let note = by.into().notes(Event::PasswordReset, None, &json!({ "name": person.name }));
+    match server.store.perform(&Deed::new(act, note)).await? {
+        Performed::Done(_) => Ok(password),
+        Performed::Stale | Performed::NotNow => Err(PeopleError::Changed),
+    }
 }
 
 /// Whether nobody can add people yet.
 pub async fn is_first_run(server: &Server) -> Result<bool, StoreError> {
     let people = server.store.people().everybody().await?;
-    Ok(!people.iter().any(|person| person.role == Role::Administrator && !person.is_disabled))
+    Ok(!people.iter().any(is_needed))
 }

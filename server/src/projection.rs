@@ -17,7 +17,7 @@ pub fn project<'a>(document: &Document, rows: impl IntoIterator<Item = &'a RowKe
 
 /// All rows of a document.
 pub fn project_all(document: &Document) -> Vec<ProjectedRow> {
-    document.row_states().iter().map(|(key, state)| projected(key, state)).collect()
+    document.row_states().iter().map(|(key, state)| projected(key, state)).filter(|row| !row.is_gone()).collect()
 }
 
 /// The rows of a document that was just made from these edits and nothing else: the same as [`project_all`],

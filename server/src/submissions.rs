@@ -1,33 +1,31 @@
 //! The life of a return (`draft → submitted → (returned → submitted)* → approved → merged → published → archived`): what a
 //! reporting unit submits is frozen; what the ledgers say later shows as a difference until it is submitted anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod register;
+
+use std::collections::BTreeSet;
 
 use importer::{ReadError, ReadLimits, seal};
 use serde::Serialize;
+use serde_json::json;
 use sync_protocol::{
-    ActorId, Address, Book, Document, Identity, Row, RowId, Value,
+    Address, Row, RowId, Value,
     catalogue::{ReturnForm, Sensitivity, SheetRows, StepFault, Weight, Workflow},
-    conflict::{Means, Provenance},
-    document::{Author, Edit},
     unit::{Unit, UnitLevel},
 };
+
+use self::register::{Entry, LEDGER, is_registered, perform};
 
 use crate::{
     Server,
     aside::aside,
+    audit::{By, Event},
     clock,
-    import::document_write,
-    projection,
     quality::{self, QualityLine},
     returns::{self, ReturnError, ReturnRequest, at_and_below},
-    store::{Committed, StoreError, Submission, SubmissionStep},
+    store::{Act, StoreError, Submission, SubmissionStep},
 };
 
-/// The register that figures of submission come from.
-const LEDGER: &str = "return-submissions";
-/// How often the register is tried that somebody else is writing to.
-const ROUNDS_MAX: usize = 16;
 /// Cells that are named; of more it is only said how many.
 const NAMED_MAX: usize = 500;
 
@@ -48,9 +46,19 @@ pub enum SubmissionError {
     Quality(Vec<QualityLine>),
     /// Another copy stands.
     #[error(
-        "本期已报送，退回后才能重报 this return was submitted for the period: it can be replaced when it is returned"
+        "本期已报送（第{number}号，{by}），退回后才能重报 this return was submitted for the period (no. {number}): it can be replaced when it is returned"
     )]
-    Stands,
+    Stands {
+        /// Its number.
+        number: i64,
+        /// Who submitted it.
+        by: String,
+    },
+    /// The register is being written to.
+    #[error(
+        "报送登记正被频繁修改，未报送、未办理，请稍后再试 the register of returns is being written to, nothing was done: try again"
+    )]
+    Busy,
     /// No such submitted return.
     #[error("没有这份报送件 no such submission: {0}")]
     Unknown(i64),
@@ -131,8 +139,9 @@ fn period(text: &str) -> Option<String> {
     (is_year && is_part && !text.ends_with('-')).then(|| text.to_owned())
 }
 
-/// Submits a return: what it says now is frozen.
-pub async fn submit(server: &Server, wanted: &Wanted, who: &str) -> Result<Submission, SubmissionError> {
+/// Submits a return: what it says now is frozen. The copy, its line in the register and the line of the audit log are one.
+pub async fn submit(server: &Server, wanted: &Wanted, by: impl Into<By>) -> Result<Submission, SubmissionError> {
+    let by = by.into();
     let unit = &wanted.unit;
     if unit.level != UnitLevel::ReportingUnit {
         return Err(SubmissionError::NotReporting(unit.name.clone()));
@@ -146,7 +155,7 @@ pub async fn submit(server: &Server, wanted: &Wanted, who: &str) -> Result<Submi
     let remark = explained(server, form, wanted).await?;
     let (file, workbook, seal) = drawn(server, form, unit, &choices, wanted.date).await?;
     let submitted_at_ms = clock::now_ms();
-    let mut submission = Submission {
+    let submission = Submission {
         number: 0,
         unit: unit.id,
         return_no: form.number.clone(),
@@ -156,17 +165,43 @@ pub async fn submit(server: &Server, wanted: &Wanted, who: &str) -> Result<Submi
         seq: seal.seq,
         code: seal.code,
         file,
-        submitted_by: who.to_owned(),
+        submitted_by: by.name.clone(),
         submitted_at_ms,
         state: "submitted".into(),
         reason: None,
         decided_by: None,
         decided_at_ms: None,
     };
-    let number = server.store.add_submission(&submission, &workbook).await?;
-    submission.number = number.ok_or(SubmissionError::Stands)?;
-    register(server, &submission, (wanted.due_on, remark), who).await?;
-    Ok(submission)
+    let act = Act::Submit { submission: Box::new(submission.clone()), workbook };
+    let note = by.notes(Event::ReturnSubmitted, Some(unit.id), &detail(&submission));
+    let entry = Entry { submission: &submission, due_on: wanted.due_on, remark };
+    match perform(server, act, note, &entry, &by).await? {
+        Some(number) => Ok(Submission { number, ..submission }),
+        None => stands(server, &entry, &by).await,
+    }
+}
+
+/// What the audit log says of a submitted copy, beside its number.
+fn detail(submission: &Submission) -> serde_json::Value {
+    json!({ "return": submission.return_no, "period": submission.period, "code": submission.code })
+}
+
+/// A copy stands already. Where an earlier version was interrupted while it was submitted, that is completed.
+async fn stands(server: &Server, new: &Entry<'_>, by: &By) -> Result<Submission, SubmissionError> {
+    let mut all = server.store.submissions().await?.into_iter();
+    let of = |submission: &Submission| (submission.unit, submission.return_no.clone(), submission.period.clone());
+    let standing = all.rfind(|submission| of(submission) == of(new.submission)).ok_or(SubmissionError::Busy)?;
+    let number = standing.number;
+    let is_noted = server.store.people().is_noted(Event::ReturnSubmitted.as_str(), number).await?;
+    let entry = Entry { submission: &standing, due_on: new.due_on, remark: new.remark.clone() };
+    if is_noted && is_registered(server, &standing, |_| true).await? {
+        return Err(SubmissionError::Stands { number, by: standing.submitted_by });
+    }
+    let mut detail = detail(&standing);
+    (detail["number"], detail["completed"]) = (number.into(), true.into());
+    let note = by.notes(Event::ReturnSubmitted, Some(standing.unit), &detail);
+    perform(server, Act::Write, note, &entry, by).await?;
+    Ok(standing)
 }
 
 /// What has to be said of errors in the ledgers that the return counts; refused, if nobody says anything.
@@ -227,8 +262,9 @@ pub async fn step(
     server: &Server,
     submission: &Submission,
     (to, reason): (&str, Option<&str>),
-    (who, level): (&str, UnitLevel),
+    (by, level): (impl Into<By>, UnitLevel),
 ) -> Result<Submission, SubmissionError> {
+    let by = by.into();
     let row = |state: &str| {
         let mut row = Row::new(RowId::random([0; 10]));
         let cells = [("status", Some(state)), ("returned_reason", reason), ("submitted_on", Some("2012-01-01"))];
@@ -252,92 +288,49 @@ pub async fn step(
         return Err(refused(fault.chinese()));
     }
     // A copy is not changed: who wants another one submits anew.
-    if to == "submitted" || to == submission.state {
+    if to == "submitted" {
         return Err(refused(StepFault::NoSuchStep.chinese()));
     }
+    let note = |from: &str| {
+        let detail = json!({ "number": submission.number, "from": from, "to": to, "reason": reason });
+        by.notes(Event::ReturnStepped, Some(submission.unit), &detail)
+    };
+    if to == submission.state {
+        // Taken already. Where an earlier version was interrupted before the register knew of it, that is completed.
+        let says = |row: &Row| row.text("status") == to;
+        if is_registered(server, submission, says).await? {
+            return Err(refused(StepFault::NoSuchStep.chinese()));
+        }
+        let entry = Entry { submission, due_on: None, remark: None };
+        perform(server, Act::Write, note(to), &entry, &by).await?;
+        return Ok(submission.clone());
+    }
     let at_ms = clock::now_ms();
+    let stepped = Submission {
+        state: to.to_owned(),
+        reason: reason.map(str::to_owned).or_else(|| submission.reason.clone()),
+        decided_by: Some(by.name.clone()),
+        decided_at_ms: Some(at_ms),
+        ..submission.clone()
+    };
     let taken = SubmissionStep {
         from: submission.state.clone(),
         to: to.to_owned(),
         reason: reason.map(str::to_owned),
-        who: who.to_owned(),
+        who: by.name.clone(),
         at_ms,
     };
-    if !server.store.step_submission(submission.number, &taken).await? {
-        return Err(refused("刚被他人办理"));
+    let act = Act::Step { number: submission.number, step: taken };
+    let entry = Entry { submission: &stepped, due_on: None, remark: None };
+    match perform(server, act, note(&submission.state), &entry, &by).await? {
+        Some(_) => Ok(stepped),
+        None => Err(refused("刚被他人办理")),
     }
-    let stepped = self::submission(server, submission.number).await?;
-    register(server, &stepped, (None, None), who).await?;
-    Ok(stepped)
 }
 
 fn fault(server: &Server, workflow: &Workflow, (before, after): (&Row, &Row), level: UnitLevel) -> Option<StepFault> {
     let variables = server.catalogue.variables(server.campaign_year, None);
     workflow.fault(before, after, level.into(), &variables)
-}
-
-/// Writes the state of a submission into the unit's register of returns.
-async fn register(
-    server: &Server,
-    submission: &Submission,
-    (due_on, remark): (Option<jiff::civil::Date>, Option<String>),
-    who: &str,
-) -> Result<(), SubmissionError> {
-    let ledger = server.catalogue.ledger(LEDGER).ok_or_else(|| ReturnError::Unknown(LEDGER.into(), String::new()))?;
-    let identity = Identity { unit: submission.unit, book: Book::Township, period: server.period() };
-    let unit = server.store.unit(submission.unit).await?.map_or_else(String::new, |unit| unit.label().to_owned());
-    let submitted_on = clock::local_date(submission.submitted_at_ms).to_string();
-    let mut cells: BTreeMap<&str, Value> = [
-        ("reporting_unit", unit.as_str()),
-        ("return_no", &submission.return_no),
-        ("period", &submission.period),
-        ("submitted_on", &submitted_on),
-        ("submitted_by", &submission.submitted_by),
-        ("status", &submission.state),
-        ("digest", &submission.code),
-    ]
-    .map(|(column, text)| (column, Value::text(text)))
-    .into();
-    if let Some(reason) = &submission.reason {
-        cells.insert("returned_reason", Value::text(reason));
-    }
-    if let Some(due_on) = due_on {
-        cells.insert("due_on", Value::text(due_on.to_string()));
-    }
-    if let Some(remark) = remark {
-        cells.insert("remark", Value::text(remark));
-    }
-    let derived = ledger.row_id(server.catalogue.public_key(), Some(&server.county_key), |column| cells.get(column));
-    let derived = derived.unwrap_or_else(|| RowId::random(clock::random()));
-    let author = Author {
-        actor: ActorId(clock::random()),
-        provenance: Provenance { who: who.to_owned(), how: Means::Form, source: None },
-        time_s: clock::now_ms() / 1000,
-    };
-    for _ in 0..ROUNDS_MAX {
-        let stored = server.store.document(identity.document(&server.tenant)).await?;
-        let (mut document, loose) = match &stored {
-            Some(stored) => (Document::load(stored.snapshot.as_deref(), &stored.changes)?, stored.changes.len()),
-            None => (Document::new(), 0),
-        };
-        let heads = document.heads();
-        // Somebody may have entered it by hand, or imported it.
-        let is_it = |row: &Row| ["return_no", "period"].iter().all(|column| row.get(column) == cells.get(column));
-        let known = document.rows(LEDGER).into_values().find(|row| row.stands() && is_it(row)).map(|row| row.id);
-        let row = known.unwrap_or(derived);
-        let edits: Vec<Edit> = cells
-            .iter()
-            .map(|(column, value)| Edit { address: Address::new(LEDGER, row, *column), value: value.clone() })
-            .collect();
-        let Some(change) = document.write(&identity, &edits, &author)? else { return Ok(()) };
-        let rows = projection::project(&document, &BTreeSet::from([(&edits[0].address).into()]));
-        let own = (change.hash, Some(change.bytes));
-        let write = document_write(server, &identity, &document, heads, own, rows, &author, loose);
-        if server.store.commit(vec![write]).await? == [Committed::Durable] {
-            return Ok(());
-        }
-    }
-    Err(StoreError::Database("the register of returns is being written to".into()).into())
 }
 
 /// The cells of a submitted copy that would say something else today.

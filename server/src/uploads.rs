@@ -1,18 +1,21 @@
 //! Workbooks that offices send in: planned at once, written when the office says so, watched meanwhile.
 //!
-//! They live as long as the server runs: a file that was planned and not applied is still on the desk it came from.
+//! Beside each file stands what became of it: an upload outlives the server, and is planned again when that starts again.
+
+mod kept;
 
 use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use serde::Serialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{json, value::RawValue};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -21,7 +24,7 @@ use crate::{
     auth::Caller,
     clock,
     import::{self, ImportError, ImportReport, Preview, Source, findings_workbook},
-    store::Batch,
+    store::{Batch, StoreError},
 };
 
 /// Uploads of one sender that are remembered; the oldest gives way.
@@ -30,9 +33,13 @@ const UPLOADS_MAX: usize = 8;
 const UPLOADS_OF_ALL_MAX: usize = 64;
 /// Files that are read or written at once: each may need the memory that reading is allowed.
 const JOBS_AT_ONCE: usize = 1;
+/// How long an upload is remembered.
+const KEPT_MS: u64 = 7 * 24 * 3600 * 1000;
+/// How often those that are older are swept out.
+const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Where an upload stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ImportState)]
 pub enum State {
@@ -75,14 +82,31 @@ struct Upload {
     units_done: AtomicUsize,
     units: AtomicUsize,
     outcome: Mutex<Outcome>,
+    /// Whoever keeps what became of it: the last to do so says how it is.
+    keeping: Mutex<()>,
 }
 
 #[derive(Debug)]
 struct Outcome {
     state: State,
     plan: Option<Arc<Preview>>,
-    report: Option<Arc<ImportReport>>,
+    /// What was written, as it is told.
+    report: Option<Arc<RawValue>>,
+    /// The same, of this run of the server.
+    done: Option<Arc<ImportReport>>,
     problem: Option<String>,
+    /// It was planned well, and then not written: it may be written again.
+    may_retry: bool,
+}
+
+impl Outcome {
+    fn new(state: State) -> Self {
+        Self { state, plan: None, report: None, done: None, problem: None, may_retry: false }
+    }
+
+    fn may_apply(&self) -> bool {
+        self.state == State::Planned || self.state == State::Failed && self.may_retry
+    }
 }
 
 /// All uploads.
@@ -91,6 +115,8 @@ pub struct Uploads {
     folder: PathBuf,
     known: Mutex<BTreeMap<String, Arc<Upload>>>,
     turns: Semaphore,
+    /// Whether this process serves them: until then it neither knows nor touches them.
+    is_serving: AtomicBool,
 }
 
 /// What an upload cannot do now.
@@ -152,9 +178,18 @@ impl Upload {
         Ok(Source { name: self.file.clone(), bytes, scope: Some(caller.write_scope()) })
     }
 
-    fn fail(&self, error: &ImportError) {
-        let mut outcome = lock(&self.outcome);
-        (outcome.state, outcome.problem) = (State::Failed, Some(error.to_string()));
+    /// Notes what became of it, here and beside its file.
+    fn becomes(&self, change: impl FnOnce(&mut Outcome)) {
+        change(&mut lock(&self.outcome));
+        if let Err(error) = self.keep() {
+            tracing::warn!(path = %self.path.display(), %error, "what became of an upload is not kept");
+        }
+    }
+
+    fn fail(&self, error: &ImportError, may_retry: bool) {
+        self.becomes(|outcome| {
+            (outcome.state, outcome.problem, outcome.may_retry) = (State::Failed, Some(error.to_string()), may_retry);
+        });
     }
 
     /// Whether nothing is being done with it.
@@ -164,11 +199,10 @@ impl Upload {
 }
 
 impl Uploads {
-    /// Uploads in this folder; what an earlier run of the server left there is swept out.
+    /// Uploads in this folder; nothing is looked at or changed before they are served.
     pub fn new(folder: PathBuf) -> Self {
-        // It may not exist: then there is nothing to sweep.
-        drop(std::fs::remove_dir_all(&folder));
-        Self { folder, known: Mutex::default(), turns: Semaphore::new(JOBS_AT_ONCE) }
+        let (known, turns, is_serving) = (Mutex::default(), Semaphore::new(JOBS_AT_ONCE), AtomicBool::new(false));
+        Self { folder, known, turns, is_serving }
     }
 
     /// Where a caller's upload stands.
@@ -191,8 +225,8 @@ impl Uploads {
         outcome.plan.clone().ok_or(UploadError::NotNow(outcome.state))
     }
 
-    /// What an upload has changed.
-    pub fn report(&self, id: &str, caller: &Caller) -> Result<Arc<ImportReport>, UploadError> {
+    /// What an upload has changed, as `taizhang import --json` prints it.
+    pub fn report(&self, id: &str, caller: &Caller) -> Result<Arc<RawValue>, UploadError> {
         let upload = self.of(id, caller)?;
         let outcome = lock(&upload.outcome);
         outcome.report.clone().ok_or(UploadError::NotNow(outcome.state))
@@ -201,19 +235,31 @@ impl Uploads {
     /// The file with its bad cells marked, and sheets to decide on.
     pub async fn findings(&self, server: &Server, id: &str, caller: &Caller) -> Result<Vec<u8>, UploadError> {
         let upload = self.of(id, caller)?;
-        let (findings, doubts) = match (self.report(id, caller), self.plan(id, caller)) {
-            (Ok(report), _) => (report.findings.clone(), report.doubts.clone()),
-            (_, Ok(plan)) => (plan.findings.clone(), plan.doubts.clone()),
-            (_, Err(error)) => return Err(error),
+        let (state, done, plan) = {
+            let outcome = lock(&upload.outcome);
+            (outcome.state, outcome.done.clone(), outcome.plan.clone())
         };
         let _turn = self.turns.acquire().await;
-        Ok(findings_workbook(server, upload.source(caller).await?, findings, doubts).await?)
+        let source = upload.source(caller).await?;
+        let (findings, doubts) = match (done, plan) {
+            (Some(done), _) => (done.findings.clone(), done.doubts.clone()),
+            (None, Some(plan)) => (plan.findings.clone(), plan.doubts.clone()),
+            // Written before the server was started again: what there was to notice is still in the file.
+            (None, None) if state == State::Done => {
+                let plan = import::preview(server, source.clone(), Arc::new(|_, _| {})).await?;
+                (plan.findings, plan.doubts)
+            }
+            (None, None) => return Err(UploadError::NotNow(state)),
+        };
+        Ok(findings_workbook(server, source, findings, doubts).await?)
     }
 
-    /// Forgets all uploads and their files; `false`, and none is forgotten, while one is being worked on.
+    /// Forgets all uploads and their files; `false`, and none is forgotten, while one is being worked on, be it by a server beside
+    /// this process.
     pub fn forget_all(&self) -> bool {
         let mut known = lock(&self.known);
-        let is_idle = known.values().all(|upload| upload.is_idle());
+        let is_idle = known.values().all(|upload| upload.is_idle())
+            && (self.is_serving.load(Ordering::Relaxed) || kept::are_idle(&self.folder));
         if is_idle {
             known.clear();
             drop(std::fs::remove_dir_all(&self.folder));
@@ -222,7 +268,13 @@ impl Uploads {
     }
 
     fn of(&self, id: &str, caller: &Caller) -> Result<Arc<Upload>, UploadError> {
-        let upload = lock(&self.known).get(id).cloned();
+        let mut known = lock(&self.known);
+        let upload = known.get(id).cloned();
+        if upload.as_ref().is_some_and(|upload| upload.is_idle() && !upload.path.is_file()) {
+            // An erasure has ordered that no file stay.
+            known.remove(id);
+            return Err(UploadError::Unknown);
+        }
         upload.filter(|upload| upload.sender.is_same(caller)).ok_or(UploadError::Unknown)
     }
 
@@ -242,8 +294,7 @@ impl Uploads {
             };
             let id = oldest(&known, of).ok_or(UploadError::Busy)?;
             if let Some(upload) = known.remove(&id) {
-                // A file that stays behind is swept out at the next start.
-                drop(std::fs::remove_file(&upload.path));
+                kept::remove(&upload.path);
             }
         }
     }
@@ -256,7 +307,6 @@ pub async fn receive(server: &Server, sender: Caller, file: String, bytes: &[u8]
     let id = Batch::new_id(clock::random());
     let path = uploads.folder.join(&id);
     tokio::fs::create_dir_all(&uploads.folder).await?;
-    tokio::fs::write(&path, bytes).await?;
     let upload = Arc::new(Upload {
         file,
         sender,
@@ -264,24 +314,33 @@ pub async fn receive(server: &Server, sender: Caller, file: String, bytes: &[u8]
         received: u64::try_from(clock::now_ms()).unwrap_or_default(),
         units_done: AtomicUsize::new(0),
         units: AtomicUsize::new(0),
-        outcome: Mutex::new(Outcome { state: State::Planning, plan: None, report: None, problem: None }),
+        outcome: Mutex::new(Outcome::new(State::Planning)),
+        keeping: Mutex::default(),
     });
+    // Known before it is there: else it would be swept out.
     lock(&uploads.known).insert(id.clone(), upload.clone());
+    let (of, bytes) = (upload.clone(), bytes.to_vec());
+    let kept = tokio::task::spawn_blocking(move || kept::write_whole(&of.path, &bytes).and_then(|()| of.keep()));
+    let kept = kept.await.map_err(|error| ImportError::Interrupted(error.to_string()))?;
+    if let Err(error) = kept {
+        lock(&uploads.known).remove(&id);
+        kept::remove(&upload.path);
+        return Err(error.into());
+    }
     let status = upload.status(&id);
-    let server = server.clone();
-    tokio::spawn(async move {
-        let _turn = server.uploads.turns.acquire().await;
-        let planned =
-            async { import::preview(&server, upload.source(&upload.sender).await?, Arc::new(upload.progress())).await };
-        match planned.await {
-            Ok(plan) => {
-                let mut outcome = lock(&upload.outcome);
-                (outcome.state, outcome.plan) = (State::Planned, Some(Arc::new(plan)));
-            }
-            Err(error) => upload.fail(&error),
-        }
-    });
+    tokio::spawn(plan(server.clone(), upload));
     Ok(status)
+}
+
+/// Reads and compares a file.
+async fn plan(server: Server, upload: Arc<Upload>) {
+    let _turn = server.uploads.turns.acquire().await;
+    let planned =
+        async { import::preview(&server, upload.source(&upload.sender).await?, Arc::new(upload.progress())).await };
+    match planned.await {
+        Ok(plan) => upload.becomes(|outcome| (outcome.state, outcome.plan) = (State::Planned, Some(Arc::new(plan)))),
+        Err(error) => upload.fail(&error, false),
+    }
 }
 
 /// Begins to write what was planned; what was written meanwhile by others is compared anew.
@@ -289,10 +348,14 @@ pub fn apply(server: &Server, id: &str, caller: Caller) -> Result<Status, Upload
     let upload = server.uploads.of(id, &caller)?;
     {
         let mut outcome = lock(&upload.outcome);
-        if outcome.state != State::Planned {
+        if !outcome.may_apply() {
             return Err(UploadError::NotNow(outcome.state));
         }
-        outcome.state = State::Applying;
+        (outcome.state, outcome.problem) = (State::Applying, None);
+    }
+    if let Err(error) = upload.keep() {
+        lock(&upload.outcome).state = State::Planned;
+        return Err(error.into());
     }
     let status = upload.status(id);
     let server = server.clone();
@@ -303,15 +366,35 @@ pub fn apply(server: &Server, id: &str, caller: Caller) -> Result<Status, Upload
             let report = import::import(&server, upload.source(&caller).await?, &caller.name, &progress).await?;
             let detail = json!({ "file": report.file, "documents": report.documents, "counts": report.counts });
             audit::note(&server, &caller, Event::Imported, Some(caller.grant.unit), detail).await?;
-            Ok(report)
+            let told = serde_json::value::to_raw_value(&report);
+            Ok((told.map_err(|error| ImportError::Interrupted(error.to_string()))?, report))
         };
         match applied.await {
-            Ok(report) => {
-                let mut outcome = lock(&upload.outcome);
-                (outcome.state, outcome.report) = (State::Done, Some(Arc::new(report)));
-            }
-            Err(error) => upload.fail(&error),
+            Ok((told, report)) => upload.becomes(|outcome| {
+                (outcome.report, outcome.done) = (Some(told.into()), Some(Arc::new(report)));
+                (outcome.state, outcome.may_retry) = (State::Done, false);
+            }),
+            Err(error) => upload.fail(&error, true),
         }
     });
     Ok(status)
+}
+
+/// Begins to serve uploads: those of an earlier run of the server go on from where they were, those that are too old are swept
+/// out, now and every hour. Nobody else serves them.
+pub async fn serve(server: &Server) -> Result<(), StoreError> {
+    if server.uploads.is_serving.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
+    server.uploads.sweep(clock::now_ms());
+    kept::resume(server).await?;
+    let uploads = Arc::downgrade(&server.uploads);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(SWEEP_INTERVAL).await;
+            let Some(uploads) = uploads.upgrade() else { return };
+            uploads.sweep(clock::now_ms());
+        }
+    });
+    Ok(())
 }

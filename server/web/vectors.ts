@@ -8,6 +8,7 @@ import { read } from "./src/catalogue/entry";
 import { holds, type Node, type Variables } from "./src/catalogue/expression";
 import { isBroken } from "./src/catalogue/rules";
 import { type Address, cellOf, keyOfAddress, parseAddress } from "./src/document/address";
+import { identifies } from "./src/catalogue/shape";
 import { startAutomerge } from "./src/document/automerge";
 import { type Author, LedgerDocument, type Written } from "./src/document/document";
 import type { Identity } from "./src/document/identity";
@@ -29,6 +30,7 @@ interface Vectors {
   public_key: string;
   ledgers: Ledger[];
   rows: { ledger: string; cells: Cells; row: string | null }[];
+  shapes: { type: string; text: string; identifies: boolean }[];
   addresses: { key: string; parsed: [string, string, string] | null }[];
   documents: {
     changes: string[];
@@ -75,6 +77,10 @@ for (const { ledger, cells, row } of vectors.rows) {
   const declared = vectors.ledgers.find((known) => known.id === ledger);
   if (declared === undefined) throw new Error(ledger);
   same(`row of ${ledger}`, rowOf(declared, bytes(vectors.public_key), (column) => cells[column]), row);
+}
+
+for (const { type, text, identifies: expected } of vectors.shapes) {
+  same(`shape of ${type} ${text}`, identifies(type, text), expected);
 }
 
 for (const { key, parsed } of vectors.addresses) {

@@ -18,6 +18,27 @@ pub enum Means {
     Resolve,
     /// An import was taken back.
     Undo,
+    /// The server has kept what the cell said: somebody wrote what was not theirs to decide.
+    Keep,
+}
+
+impl Means {
+    /// The name in messages of changes.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Means::Form => "form",
+            Means::Import => "import",
+            Means::Return => "return",
+            Means::Resolve => "resolve",
+            Means::Undo => "undo",
+            Means::Keep => "keep",
+        }
+    }
+
+    /// Whether a person has typed it: an import does not go before that.
+    pub const fn is_by_hand(self) -> bool {
+        matches!(self, Means::Form | Means::Resolve | Means::Return)
+    }
 }
 
 /// Who made a change and how: the message of every automerge change.
@@ -30,6 +51,36 @@ pub struct Provenance {
     /// The import batch, file or return that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+}
+
+impl Provenance {
+    /// Of a value that the server keeps, in the name of whoever has written it: `source` says how, and in which change.
+    pub fn keeping(value: Option<&ConflictValue>) -> Self {
+        let Some(value) = value else { return Self { who: "台账通".into(), how: Means::Keep, source: None } };
+        match &value.provenance {
+            Some(kept) if kept.how == Means::Keep => kept.clone(),
+            written => {
+                let (who, how) = written.as_ref().map_or(("未知", ""), |by| (by.who.as_str(), by.how.as_str()));
+                Self { who: who.to_owned(), how: Means::Keep, source: Some(format!("{how}:{}", value.change)) }
+            }
+        }
+    }
+
+    /// The change that has written what the server keeps; none, if it keeps a cell empty.
+    pub fn kept(&self) -> Option<ChangeHash> {
+        self.source.as_ref()?.split_once(':')?.1.parse().ok()
+    }
+
+    /// Whether a person has typed it; what the server keeps is as it was written.
+    pub fn is_by_hand(&self) -> bool {
+        let kept = self.source.as_ref().and_then(|source| source.split_once(':')).map(|(how, _)| how);
+        match self.how {
+            Means::Keep => {
+                [Means::Form, Means::Resolve, Means::Return].iter().any(|means| Some(means.as_str()) == kept)
+            }
+            how => how.is_by_hand(),
+        }
+    }
 }
 
 /// One of the values of a conflict.

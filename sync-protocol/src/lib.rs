@@ -21,6 +21,7 @@ pub mod message;
 pub mod repo;
 pub mod row;
 pub mod session;
+pub mod shape;
 pub mod unit;
 pub mod value;
 

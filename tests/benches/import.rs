@@ -119,7 +119,7 @@ fn import(file: &Path, data: &Path, branches: usize) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let config = Config::check(File { data_dir: data.to_owned(), ..File::default() })?;
-        let server = Server::open_embedded(&config).await?;
+        let server = Server::create_embedded(&config).await?;
         server.store.put_units(&roster::units(&server.tenant, server.county, branches)).await?;
         let begun = Instant::now();
         let done = import_file(&server, file, "bench", &|_, _| {}).await?;

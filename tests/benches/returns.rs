@@ -42,7 +42,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 async fn open(data: &Path) -> anyhow::Result<Server> {
     std::fs::create_dir_all(data)?;
     let config = Config::check(File { data_dir: data.to_owned(), ..File::default() })?;
-    Ok(Server::open_embedded(&config).await?)
+    Ok(Server::create_embedded(&config).await?)
 }
 
 async fn prepare(data: &Path) -> anyhow::Result<()> {

@@ -1,11 +1,12 @@
 // node edit-sheet.mjs FILE OUT SPEC: a merged ledger as an office may treat it, by SheetJS. SPEC is JSON:
 //   { "sheet": NAME, "set": [[ROW NAME, HEADER, VALUE]], "sort": HEADER, "keep": [ROW NAME], "dropFirstColumn": true,
-//     "insertColumn": [AT, HEADER], "add": [{ HEADER: VALUE }], "decide": [[COLUMN TITLE, WORD]] }
+//     "insertColumn": [AT, HEADER], "add": [{ HEADER: VALUE }], "decide": [[COLUMN TITLE, WORD]], "rename": [[HEADER, OTHER]],
+//     "by": HEADER of what rows are named by }
 import { readFileSync, writeFileSync } from "node:fs";
 import * as XLSX from "xlsx";
 
 const [file, out, spec] = process.argv.slice(2);
-const { sheet, set = [], sort, keep, dropFirstColumn, insertColumn, add = [], decide = [] } = JSON.parse(spec);
+const { sheet, set = [], sort, keep, dropFirstColumn, insertColumn, add = [], decide = [], rename = [], by = "姓名" } = JSON.parse(spec);
 const book = XLSX.read(readFileSync(file), { cellStyles: true });
 const read = (name) => XLSX.utils.sheet_to_json(book.Sheets[name], { header: 1, raw: true, defval: null });
 const write = (name, rows) => {
@@ -23,16 +24,17 @@ const column = (title) => {
 };
 let body = rows.slice(at + 2);
 for (const [name, title, value] of set) {
-  const row = body.find((row) => row[column("姓名")] === name);
+  const row = body.find((row) => row[column(by)] === name);
   if (!row) throw new Error(`no row ${name}`);
   row[column(title)] = value;
 }
-if (keep) body = body.filter((row) => keep.includes(row[column("姓名")]));
+if (keep) body = body.filter((row) => keep.includes(row[column(by)]));
 if (sort) body.sort((a, b) => String(b[column(sort)]).localeCompare(String(a[column(sort)])));
 for (const record of add) {
   const row = header.map((title) => record[title] ?? null);
   body.splice(1, 0, row);
 }
+for (const [title, other] of rename) header[column(title)] = other;
 let all = [...rows.slice(0, at + 2), ...body];
 if (insertColumn) all = all.map((row, index) => row.toSpliced(insertColumn[0], 0, index === at ? insertColumn[1] : null));
 if (dropFirstColumn) all = all.map((row) => row.slice(1));

@@ -145,6 +145,12 @@ await b.sees("13900003333");
 await b.sees("13900004444");
 await b.screen("conflicts");
 await b.page.getByRole("button", { name: /13900003333/ }).click();
+await b.sees("采用“13900003333”？");
+await b.screen("settle");
+await b.answer("取消");
+await b.sees("13900004444");
+await b.page.getByRole("button", { name: /13900003333/ }).click();
+await b.answer("确定");
 await b.sees("没有冲突");
 await b.sync();
 await a.sync();
@@ -176,6 +182,7 @@ await a.sees("13900008888");
 await a.sees("13900009999");
 found.isOpenFormSafe = true;
 await a.page.getByRole("button", { name: /13900008888/ }).click();
+await a.answer("确定");
 await a.sees("没有冲突");
 await a.sync();
 await a.member("李四");
@@ -320,43 +327,7 @@ await first.getByText("台账通已在另一个窗口打开").waitFor();
 await first.close();
 
 // What is stored says nothing.
-const stored = await a.page.evaluate(async () => {
-  const texts = [];
-  const say = (value) => {
-    if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
-      const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-      texts.push(new TextDecoder("utf-8").decode(bytes), new TextDecoder("utf-16le").decode(bytes));
-    } else if (value !== null && typeof value === "object") {
-      for (const [key, part] of Object.entries(value)) {
-        texts.push(key);
-        say(part);
-      }
-    } else texts.push(String(value));
-  };
-  let values = 0;
-  for (const { name } of await indexedDB.databases()) {
-    const database = await new Promise((resolve, reject) => {
-      const request = indexedDB.open(name);
-      request.onsuccess = () => resolve(request.result);
-      request.onerror = () => reject(request.error);
-    });
-    for (const store of database.objectStoreNames) {
-      const all = await new Promise((resolve, reject) => {
-        const request = database.transaction(store).objectStore(store).getAll();
-        request.onsuccess = () => resolve(request.result);
-        request.onerror = () => reject(request.error);
-      });
-      values += all.length;
-      all.forEach(say);
-    }
-    database.close();
-  }
-  for (let at = 0; at < localStorage.length; at += 1) texts.push(localStorage.key(at), localStorage.getItem(localStorage.key(at)));
-  for (const name of await caches.keys()) {
-    for (const request of await (await caches.open(name)).keys()) texts.push(request.url);
-  }
-  return { text: texts.join("\n"), values };
-});
+const stored = await a.stored();
 found.storedValues = stored.values;
 found.told = secrets.filter((secret) => stored.text.includes(secret));
 const shown = await a.page.evaluate(() => document.body.innerText);
@@ -386,6 +357,12 @@ await a.member("张三");
 await a.page.getByRole("textbox", { name: /^联系电话/ }).fill("13900006666");
 await a.button("保存").click();
 await anyway(a);
+await a.member("李四");
+await a.field("姓名").fill("李四改");
+await a.page.waitForTimeout(700);
+await a.tab("待办");
+await a.answer("离开");
+await a.sees("没保存的内容");
 await api("POST", `/api/devices/${devices.find((device) => device.name === "甲").id}/revoke`);
 line.isCut = false;
 await a.tab("同步").catch(() => undefined);

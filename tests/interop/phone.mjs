@@ -204,6 +204,70 @@ export class Phone {
     await this.page.getByRole("tab", { name: new RegExp(name) }).click();
   }
 
+  /** Answers the dialog that is open. */
+  async answer(name) {
+    await this.page.getByRole("dialog").getByRole("button", { name, exact: true }).click();
+  }
+
+  field(name) {
+    return this.page.getByRole("textbox", { name: new RegExp(`^${name}`) });
+  }
+
+  /** Lies in a pocket for so many minutes, and is taken out again. */
+  async isHidden(minutes) {
+    await this.page.evaluate((milliseconds) => {
+      let isHidden = true;
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
+      document.dispatchEvent(new Event("visibilitychange"));
+      const now = Date.now;
+      Date.now = () => now() + milliseconds;
+      isHidden = false;
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, minutes * 60_000);
+  }
+
+  /** All that the browser keeps of the app, as text, whatever it is: what can be read there anybody can read. */
+  async stored() {
+    return this.page.evaluate(async () => {
+      const texts = [];
+      const say = (value) => {
+        if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
+          const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+          texts.push(new TextDecoder("utf-8").decode(bytes), new TextDecoder("utf-16le").decode(bytes));
+        } else if (value !== null && typeof value === "object") {
+          for (const [key, part] of Object.entries(value)) {
+            texts.push(key);
+            say(part);
+          }
+        } else texts.push(String(value));
+      };
+      let values = 0;
+      for (const { name } of await indexedDB.databases()) {
+        const database = await new Promise((resolve, reject) => {
+          const request = indexedDB.open(name);
+          request.onsuccess = () => resolve(request.result);
+          request.onerror = () => reject(request.error);
+        });
+        for (const store of database.objectStoreNames) {
+          const all = await new Promise((resolve, reject) => {
+            const request = database.transaction(store).objectStore(store).getAll();
+            request.onsuccess = () => resolve(request.result);
+            request.onerror = () => reject(request.error);
+          });
+          values += all.length;
+          all.forEach(say);
+        }
+        database.close();
+      }
+      for (let at = 0; at < localStorage.length; at += 1) texts.push(localStorage.key(at), localStorage.getItem(localStorage.key(at)));
+      for (let at = 0; at < sessionStorage.length; at += 1) texts.push(sessionStorage.key(at), sessionStorage.getItem(sessionStorage.key(at)));
+      for (const name of await caches.keys()) {
+        for (const request of await (await caches.open(name)).keys()) texts.push(request.url);
+      }
+      return { text: texts.join("\n"), values };
+    });
+  }
+
   async sync() {
     await this.tab("同步");
     await this.button("立即同步").click();

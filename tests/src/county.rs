@@ -6,9 +6,8 @@ use anyhow::Context;
 use server::{
     Server, clock,
     config::{Config, File},
-    http,
-    store::{DeviceRecord, Store, sqlite::SqliteStore, token_hash},
-    tallies::Tallies,
+    http, installation,
+    store::{DeviceRecord, token_hash},
 };
 use sync_protocol::{
     ActorId, Book, DeviceId, UnitId,
@@ -18,16 +17,14 @@ use tempfile::TempDir;
 
 use crate::roster;
 
-/// Opens a server; `county_key` as another replica of the same county would have it.
+/// Opens a server, and makes its store where there is none; `county_key` as another replica of the same county would have it.
 pub async fn open(data: &Path, county_key: Option<&[u8]>) -> anyhow::Result<Server> {
-    std::fs::create_dir_all(data)?;
     let config = Config::check(File { data_dir: data.to_owned(), ..File::default() })?;
-    if let Some(key) = county_key {
-        let tally = Tallies::new(&config.catalogue, config.campaign_year);
-        let store = SqliteStore::open(&data.join("taizhang.sqlite"), tally).await?;
-        store.secret("county_key", key).await?;
-        store.close().await;
-    }
+    let server = Server::create_embedded(&config).await?;
+    let Some(key) = county_key else { return Ok(server) };
+    server.store.put_secret(installation::COUNTY_KEY, key).await?;
+    installation::note_keys(server.store.as_ref()).await?;
+    server.store.close().await;
     Ok(Server::open_embedded(&config).await?)
 }
 
@@ -50,7 +47,7 @@ pub async fn open_with(data: &Path, catalogue: &str) -> anyhow::Result<Server> {
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("own.toml"), catalogue)?;
     let config = Config::check(File { data_dir: data.to_owned(), catalogue_dir: Some(folder), ..File::default() })?;
-    Ok(Server::open_embedded(&config).await?)
+    Ok(Server::create_embedded(&config).await?)
 }
 
 /// Serves on a free port until the test ends; returns the address.

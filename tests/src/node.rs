@@ -49,6 +49,16 @@ pub fn json(script: &str, arguments: &[&Path]) -> anyhow::Result<serde_json::Val
     serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Runs the field app's own tests; the app's packages are there, since the server was built.
+pub fn web_tests() -> anyhow::Result<()> {
+    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/web");
+    let output = Command::new("npm").args(["--silent", "test"]).current_dir(web).output().context("npm")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    anyhow::ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    anyhow::ensure!(said.contains("# pass ") && !said.contains("# pass 0"), "no test was run: {said}");
+    Ok(())
+}
+
 /// Builds a script of the field app's own, and runs it; the app's packages are there, since the server was built.
 pub fn web(script: &str, arguments: &[&Path]) -> anyhow::Result<serde_json::Value> {
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/web");

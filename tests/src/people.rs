@@ -3,10 +3,11 @@
 use anyhow::Context;
 use server::{
     Server,
-    auth::Role,
+    audit::{By, Event},
+    auth::{Role, SESSION_MS},
     clock,
     people::{self, Profile},
-    store::{Person, token_hash},
+    store::{Act, Deed, Hidden, Performed, Person, PersonId, token_hash},
 };
 use sync_protocol::UnitId;
 
@@ -21,16 +22,34 @@ pub async fn add(
 ) -> anyhow::Result<Person> {
     let unit = server.store.unit(unit).await?.context("a unit")?;
     let profile = Profile { full_name: format!("{}{name}", role.chinese()), role, unit, is_handler };
-    let (person, _) = people::add(server, name, &profile).await?;
+    let (person, _) = people::add(server, name, &profile, "test").await?;
     let hash = server::auth::hash(name, password).await?;
-    server.store.people().set_password(person.id, &hash, false).await?;
+    set_password(server, person.id, hash, false).await?;
     Ok(Person { must_change: false, ..person })
+}
+
+/// Gives somebody a password, as it is stored.
+pub async fn set_password(server: &Server, person: PersonId, hash: String, must_change: bool) -> anyhow::Result<()> {
+    let act = Act::SetPassword { person, expected: None, password: Hidden(hash), must_change };
+    let note = By::from("test").notes(Event::PasswordReset, None, &serde_json::json!({}));
+    anyhow::ensure!(matches!(server.store.perform(&Deed::new(act, note)).await?, Performed::Done(_)), "set");
+    Ok(())
 }
 
 /// The cookie of a new session of theirs.
 pub async fn cookie(server: &Server, person: &Person) -> anyhow::Result<String> {
     let token = format!("session-{:032x}", u128::from_be_bytes(clock::random()));
-    let now_ms = clock::now_ms();
-    server.store.people().open_session(&token_hash(&token), person.id, now_ms, now_ms + 600_000).await?;
+    let (_, credentials) = server.store.people().person_by_name(&person.name).await?.context("a person")?;
+    let at_ms = clock::now_ms();
+    let act = Act::SignIn {
+        person: person.id,
+        password: Hidden(credentials.password),
+        code: None,
+        token_hash: token_hash(&token),
+        at_ms,
+        expires_at_ms: at_ms + SESSION_MS,
+    };
+    let note = By::from(person).notes(Event::SignedIn, None, &serde_json::json!({}));
+    anyhow::ensure!(matches!(server.store.perform(&Deed::new(act, note)).await?, Performed::Done(_)), "signed in");
     Ok(format!("taizhang-session={token}"))
 }

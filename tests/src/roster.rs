@@ -67,11 +67,12 @@ pub fn units(tenant: &Tenant, county: UnitId, branches: usize) -> Vec<Unit> {
     std::iter::once(town).chain((0..branches).map(branch)).collect()
 }
 
-/// A valid identity number of nobody, different for every `index` below 27,000,000.
+/// A valid identity number of nobody, different for every `index` below 17,000,000.
 pub fn id_card(index: usize) -> String {
     let (day, rest) = (index % 27 + 1, index / 27);
     let (month, rest) = (rest % 12 + 1, rest / 12);
-    let (year, sequence) = (1935 + rest % 55, rest / 55);
+    // A sequence of 000 is given to nobody.
+    let (year, sequence) = (1935 + rest % 55, rest / 55 + 1);
     let body = format!("340099{year:04}{month:02}{day:02}{sequence:03}");
     let check = id_card_check(&body).expect("17 digits");
     format!("{body}{check}")

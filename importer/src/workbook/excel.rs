@@ -1,7 +1,7 @@
 //! Excel's own formats: the only file that names calamine.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     io::{Cursor, Read, Seek},
 };
 
@@ -11,7 +11,7 @@ use super::{
     biff, biff12,
     grid::{Cell, Merge, Sheet, Timestamp, Workbook},
     ole,
-    read::{ReadError, ReadLimits, Reading, damaged},
+    read::{ROW_MAX, ReadError, ReadLimits, Reading, damaged},
 };
 
 pub(super) fn xlsx(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {
@@ -51,16 +51,50 @@ fn xlsx_cells(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> 
             Err(XlsxError::WorksheetNotFound(_) | XlsxError::NotAWorksheet(_)) => continue,
             Err(error) => return Err(xlsx_error(error)),
         };
-        let percent: Vec<bool> = cells.styles().iter().map(is_percent).collect();
+        let styles: Vec<(bool, bool)> = cells.styles().iter().map(|s| (is_percent(s), is_struck(s))).collect();
+        let mut has_empty = false;
         while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(xlsx_error)? {
-            let percent = percent.get(style).copied().unwrap_or(false);
+            let (percent, struck) = styles.get(style).copied().unwrap_or_default();
+            has_empty |= matches!(cell.get_value(), DataRef::Empty);
             let value = streamed(&mut reading, cell.get_value(), percent);
             let (row, column) = cell.get_position();
+            if let (true, Some(_), Ok(column)) = (struck, value, u16::try_from(column)) {
+                sheet.struck.push((row, column));
+            }
             reading.put(&mut sheet, row, column, value)?;
+        }
+        // A formula without its result looks like an empty cell: only where there are such is there a second look.
+        drop(cells);
+        if has_empty {
+            let unknown = xlsx_uncomputed(&mut book, &name, limits)?;
+            if !unknown.is_empty() {
+                sheet.insert(unknown);
+            }
         }
         reading.add(sheet)?;
     }
     Ok(reading.finish())
+}
+
+/// Formulas whose results a program that cannot compute has left out.
+fn xlsx_uncomputed(
+    book: &mut Xlsx<Cursor<&[u8]>>,
+    name: &str,
+    limits: &ReadLimits,
+) -> Result<BTreeMap<(u32, u16), Cell>, ReadError> {
+    let mut cells = book.worksheet_cells_reader(name).map_err(xlsx_error)?;
+    let mut found = BTreeMap::new();
+    while let Some(cell) = cells.next_cell_with_formula_metadata().map_err(xlsx_error)? {
+        let (row, column) = cell.pos;
+        let column = u16::try_from(column).ok().filter(|_| row <= ROW_MAX);
+        if let (DataRef::Empty, Some(_), Some(column)) = (cell.value, cell.formula, column) {
+            found.insert((row, column), Cell::Uncomputed);
+            if found.len() > limits.cells_max {
+                return Err(ReadError::TooLarge { what: "单元格 cells", limit: limits.cells_max as u64 });
+            }
+        }
+    }
+    Ok(found)
 }
 
 pub(super) fn xlsb(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {
@@ -168,6 +202,10 @@ fn date_cell(serial: &ExcelDateTime) -> Cell {
 
 fn is_percent(style: &calamine::Style) -> bool {
     style.number_format.as_ref().is_some_and(|format| format.format_code.contains('%'))
+}
+
+fn is_struck(style: &calamine::Style) -> bool {
+    style.font.as_ref().is_some_and(|font| font.strikethrough)
 }
 
 fn xlsx_error(error: XlsxError) -> ReadError {

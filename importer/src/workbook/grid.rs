@@ -1,6 +1,6 @@
 //! A sheet in memory: only the cells that exist, texts stored once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Index of a text in its workbook's [`Texts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,6 +96,8 @@ pub enum Cell {
     Bool(bool),
     /// `#REF!`, `#N/A` and their like.
     Error,
+    /// A formula whose result the file does not hold: there is a value, and nobody here knows it.
+    Uncomputed,
 }
 
 /// A local date and time of day.
@@ -151,6 +153,8 @@ pub struct Sheet {
     pub hidden: bool,
     /// Merged ranges.
     pub merges: Vec<Merge>,
+    /// Cells whose text is struck through, in order of rows, then columns.
+    pub struck: Vec<(u32, u16)>,
     rows: Vec<RowSpan>,
     cells: Vec<(u16, Cell)>,
 }
@@ -184,6 +188,19 @@ impl Sheet {
         }
         self.cells.push((column, cell));
         true
+    }
+
+    /// Puts cells between those that are there; where there is one already, that one stays.
+    pub fn insert(&mut self, mut more: BTreeMap<(u32, u16), Cell>) {
+        for index in 0..self.row_count() {
+            let number = self.row_number(index);
+            more.extend(self.row(index).iter().map(|(column, cell)| ((number, *column), *cell)));
+        }
+        (self.rows, self.cells) = (Vec::new(), Vec::with_capacity(more.len()));
+        for ((row, column), cell) in more {
+            let in_order = self.push(row, column, cell);
+            debug_assert!(in_order, "a map is in order");
+        }
     }
 
     /// How many rows hold anything.

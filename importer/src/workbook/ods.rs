@@ -19,6 +19,15 @@ use super::{
 /// Cells that repetition alone may make: one tag can ask for every cell of every sheet.
 const REPEATED_MAX: u64 = 1_000_000;
 
+/// What a cell is besides its value.
+#[derive(Default)]
+struct Marks {
+    /// Its text is struck through.
+    struck: bool,
+    /// It is computed.
+    formula: bool,
+}
+
 /// What has been read of the sheet so far.
 #[derive(Default)]
 struct State {
@@ -41,6 +50,11 @@ struct State {
     in_note: bool,
     /// Cells that repetition has made, in all sheets.
     copies: u64,
+    /// Styles that strike text through.
+    struck_styles: HashSet<String>,
+    marks: Marks,
+    /// Columns of the row that are struck through.
+    struck_columns: Vec<u16>,
     /// What the row holds.
     found: Vec<(u32, Cell)>,
     merges: Vec<Merge>,
@@ -87,6 +101,11 @@ impl State {
             "table-properties" if text("display") == "false" => {
                 self.hidden.insert(self.style.clone());
             }
+            "text-properties"
+                if has_line(&text("text-line-through-style")) || has_line(&text("text-line-through-type")) =>
+            {
+                self.struck_styles.insert(self.style.clone());
+            }
             "table" if self.sheet.is_none() => {
                 let hidden = self.hidden.contains(&text("style-name"));
                 self.sheet = Some(Sheet::new(text("name"), hidden));
@@ -100,6 +119,8 @@ impl State {
                 self.columns = count("number-columns-repeated");
                 self.wide = count("number-columns-spanned");
                 self.high = count("number-rows-spanned");
+                self.marks.struck = self.struck_styles.contains(&text("style-name"));
+                self.marks.formula = attribute(tag, "formula").is_some();
                 self.kind = text("value-type");
                 self.value = match self.kind.as_str() {
                     "date" => text("date-value"),
@@ -149,10 +170,14 @@ impl State {
             _ => None,
         };
         let value = if value.is_some() { value } else { reading.text(&self.words) };
+        let value = value.or((self.marks.formula && self.kind.is_empty()).then_some(Cell::Uncomputed));
         let next = self.column.saturating_add(self.columns);
         if let Some(value) = value {
             // Beyond the last column of any spreadsheet there is nothing.
             self.found.extend((self.column..next.min(u32::from(u16::MAX))).map(|column| (column, value)));
+            if let (true, Ok(column)) = (self.marks.struck, u16::try_from(self.column)) {
+                self.struck_columns.push(column);
+            }
         }
         if self.wide > 1 || self.high > 1 {
             let (top, left) = (self.row, self.column);
@@ -164,7 +189,9 @@ impl State {
 
     fn end_row(&mut self, reading: &mut Reading<'_>) -> Result<(), ReadError> {
         let (found, merges) = (std::mem::take(&mut self.found), std::mem::take(&mut self.merges));
+        let struck = std::mem::take(&mut self.struck_columns);
         let Some(sheet) = &mut self.sheet else { return Ok(()) };
+        sheet.struck.extend(struck.into_iter().map(|column| (self.row, column)));
         for merge in merges {
             reading.merge(sheet, merge)?;
         }
@@ -181,4 +208,9 @@ impl State {
         self.row = self.row.saturating_add(self.rows);
         Ok(())
     }
+}
+
+/// Whether the value of a style's line says that there is one.
+fn has_line(value: &str) -> bool {
+    !value.is_empty() && value != "none"
 }

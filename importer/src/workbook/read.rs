@@ -4,7 +4,7 @@ use super::{
     delimited, excel,
     grid::{Cell, Merge, Sheet, Timestamp, Workbook},
     html, ods,
-    sniff::{Format, sniff},
+    sniff::{Format, OLE, ZIP, is_other, sniff},
     spreadsheetml,
 };
 
@@ -86,6 +86,7 @@ pub fn read(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {
     if bytes.len() > limits.file_bytes_max {
         return Err(ReadError::TooLarge { what: "字节 bytes", limit: limits.file_bytes_max as u64 });
     }
+    let bytes = without_preamble(bytes);
     // The readers are other people's code on other people's bytes: a panic is a damaged file, not a crash.
     let read = std::panic::catch_unwind(|| match sniff(bytes, limits)? {
         Format::Xlsx => excel::xlsx(bytes, limits),
@@ -99,13 +100,39 @@ pub fn read(bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {
     read.unwrap_or_else(|_| Err(ReadError::Damaged("reader failed".into())))
 }
 
+/// A number without the apostrophe that once told a spreadsheet to take it as a text.
+fn unquoted_number(text: &str) -> &str {
+    let is_digit = |c: char| c.is_ascii_digit() || matches!(c, 'x' | 'X' | '-' | '.' | '/' | ' ');
+    match text.trim_start().strip_prefix(APOSTROPHES) {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) && rest.trim_end().chars().all(is_digit) => rest,
+        _ => text,
+    }
+}
+
+/// The marks that people and programs set before a number so that it stays a text.
+pub(super) const APOSTROPHES: [char; 5] = ['\'', '\u{2019}', '\u{2018}', '\u{ff07}', '`'];
+
+/// The bytes of a workbook without what a careless program sent ahead of them: a byte order mark, blank lines, a warning.
+fn without_preamble(bytes: &[u8]) -> &[u8] {
+    if is_other(bytes) {
+        return bytes;
+    }
+    let head = &bytes[..bytes.len().min(PREAMBLE_MAX)];
+    let at = |mark: &[u8]| head.windows(mark.len()).position(|window| window == mark);
+    let starts = [ZIP, OLE].into_iter().filter_map(at);
+    starts.min().map_or(bytes, |start| &bytes[start..])
+}
+
+/// Bytes ahead of a workbook in which its beginning is looked for.
+const PREAMBLE_MAX: usize = 4096;
+
 /// What a library says of bytes that it cannot read.
 pub(super) fn damaged(error: impl std::fmt::Display) -> ReadError {
     ReadError::Damaged(error.to_string())
 }
 
 /// The last row of a sheet, counted from 0.
-const ROW_MAX: u32 = 1_048_575;
+pub(super) const ROW_MAX: u32 = 1_048_575;
 
 /// A workbook that is being read, and what it may still hold.
 pub(super) struct Reading<'l> {
@@ -121,6 +148,7 @@ impl<'l> Reading<'l> {
 
     /// The cell of a text; white space alone is an empty cell.
     pub(super) fn text(&mut self, text: &str) -> Option<Cell> {
+        let text = unquoted_number(text);
         (!text.trim().is_empty()).then(|| Cell::Text(self.book.texts.intern(text)))
     }
 

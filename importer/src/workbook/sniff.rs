@@ -16,8 +16,10 @@ pub(super) enum Format {
     Delimited(String),
 }
 
-const OLE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
-const ZIP: &[u8] = b"PK\x03\x04";
+/// How an .xls begins.
+pub(super) const OLE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1];
+/// How a zip archive begins.
+pub(super) const ZIP: &[u8] = b"PK\x03\x04";
 /// The first records of BIFF streams without a container: Excel 2, 3 and 4.
 const RAW_BIFF: [&[u8]; 3] = [&[0x09, 0x00, 0x04, 0x00], &[0x09, 0x02, 0x06, 0x00], &[0x09, 0x04, 0x06, 0x00]];
 /// Other things that people rename to .xls.
@@ -30,6 +32,11 @@ const OTHERS: [(&[u8], &str); 6] = [
     (b"{\\rtf", "RTF 文档 an RTF document"),
 ];
 const WORD: &str = "Word 文档，请把表格复制到 Excel a Word document: copy its table into Excel";
+
+/// Whether it is something that holds or carries other files, and no workbook itself.
+pub(super) fn is_other(bytes: &[u8]) -> bool {
+    OTHERS.iter().any(|(start, _)| bytes.starts_with(start))
+}
 
 /// Parts above this size are looked at for their ratio.
 const BOMB_BYTES_MIN: u64 = 32 << 20;
@@ -78,18 +85,22 @@ fn decode(bytes: &[u8]) -> Option<String> {
     let marked = encoding_rs::Encoding::for_bom(bytes).map(|(encoding, _)| encoding);
     let encoding = marked.or_else(|| utf16(head)).or_else(|| named(head)).unwrap_or_else(|| guessed(bytes));
     let (text, _, damaged) = encoding.decode(bytes);
-    let is_binary = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{1a}' | '\u{c}');
+    let is_binary = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{1a}' | '\u{b}' | '\u{c}');
     (!damaged && !text.chars().any(is_binary)).then(|| text.into_owned())
 }
 
-/// UTF-16 without a mark: the zeros of separators, digits and markup are all at odd, or all at even places.
+/// UTF-16 without a mark: the zeros of separators, digits and markup are at odd, or at even places, where only
+/// characters like 一 (U+4E00) have the others.
 fn utf16(head: &[u8]) -> Option<&'static encoding_rs::Encoding> {
     let zeros = |odd: usize| head.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
     let many = head.len() / 16;
-    match (zeros(0), zeros(1)) {
-        (0, odd) if odd > many => Some(encoding_rs::UTF_16LE),
-        (even, 0) if even > many => Some(encoding_rs::UTF_16BE),
-        _ => None,
+    let (even, odd) = (zeros(0), zeros(1));
+    if odd > many && odd > 4 * even {
+        Some(encoding_rs::UTF_16LE)
+    } else if even > many && even > 4 * odd {
+        Some(encoding_rs::UTF_16BE)
+    } else {
+        None
     }
 }
 

@@ -19,11 +19,14 @@ struct State {
     sheet: Option<Sheet>,
     /// Styles that show percentages, and the one that is being read.
     percent: HashSet<String>,
+    /// Styles that strike text through.
+    struck: HashSet<String>,
     style: String,
     row: u32,
     column: u32,
     cell_style: String,
     kind: String,
+    formula: bool,
     words: String,
     across: u32,
     down: u32,
@@ -69,6 +72,9 @@ impl State {
                     self.percent.insert(self.style.clone());
                 }
             }
+            "Font" if text("StrikeThrough") == "1" => {
+                self.struck.insert(self.style.clone());
+            }
             "Worksheet" => {
                 self.sheet = Some(Sheet::new(text("Name"), false));
                 self.row = 0;
@@ -82,6 +88,7 @@ impl State {
                 self.cell_style = text("StyleID");
                 self.across = number("MergeAcross").unwrap_or(0);
                 self.down = number("MergeDown").unwrap_or(0);
+                self.formula = attribute(tag, "Formula").is_some();
                 self.kind.clear();
                 self.words.clear();
             }
@@ -136,6 +143,11 @@ impl State {
             _ => None,
         };
         let value = if value.is_some() { value } else { reading.text(&self.words) };
+        // Without data there is no type either.
+        let value = value.or((self.formula && self.kind.is_empty()).then_some(Cell::Uncomputed));
+        if let (true, Some(_), Ok(at)) = (self.struck.contains(&self.cell_style), value, u16::try_from(column)) {
+            sheet.struck.push((row, at));
+        }
         reading.put(sheet, row, column, value)?;
         let (bottom, right) = (row.saturating_add(self.down), column.saturating_add(self.across));
         reading.merge(sheet, Merge { top: row, left: column, bottom, right })?;

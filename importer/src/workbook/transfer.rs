@@ -17,6 +17,10 @@ pub fn write<W: encode::Write>(workbook: &Workbook, to: W) -> Result<(), encode:
         for merge in &sheet.merges {
             out.u32(merge.top)?.u32(merge.left)?.u32(merge.bottom)?.u32(merge.right)?;
         }
+        out.array(sheet.struck.len() as u64)?;
+        for (row, column) in &sheet.struck {
+            out.u32(*row)?.u16(*column)?;
+        }
         out.array(sheet.row_count() as u64)?;
         for index in 0..sheet.row_count() {
             let cells = sheet.row(index);
@@ -30,6 +34,7 @@ pub fn write<W: encode::Write>(workbook: &Workbook, to: W) -> Result<(), encode:
                     Cell::Date(at) => out.array(4)?.u16(at.year)?.u8(at.month)?.u8(at.day)?.u16(at.minutes)?,
                     Cell::Bool(flag) => out.bool(*flag)?,
                     Cell::Error => out.null()?,
+                    Cell::Uncomputed => out.undefined()?,
                 };
             }
         }
@@ -52,6 +57,9 @@ pub fn read(bytes: &[u8]) -> Result<Workbook, decode::Error> {
             sheet.merges.push(Merge { top, left, bottom, right });
         }
         for _ in 0..length(&mut from)? {
+            sheet.struck.push((from.u32()?, from.u16()?));
+        }
+        for _ in 0..length(&mut from)? {
             let row = from.u32()?;
             for _ in 0..length(&mut from)? {
                 let column = from.u16()?;
@@ -61,6 +69,10 @@ pub fn read(bytes: &[u8]) -> Result<Workbook, decode::Error> {
                     Type::Null => {
                         from.null()?;
                         Cell::Error
+                    }
+                    Type::Undefined => {
+                        from.undefined()?;
+                        Cell::Uncomputed
                     }
                     Type::Array if length(&mut from)? == 1 => Cell::Number { value: from.f64()?, percent: true },
                     Type::Array => {
@@ -95,7 +107,7 @@ mod tests {
     fn dump(workbook: &Workbook) -> Vec<String> {
         let mut lines = Vec::new();
         for sheet in &workbook.sheets {
-            lines.push(format!("{} {} {:?}", sheet.name, sheet.hidden, sheet.merges));
+            lines.push(format!("{} {} {:?} {:?}", sheet.name, sheet.hidden, sheet.merges, sheet.struck));
             for index in 0..sheet.row_count() {
                 for (column, cell) in sheet.row(index) {
                     let text = if let Cell::Text(id) = cell { workbook.texts.get(*id) } else { "" };

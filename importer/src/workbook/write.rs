@@ -421,6 +421,12 @@ impl Page<'_> {
         self.sheet.set_hidden(true);
     }
 
+    /// Shows this sheet when the workbook is opened: the first may be a hidden one.
+    pub fn show_first(&mut self) {
+        self.sheet.set_active(true);
+        self.sheet.set_first_tab(true);
+    }
+
     /// Hides a column.
     pub fn hide_column(&mut self, column: u16) -> Result<(), WriteError> {
         self.sheet.set_column_hidden(column)?;

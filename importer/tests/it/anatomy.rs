@@ -3,7 +3,7 @@
 use crate::support::{Merge, dry_run, workbook};
 
 const TOWN: &str = "单位代码|单位名称|单位简称|排序\n340099100|中共青山镇委员会|青山镇|#1\n";
-const BRANCHES: &str = "填报单位|党组织名称|党组织编码|组织类别|成立时间\n青山镇|中共青山镇青石村支部委员会|001-001|党支部|1998.7\n|大塘村党支部|001-002|支部|2001年\n";
+const BRANCHES: &str = "填报单位|党组织名称|党组织编码|组织类别|成立时间\n青山镇|中共青山镇青石村支部委员会|001-001|党支部|1998.7\n青山镇|大塘村党支部|001-002|支部|2001年\n";
 
 /// A workbook with the registers and one more sheet.
 fn with(name: &str, text: &str, merges: &[Merge]) -> String {

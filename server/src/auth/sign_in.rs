@@ -7,9 +7,9 @@ use totp_rs::{Builder, Totp};
 use super::{Weak, password};
 use crate::{
     Server,
-    audit::{self, Event},
+    audit::{By, Event},
     clock,
-    store::{Credentials, Person, StoreError, token_hash},
+    store::{Act, CodeTaken, Credentials, Deed, Hidden, Performed, Person, StoreError, token_hash},
 };
 
 /// How long a session goes on: a working day.
@@ -25,9 +25,9 @@ pub enum SignInError {
     /// Name, password or code are wrong: which of them is not said.
     #[error("登录名、密码或验证码不正确 | wrong name, password or code")]
     Wrong,
-    /// Too many wrong attempts.
-    #[error("多次登录失败，请15分钟后再试 | too many wrong attempts: try again in 15 minutes")]
-    Locked,
+    /// Too many wrong attempts: nobody gets in for so many seconds.
+    #[error("多次登录失败，请 {0} 秒后再试 | too many wrong attempts: try again in {0} seconds")]
+    Locked(u64),
     /// A new password that is easily guessed.
     #[error(transparent)]
     Weak(#[from] Weak),
@@ -51,22 +51,19 @@ impl std::fmt::Debug for SignedIn {
     }
 }
 
-/// Lets somebody in.
-pub async fn sign_in(server: &Server, name: &str, password: &str, code: Option<&str>) -> Result<SignedIn, SignInError> {
-    let person = check(server, name, password, code).await?;
-    let token = BASE64URL_NOPAD.encode(&clock::random::<32>());
-    let now_ms = clock::now_ms();
-    server.store.people().open_session(&token_hash(&token), person.id, now_ms, now_ms + SESSION_MS).await?;
-    audit::note_person(server, &person, Event::SignedIn, json!({})).await?;
-    Ok(SignedIn { token, person })
+/// For how many seconds nobody gets in. A lock-out that would be longer than one lasts was made while the clock was wrong, and
+/// does not hold.
+fn locked_s(locked_until_ms: i64, now_ms: i64) -> Option<u64> {
+    let left_ms = locked_until_ms.saturating_sub(now_ms);
+    (1..=LOCK_MS).contains(&left_ms).then(|| left_ms.unsigned_abs().div_ceil(1000))
 }
 
-/// Whoever this is, if all of it is right.
-async fn check(server: &Server, name: &str, password: &str, code: Option<&str>) -> Result<Person, SignInError> {
+/// Lets somebody in.
+pub async fn sign_in(server: &Server, name: &str, password: &str, code: Option<&str>) -> Result<SignedIn, SignInError> {
     let known = server.store.people().person_by_name(name).await?;
     let now_ms = clock::now_ms();
-    if known.as_ref().is_some_and(|(_, credentials)| credentials.locked_until_ms > now_ms) {
-        return Err(SignInError::Locked);
+    if let Some(wait_s) = known.as_ref().and_then(|(_, credentials)| locked_s(credentials.locked_until_ms, now_ms)) {
+        return Err(SignInError::Locked(wait_s));
     }
     let stored = known.as_ref().map(|(_, credentials)| credentials.password.as_str());
     let is_right = password::is_right(password, stored).await;
@@ -74,29 +71,40 @@ async fn check(server: &Server, name: &str, password: &str, code: Option<&str>) 
     if person.is_disabled {
         return Err(SignInError::Wrong);
     }
-    if is_right && (!person.has_totp || takes(server, &person, &credentials, code.unwrap_or_default()).await?) {
-        return Ok(person);
+    if is_right {
+        let checked =
+            code.filter(|_| person.has_totp).and_then(|code| step(server, &person, &credentials, code, now_ms));
+        if checked.is_some() || !person.has_totp {
+            let token = BASE64URL_NOPAD.encode(&clock::random::<32>());
+            let act = Act::SignIn {
+                person: person.id,
+                password: Hidden(credentials.password),
+                code: checked,
+                token_hash: token_hash(&token),
+                at_ms: now_ms,
+                expires_at_ms: now_ms + SESSION_MS,
+            };
+            let note = By::from(&person).notes(Event::SignedIn, None, &json!({}));
+            if let Performed::Done(_) = server.store.perform(&Deed::new(act, note)).await? {
+                return Ok(SignedIn { token, person });
+            }
+        }
+        // A right password without its code is no attempt at guessing: the person is only asked for the code.
+        if code.is_none() {
+            return Err(SignInError::Wrong);
+        }
     }
-    // A right password without its code is no attempt at guessing: the person is only asked for the code.
-    if is_right && code.is_none() {
-        return Err(SignInError::Wrong);
-    }
-    let failures = server.store.people().failed(person.id, None).await?;
-    if failures >= FAILURES_MAX {
-        server.store.people().failed(person.id, Some(now_ms + LOCK_MS)).await?;
-        audit::note_person(server, &person, Event::LockedOut, json!({ "failures": failures })).await?;
-    }
+    let note = By::from(&person).notes(Event::LockedOut, None, &json!({ "failures": FAILURES_MAX }));
+    server.store.people().failed(person.id, FAILURES_MAX, now_ms + LOCK_MS, &note).await?;
     Err(SignInError::Wrong)
 }
 
-/// Takes a one-time code, once.
-async fn takes(server: &Server, person: &Person, credentials: &Credentials, code: &str) -> Result<bool, StoreError> {
-    let Some(secret) = &credentials.totp else { return Ok(false) };
-    let now_s = u64::try_from(clock::now_ms() / 1000).unwrap_or_default();
-    match codes(server, person, secret).check(code, now_s).and_then(|step| i64::try_from(step).ok()) {
-        Some(step) => server.store.people().take_totp_step(person.id, step).await,
-        None => Ok(false),
-    }
+/// The time step of a one-time code, if it is one of now.
+fn step(server: &Server, person: &Person, of: &Credentials, code: &str, now_ms: i64) -> Option<CodeTaken> {
+    let secret = of.totp.clone()?;
+    let seconds = u64::try_from(now_ms / 1000).unwrap_or_default();
+    let step = codes(server, person, &secret).check(code, seconds)?;
+    Some(CodeTaken { secret, step: i64::try_from(step).ok()? })
 }
 
 fn codes(server: &Server, person: &Person, secret: &[u8]) -> Totp {
@@ -120,33 +128,71 @@ pub async fn change_password(server: &Server, person: &Person, old: &str, new: &
     if old == new {
         return Err(Weak.into());
     }
-    let hash = password::hash(&person.name, new).await?;
-    server.store.people().set_password(person.id, &hash, false).await?;
-    Ok(audit::note_person(server, person, Event::PasswordChanged, json!({})).await?)
+    let hash = Hidden(password::hash(&person.name, new).await?);
+    // In place of the one that was checked: an administrator may have given another one meanwhile.
+    let expected = Some(Hidden(credentials.password));
+    let act = Act::SetPassword { person: person.id, expected, password: hash, must_change: false };
+    own(server, person, act, Event::PasswordChanged).await
 }
 
-/// A secret for one-time codes, as the address that an authenticator app reads. It is asked for once it is confirmed.
-pub async fn new_totp(server: &Server, person: &Person) -> Result<String, StoreError> {
+/// A secret for one-time codes, as the address that an authenticator app reads. It is asked for once it is confirmed; none, if
+/// codes are in use already.
+pub async fn new_totp(server: &Server, person: &Person) -> Result<Option<String>, StoreError> {
     let secret = clock::random::<20>();
-    server.store.people().set_totp(person.id, Some(&secret)).await?;
-    codes(server, person, &secret).to_url().map_err(|e| StoreError::Damaged(e.to_string()))
+    if !server.store.people().begin_totp(person.id, &secret).await? {
+        return Ok(None);
+    }
+    codes(server, person, &secret).to_url().map(Some).map_err(|e| StoreError::Damaged(e.to_string()))
 }
 
 /// Confirms it with a first code, or says that it is wrong.
 pub async fn confirm_totp(server: &Server, person: &Person, code: &str) -> Result<(), SignInError> {
-    take_own(server, person, code).await?;
-    Ok(audit::note_person(server, person, Event::TotpConfirmed, json!({})).await?)
+    let taken = own_code(server, person, code).await?;
+    own(server, person, Act::ConfirmTotp(person.id, taken), Event::TotpConfirmed).await
 }
 
 /// Does without codes from now on. Whoever finds a desk that somebody has left signed in has no code.
 pub async fn remove_totp(server: &Server, person: &Person, code: &str) -> Result<(), SignInError> {
-    take_own(server, person, code).await?;
-    server.store.people().set_totp(person.id, None).await?;
-    Ok(audit::note_person(server, person, Event::TotpRemoved, json!({})).await?)
+    let taken = own_code(server, person, code).await?;
+    own(server, person, Act::RemoveTotp(person.id, taken), Event::TotpRemoved).await
 }
 
-async fn take_own(server: &Server, person: &Person, code: &str) -> Result<(), SignInError> {
+async fn own_code(server: &Server, person: &Person, code: &str) -> Result<CodeTaken, SignInError> {
     let known = server.store.people().person_by_name(&person.name).await?;
     let (person, credentials) = known.ok_or(SignInError::Wrong)?;
-    if takes(server, &person, &credentials, code).await? { Ok(()) } else { Err(SignInError::Wrong) }
+    step(server, &person, &credentials, code, clock::now_ms()).ok_or(SignInError::Wrong)
+}
+
+/// What a person does about their own way in, from what was just checked.
+async fn own(server: &Server, person: &Person, act: Act, event: Event) -> Result<(), SignInError> {
+    let note = By::from(person).notes(event, None, &json!({}));
+    match server.store.perform(&Deed::new(act, note)).await? {
+        Performed::Done(_) => Ok(()),
+        Performed::Stale | Performed::NotNow => Err(SignInError::Wrong),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A lock-out says how long it still lasts, and one of another time does not hold.
+    #[test]
+    fn a_lock_out_of_a_clock_that_was_wrong_does_not_hold() {
+        let now_ms = 1_352_500_000_000;
+        let ten_years = 10 * 365 * 86_400_000;
+        for (until_ms, wait_s) in [
+            (0, None),
+            (now_ms - 1, None),
+            (now_ms, None),
+            (now_ms + 1, Some(1)),
+            (now_ms + 61_000, Some(61)),
+            (now_ms + LOCK_MS, Some(900)),
+            (now_ms + LOCK_MS + 1, None),
+            (now_ms + ten_years, None),
+            (i64::MAX, None),
+        ] {
+            assert_eq!(locked_s(until_ms, now_ms), wait_s, "{until_ms}");
+        }
+    }
 }

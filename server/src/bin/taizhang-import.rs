@@ -67,6 +67,8 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         every_seconds: u64,
     },
+    /// 新建本机数据目录（join 也会新建）· Make the local store; join does so, too
+    Init,
     #[command(flatten)]
     Afterwards(Afterwards),
     /// 加入本县：登记县里给的令牌和公钥（taizhang device --office、taizhang keys）· Join a county with its token and keys
@@ -155,7 +157,13 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     if let Command::Inspect { files, json } = &arguments.command {
         return inspect(&config, files, *json);
     }
-    let server = console::open(&config).await?;
+    let server = match &arguments.command {
+        Command::Init => return console::init(&config).await,
+        Command::Join { .. } => console::create(&config).await?,
+        Command::Plan(_) => console::open_to_read(&config).await?,
+        Command::Afterwards(command) if command.only_reads() => console::open_to_read(&config).await?,
+        _ => console::open(&config).await?,
+    };
     let result = match arguments.command {
         Command::Plan(Chosen { files, findings, json, .. }) => {
             import::preview(&server, &files, findings.as_deref(), json).await
@@ -179,7 +187,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         }
         Command::Take { file } => take(&server, &file).await,
         Command::Afterwards(command) => import::afterwards(&server, command).await,
-        Command::Inspect { .. } | Command::ReadWorkbook { .. } => unreachable!("handled above"),
+        Command::Init | Command::Inspect { .. } | Command::ReadWorkbook { .. } => unreachable!("handled above"),
     };
     server.store.close().await;
     result
@@ -213,7 +221,8 @@ fn inspect(config: &Config, files: &[PathBuf], json: bool) -> anyhow::Result<boo
     for file in files {
         let bytes = std::fs::read(file).with_context(|| format!("{}", file.display()))?;
         let workbook = isolation.read(&bytes, &ReadLimits::default()).with_context(|| format!("{}", file.display()))?;
-        let (tables, mut findings) = importer.detect(&workbook);
+        let (mut tables, mut findings) = importer.detect(&workbook);
+        importer::unread::look(&workbook, catalogue, &mut tables, &mut findings);
         // Values are checked as an import would, against an empty county.
         let mut register = Register::default();
         importer.define_units(&workbook, &tables, &mut register);
@@ -228,7 +237,7 @@ fn inspect(config: &Config, files: &[PathBuf], json: bool) -> anyhow::Result<boo
     } else {
         reports.iter().for_each(print);
     }
-    Ok(reports.iter().flat_map(|report| &report.findings).all(|finding| finding.severity < Severity::Error))
+    Ok(reports.iter().all(|report| importer::left_out::is_complete(&report.findings)))
 }
 
 fn table_report(workbook: &Workbook, table: &Table, catalogue: &sync_protocol::catalogue::Catalogue) -> TableReport {

@@ -6,10 +6,10 @@ use sync_protocol::{DeviceId, unit::Unit};
 
 use crate::{
     Server,
-    audit::{self, Event},
+    audit::{By, Event},
     auth::Role,
     clock, devices,
-    store::DeviceRecord,
+    store::{Act, Deed, DeviceRecord, Performed},
 };
 
 /// What a device is for.
@@ -30,9 +30,11 @@ pub async fn enrol(server: &Server, name: &str, owner: &str, unit: &Unit, kind: 
     let id = DeviceId::from_bytes(clock::random());
     let device = DeviceRecord::new(id, (name, owner), &token, unit.id, &books.reads);
     let device = DeviceRecord { role, writes, ..device };
-    server.store.put_device(&device, clock::now_ms()).await?;
     let detail = json!({ "device": name, "owner": owner, "role": role });
-    audit::note_console(server, "taizhang", Event::DeviceEnrolled, Some(unit.id), detail).await?;
+    let note = By::from("taizhang").notes(Event::DeviceEnrolled, Some(unit.id), &detail);
+    let act = Act::Enrol { device: Box::new(device), at_ms: clock::now_ms() };
+    let performed = server.store.perform(&Deed::new(act, note)).await?;
+    anyhow::ensure!(matches!(performed, Performed::Done(_)), "设备编号已存在，请重试 try again");
     println!("{token}");
     eprintln!("{name} 的令牌如上，只显示这一次 the token above is shown only once ({})", unit.name);
     Ok(true)
@@ -45,12 +47,10 @@ pub async fn revoke(server: &Server, name: &str) -> anyhow::Result<bool> {
         seen.into_iter().map(|seen| seen.device).filter(|device| device.name == name && !device.is_revoked).collect();
     anyhow::ensure!(named.len() < 2, "有 {} 台设备叫 {name}，无法确定 more than one device has this name", named.len());
     let device = named.pop().with_context(|| format!("没有名为 {name} 的在用设备 no such device in use"))?;
-    let (unit, owner) = (device.unit, device.owner.clone());
-    devices::revoke(server, device).await?;
-    let detail = json!({ "device": name });
-    audit::note_console(server, "taizhang", Event::DeviceRevoked, Some(unit), detail).await?;
+    devices::revoke(server, &device, "taizhang").await?;
     println!(
-        "已停用 revoked: {name}（{owner}）。它下次联网时清除自己的数据 it erases itself the next time it connects"
+        "已停用 revoked: {name}（{}）。它下次联网时清除自己的数据 it erases itself the next time it connects",
+        device.owner
     );
     Ok(true)
 }

@@ -1,14 +1,13 @@
 //! `taizhang erase`: erasing what restricted books hold of a record.
 
 use clap::Args;
-use serde_json::json;
 use sync_protocol::document::RowKey;
 
 use super::{import::WHO, look::unit_with_code};
 use crate::{
     Server,
-    audit::{self, Event},
-    erasure,
+    audit::By,
+    erasure::{self, ErasureError, Order},
 };
 
 /// What to erase.
@@ -43,12 +42,22 @@ pub async fn erase(server: &Server, arguments: Erase) -> anyhow::Result<bool> {
         println!("{} 条 records", records.len());
         return Ok(true);
     };
-    let row = key.row.to_string();
-    let detail = json!({ "ledger": key.ledger, "row": row, "reason": arguments.reason });
-    audit::note_console(server, &arguments.who, Event::ErasureOrdered, Some(unit), detail).await?;
-    let erased = Box::pin(erasure::erase(server, unit, &key)).await?;
-    let detail = json!({ "ledger": key.ledger, "row": row, "erased": erased });
-    audit::note_console(server, &arguments.who, Event::Erased, Some(unit), detail).await?;
+    let reason = arguments.reason.as_deref().unwrap_or_default();
+    let order = Order { by: By::from(&*arguments.who), reason };
+    let erased = match Box::pin(erasure::erase(server, unit, &key, order)).await {
+        Err(done @ ErasureError::Before) => {
+            println!("{done}");
+            return Ok(true);
+        }
+        erased => erased?,
+    };
+    if erased.documents.is_empty() {
+        println!(
+            "上次清除中断在清扫数据库文件之前，现已补做完毕；复查 {} 处，均无痕迹 | an earlier erasure was interrupted before it had swept the database's file: it is complete now, {} place(s) read through",
+            erased.places_read, erased.places_read
+        );
+        return Ok(true);
+    }
     let changes: usize = erased.documents.iter().map(|document| document.changes).sum();
     println!(
         "已清除：{} 份文档、{changes} 项修改的内容不再保存；复查 {} 处，均无痕迹 | erased: {} document(s), {} place(s) read through afterwards",

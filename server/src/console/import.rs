@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
-use importer::{Finding, Severity, memory::Doubt};
+use importer::{
+    Finding, Severity,
+    left_out::{self, LeftOut, Reason},
+    memory::Doubt,
+};
 use serde_json::json;
 use sync_protocol::RowId;
 
@@ -13,9 +17,9 @@ use crate::{
     audit::{self, Event},
     clock,
     doubts::{self, Choice, Decided},
-    import::{ImportError, ImportReport, Source, findings_workbook, import_file, preview_file},
+    import::{ImportError, ImportReport, Source, findings_workbook, import_file, preview_beside, units_of},
     store::{StoredBatch, StoredDoubt},
-    undo::KeptCell,
+    undo::{Action, GoneRow, KeptCell, Undone, UndoneCell, Why},
 };
 
 /// Who imports, unless somebody is named.
@@ -69,6 +73,13 @@ pub enum Word {
     Drop,
 }
 
+impl Afterwards {
+    /// Whether nothing is written.
+    pub fn only_reads(&self) -> bool {
+        matches!(self, Self::Imports | Self::Doubts { .. })
+    }
+}
+
 /// Carries out one of them; `false` when something is left to look at.
 pub async fn afterwards(server: &Server, command: Afterwards) -> anyhow::Result<bool> {
     match command {
@@ -86,8 +97,8 @@ pub async fn afterwards(server: &Server, command: Afterwards) -> anyhow::Result<
     }
 }
 
-/// Changes that are printed for one file; all of them are in the JSON.
-const CHANGES_PRINTED_MAX: usize = 1000;
+/// Lines that are printed for one file; everything is in the JSON.
+const LINES_PRINTED_MAX: usize = 1000;
 
 /// Imports files and says what became of them; `false` when something was not imported.
 pub async fn import(
@@ -97,21 +108,27 @@ pub async fn import(
     findings: Option<&Path>,
     json: bool,
 ) -> anyhow::Result<bool> {
+    import_and(server, files, who, (findings, json), |line| println!("{line}")).await
+}
+
+/// The same; `last` takes the last words on each file.
+pub(super) async fn import_and(
+    server: &Server,
+    files: &[PathBuf],
+    who: &str,
+    (findings, json): (Option<&Path>, bool),
+    last: impl Fn(String),
+) -> anyhow::Result<bool> {
+    // Whatever the order of the files: the units that one of them defines are known before any is imported.
+    let (units, counts) = if files.len() > 1 { units_of(server, files).await? } else { (Vec::new(), vec![0]) };
+    server.store.put_units(&units).await?;
     let mut reports = Vec::new();
-    for file in files {
-        reports.push(import_with_bar(server, file, who).await);
-    }
-    // A file may name units that another before it missed: as long as new units turn up, those are tried again.
-    let names_units = |report: &Result<ImportReport, ImportError>| report.as_ref().is_ok_and(|r| r.units > 0);
-    let mut new_units = reports.iter().any(names_units);
-    for _ in 1..files.len() {
-        if !std::mem::take(&mut new_units) {
-            break;
+    for (file, units) in files.iter().zip(counts) {
+        let mut report = import_with_bar(server, file, who).await;
+        if let Ok(report) = &mut report {
+            report.units += units;
         }
-        for (file, report) in files.iter().zip(&mut reports).filter(|(_, report)| misses_units(report)) {
-            *report = import_with_bar(server, file, who).await;
-            new_units |= names_units(report);
-        }
+        reports.push(report);
     }
     let mut failed = false;
     for (file, report) in files.iter().zip(&reports) {
@@ -141,9 +158,12 @@ pub async fn import(
             "{}: 新增 added {}，修改 changed {}，未变 unchanged {}，未导入 refused {}，待确认 waiting {}",
             report.file, counts.added, counts.changed, counts.unchanged, counts.refused, counts.doubtful
         );
+        print_proposed(counts.proposed);
+        print_settled(report.settled);
         print_findings(&report.findings);
+        left_out_lines(&report.left_out, &report.beside).into_iter().for_each(&last);
     }
-    Ok(!failed && reports.iter().all(|report| !has_errors(&report.findings)))
+    Ok(!failed && reports.iter().all(|report| left_out::is_complete(&report.findings)))
 }
 
 async fn import_with_bar(server: &Server, file: &Path, who: &str) -> Result<ImportReport, ImportError> {
@@ -157,17 +177,13 @@ async fn import_with_bar(server: &Server, file: &Path, who: &str) -> Result<Impo
     report
 }
 
-/// Whether rows were left out because their unit was not known.
-fn misses_units(report: &Result<ImportReport, ImportError>) -> bool {
-    report.as_ref().is_ok_and(|report| report.findings.iter().any(|finding| finding.code == "unknown-unit"))
-}
-
 /// Says cell by cell what an import would change; `false` when something would not be imported.
 pub async fn preview(server: &Server, files: &[PathBuf], findings: Option<&Path>, json: bool) -> anyhow::Result<bool> {
     let mut previews = Vec::new();
     let mut failed = false;
+    let units = if files.len() > 1 { units_of(server, files).await?.0 } else { Vec::new() };
     for file in files {
-        match preview_file(server, file).await {
+        match preview_beside(server, file, &units).await {
             Ok(preview) => {
                 draw_findings(server, file, (&preview.findings, &preview.doubts), findings).await?;
                 previews.push(preview);
@@ -187,18 +203,23 @@ pub async fn preview(server: &Server, files: &[PathBuf], findings: Option<&Path>
             "{}: 将新增 would add {}，修改 change {}，未变 leave {}，不导入 refuse {}，待确认 ask about {}",
             preview.file, counts.added, counts.changed, counts.unchanged, counts.refused, counts.doubtful
         );
-        for change in preview.changes.iter().take(CHANGES_PRINTED_MAX) {
+        for change in preview.changes.iter().take(LINES_PRINTED_MAX) {
             println!(
                 "  {}!{} {}：「{}」→「{}」",
                 change.sheet, change.cell, change.column, change.before, change.after
             );
         }
-        if let Some(more) = preview.changes.len().checked_sub(CHANGES_PRINTED_MAX).filter(|more| *more > 0) {
+        if let Some(more) = preview.changes.len().checked_sub(LINES_PRINTED_MAX).filter(|more| *more > 0) {
             println!("  还有 {more} 处（--json 列出全部）{more} more (--json lists all)");
         }
+        print_proposed(counts.proposed);
+        print_settled(preview.settled);
         print_findings(&preview.findings);
+        for line in left_out_lines(&preview.left_out, &preview.beside) {
+            println!("{line}");
+        }
     }
-    Ok(!failed && previews.iter().all(|preview| !has_errors(&preview.findings)))
+    Ok(!failed && previews.iter().all(|preview| left_out::is_complete(&preview.findings)))
 }
 
 /// Lists the imports.
@@ -225,21 +246,51 @@ async fn undo(server: &Server, id: &str, who: &str, json: bool) -> anyhow::Resul
     if json {
         println!("{}", serde_json::to_string_pretty(&undone)?);
     } else {
-        println!(
-            "{}：已撤销 taken back，{} 条记录 rows，{} 个文档 documents",
-            undone.file, undone.rows, undone.documents
-        );
-        for kept in &undone.kept {
-            let KeptCell { unit, ledger, record, column, who } = kept;
-            println!("  导入后又改过，已保留 edited since, kept：{unit} · {ledger} · {record} · {column}（{who}）");
-        }
+        print_undone(&undone);
     }
     Ok(undone.kept.is_empty())
 }
 
+fn print_undone(undone: &Undone) {
+    println!("{}：已撤销 taken back，{} 条记录 rows，{} 个文档 documents", undone.file, undone.rows, undone.documents);
+    let mut left = LINES_PRINTED_MAX;
+    let mut line = |text: String| {
+        if left > 0 {
+            println!("  {text}");
+        }
+        left = left.saturating_sub(1);
+    };
+    for KeptCell { unit, ledger, record, column, who, why } in &undone.kept {
+        line(match why {
+            Why::Edited => {
+                format!("导入后又改过，已保留 edited since, kept：{unit} · {ledger} · {record} · {column}（{who}）")
+            }
+            Why::Affirmed => format!(
+                "另一文件也这样填写，已保留 another file says the same, kept：{unit} · {ledger} · {record} · {column}（{who}）"
+            ),
+        });
+    }
+    for GoneRow { unit, ledger, record } in &undone.rows_gone {
+        line(format!("记录已不存在 record gone：{unit} · {ledger} · {record}"));
+    }
+    for UndoneCell { unit, ledger, record, column, action, before, after } in &undone.cells {
+        let (before, after) = (before.join("」「"), after.join("」「"));
+        let what = match action {
+            Action::Restored => format!("已恢复 restored：「{before}」→「{after}」"),
+            Action::Emptied => format!("已清空 emptied：「{before}」"),
+            Action::Reopened => format!("冲突重新列出 conflict open again：「{before}」→「{after}」"),
+        };
+        line(format!("{what} {unit} · {ledger} · {record} · {column}"));
+    }
+    let all = undone.kept.len() + undone.rows_gone.len() + undone.cells.len();
+    if let Some(more) = all.checked_sub(LINES_PRINTED_MAX).filter(|more| *more > 0) {
+        println!("  还有 {more} 处（--json 列出全部）{more} more (--json lists all)");
+    }
+}
+
 /// Lists the rows that wait; `false` when there are any.
 async fn waiting(server: &Server, json: bool) -> anyhow::Result<bool> {
-    let doubts = server.store.doubts().await?;
+    let doubts = doubts::waiting(server).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&doubts)?);
         return Ok(doubts.is_empty());
@@ -254,7 +305,10 @@ async fn waiting(server: &Server, json: bool) -> anyhow::Result<bool> {
 
 fn print_doubt(stored: &StoredDoubt, unit: &str) {
     let Doubt { id, sheet, cell, ledger, record, candidates, .. } = &stored.doubt;
-    println!("{id} {} {sheet}!{cell} · {ledger} · {unit} · {record}", stored.file);
+    // Stored records stand in no file.
+    let place =
+        if sheet.is_empty() { "已有记录 stored".to_owned() } else { format!("{} {sheet}!{cell}", stored.file) };
+    println!("{id} {place} · {ledger} · {unit} · {record}");
     for candidate in candidates {
         println!("    可能是 perhaps {} {}", candidate.row, candidate.record);
     }
@@ -306,12 +360,32 @@ async fn draw_findings(
     Ok(())
 }
 
+/// Says how many cells somebody else decides on.
+fn print_proposed(count: usize) {
+    if count > 0 {
+        println!("  {count} 格应由上级办理，作为建议保留 proposed, not written（taizhang proposals list）");
+    }
+}
+
 fn print_findings(findings: &[Finding]) {
-    for finding in findings.iter().filter(|finding| finding.severity > Severity::Info) {
+    let is_told = |finding: &&Finding| finding.severity > Severity::Info || Reason::of(finding).is_some();
+    for finding in findings.iter().filter(is_told) {
         println!("  {finding}");
     }
 }
 
-fn has_errors(findings: &[Finding]) -> bool {
-    findings.iter().any(|finding| finding.severity == Severity::Error)
+fn print_settled(settled: usize) {
+    if settled > 0 {
+        println!("  已处理冲突 conflicts settled：{settled}");
+    }
+}
+
+/// The last word on a file: what was not taken, and what is kept without a column of its own.
+fn left_out_lines(left_out: &[LeftOut], beside: &[String]) -> Vec<String> {
+    let beside = (!beside.is_empty())
+        .then(|| format!("  作为附加信息保留的列 columns kept beside the rows：{}", beside.join("、")));
+    let words = |left: &LeftOut| format!("{} {} {}", left.message, left.message_en, left.count);
+    let left_out = (!left_out.is_empty())
+        .then(|| format!("  未采用 not taken：{}", left_out.iter().map(words).collect::<Vec<_>>().join("；")));
+    beside.into_iter().chain(left_out).collect()
 }

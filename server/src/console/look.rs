@@ -1,4 +1,4 @@
-//! What the command line shows of a county: returns, indicators, rows that break a rule, steps, conflicts, the store's health.
+//! What the command line shows of a county: returns, indicators, rows that break a rule, steps, conflicts.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::{
     Server,
     audit::{self, Event},
     changes::{self, CellChange},
-    clock, doctor, indicators, quality,
+    clock, indicators, quality,
     returns::{self, AsOf, ReturnRequest, conflicts},
 };
 
@@ -74,15 +74,22 @@ pub async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result
     let (unit, name) = (top.id, arguments.name.clone());
     let time = arguments.as_of.map(|time| AsOf::Time(clock::of_local(time)));
     let date = arguments.date.unwrap_or_else(returns::today);
+    // It is handed out once that is noted.
+    let out = arguments.out;
+    std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
+    let folder = tempfile::tempdir_in(&out)?;
     let request = ReturnRequest {
         variables: arguments.variables,
         clearance,
         as_of: time.or(arguments.as_of_seq.map(AsOf::Seq)).or(arguments.copies.map(AsOf::Copies)),
-        ..ReturnRequest::new(arguments.name, top, date, arguments.out)
+        ..ReturnRequest::new(arguments.name, top, date, folder.path())
     };
-    let drawn = Box::pin(returns::draw(server, &request)).await?;
+    let mut drawn = Box::pin(returns::draw(server, &request)).await?;
     let detail = json!({ "return": name, "rows": drawn.rows, "class": format!("{clearance:?}") });
     audit::note_console(server, "taizhang", Event::ReturnDrawn, Some(unit), detail).await?;
+    let path = out.join(drawn.path.file_name().unwrap_or_default());
+    tokio::fs::rename(&drawn.path, &path).await.with_context(|| path.display().to_string())?;
+    drawn.path = path;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&drawn)?);
     } else {
@@ -229,33 +236,6 @@ pub async fn print_conflicts(server: &Server, json: bool) -> anyhow::Result<bool
     }
     println!("{} 处冲突 conflicts", lines.len());
     Ok(lines.is_empty())
-}
-
-/// Prints the store's check of itself.
-pub async fn diagnose(server: &Server, json: bool) -> anyhow::Result<bool> {
-    let bar = indicatif::ProgressBar::new(0);
-    let diagnosis = doctor::diagnose(server, &|done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-    })
-    .await?;
-    bar.finish_and_clear();
-    if json {
-        println!("{}", serde_json::to_string_pretty(&diagnosis)?);
-        return Ok(diagnosis.wrong.is_empty());
-    }
-    let totals = diagnosis.totals;
-    println!(
-        "单位 units {}，文档 documents {}，修改 changes {}，记录 rows {}，有冲突的记录 rows in conflict {}",
-        totals.units, totals.documents, totals.changes, totals.rows, totals.conflicts
-    );
-    for wrong in &diagnosis.wrong {
-        println!("✗ {wrong}");
-    }
-    if diagnosis.wrong.is_empty() {
-        println!("✓ 数据完好 everything is sound ({} 份文档已核对 documents checked)", diagnosis.documents_checked);
-    }
-    Ok(diagnosis.wrong.is_empty())
 }
 
 /// The unit with this code, or the county.

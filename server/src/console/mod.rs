@@ -2,10 +2,12 @@
 
 pub mod bundle;
 pub mod device;
+pub mod doctor;
 pub mod erase;
 pub mod import;
 pub mod look;
 pub mod people;
+pub mod proposals;
 pub mod quarantine;
 pub mod submissions;
 pub mod watch;
@@ -20,7 +22,12 @@ use std::{
 use anyhow::Context;
 use importer::isolate::Isolation;
 
-use crate::{Server, config::Config};
+use crate::{
+    Server,
+    config::{Config, File},
+    installation,
+    store::StoreError,
+};
 
 /// What a command's exit code says.
 pub const EXIT_CODES: &str = "退出码 Exit codes:
@@ -40,10 +47,53 @@ pub fn configuration(path: Option<PathBuf>, data: Option<PathBuf>) -> anyhow::Re
     Ok(config)
 }
 
-/// Opens the store of this configuration; workbooks are read by this very program in a process of its own.
+/// Opens the store of this configuration, which has to be there; workbooks are read by this very program in a process of its
+/// own.
 pub async fn open(config: &Config) -> anyhow::Result<Server> {
-    std::fs::create_dir_all(&config.data_dir).with_context(|| config.data_dir.display().to_string())?;
-    let mut server = Server::open_embedded(config).await.with_context(|| config.data_dir.display().to_string())?;
+    let server = Server::open_embedded(config).await;
+    ready(server.with_context(|| config.data_dir.display().to_string())?, config)
+}
+
+/// The same for what only reads: a disk that is full or cannot be written to is no reason not to.
+pub async fn open_to_read(config: &Config) -> anyhow::Result<Server> {
+    let error = match Server::open_embedded(config).await {
+        Ok(server) => return ready(server, config),
+        Err(error) => error,
+    };
+    let is_refused = matches!(error, StoreError::Refused(_));
+    let error = anyhow::Error::from(error).context(config.data_dir.display().to_string());
+    if is_refused {
+        return Err(error);
+    }
+    let Ok(store) = installation::open_unchanged(config).await else { return Err(error) };
+    ready(Server::open(store, config).await?, config)
+}
+
+/// Makes the store of this configuration, and opens it.
+pub async fn create(config: &Config) -> anyhow::Result<Server> {
+    let server = Server::create_embedded(config).await;
+    ready(server.with_context(|| config.data_dir.display().to_string())?, config)
+}
+
+/// Makes the store of this configuration where there is none, and says whose it is: the code can never be changed.
+pub async fn init(config: &Config) -> anyhow::Result<bool> {
+    installation::make(config).await.with_context(|| config.data_dir.display().to_string())?;
+    println!(
+        "已新建 made：{}（区划代码 county_code {}，今后不能更改 it can never be changed）→ {}",
+        config.county_name,
+        config.county_code,
+        installation::database(config).display()
+    );
+    if config.county_code == File::default().county_code {
+        println!(
+            "注意：{} 是示例代码，正式使用请先在 taizhang.toml 中写明本县代码，再换一个空目录新建 · this is the code of examples: for a real county write its code into taizhang.toml first, and make a new one in an empty folder",
+            config.county_code
+        );
+    }
+    Ok(true)
+}
+
+fn ready(mut server: Server, config: &Config) -> anyhow::Result<Server> {
     server.isolation = isolation(config)?;
     Ok(server)
 }

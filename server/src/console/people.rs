@@ -3,12 +3,10 @@
 use anyhow::Context;
 use clap::Subcommand;
 use data_encoding::HEXLOWER;
-use serde_json::json;
 
 use super::look::unit_with_code;
 use crate::{
-    Server,
-    audit::{self, Event},
+    Server, audit,
     auth::Role,
     clock, devices,
     people::{self, Profile},
@@ -92,9 +90,7 @@ pub async fn person(server: &Server, command: Person) -> anyhow::Result<bool> {
                 None => returns::county(server).await?,
             };
             let profile = Profile { full_name, role, unit, is_handler: handler };
-            let (person, password) = people::add(server, &name, &profile).await?;
-            let detail = profile.detail(&name);
-            audit::note_console(server, "taizhang", Event::PersonAdded, Some(person.unit), detail).await?;
+            let (_, password) = people::add(server, &name, &profile, "taizhang").await?;
             println!("{password}");
             let role = role.chinese();
             eprintln!(
@@ -111,27 +107,21 @@ pub async fn person(server: &Server, command: Person) -> anyhow::Result<bool> {
         }
         Person::Disable { name } => {
             let person = named(server, &name).await?;
-            let unit = server.store.unit(person.unit).await?.context("单位已不存在 the unit is gone")?;
-            let StoredPerson { role, is_handler, .. } = person;
-            let profile = Profile { full_name: person.full_name.clone(), role, unit, is_handler };
-            people::change(server, person, &profile, true).await?;
-            let mut detail = profile.detail(&name);
-            detail["disabled"] = json!(true);
-            audit::note_console(server, "taizhang", Event::PersonChanged, None, detail).await?;
-            println!("已停用 disabled: {name}");
+            if people::disable(server, &person, "taizhang").await? {
+                println!("已停用 disabled: {name}");
+            } else {
+                println!("此前已停用 disabled before: {name}");
+            }
         }
         Person::Reset { name } => {
             let person = named(server, &name).await?;
-            let password = people::reset(server, &person).await?;
-            audit::note_console(server, "taizhang", Event::PasswordReset, None, json!({ "name": name })).await?;
+            let password = people::reset(server, &person, "taizhang").await?;
             println!("{password}");
             eprintln!("{name} 的新密码如上，首次登录须修改 the password above must be changed at the next sign-in");
         }
         Person::Invite { name, device } => {
             let person = named(server, &name).await?;
-            let invited = devices::invite(server, &person, &device).await?;
-            let detail = json!({ "device": device, "person": name });
-            audit::note_console(server, "taizhang", Event::DeviceInvited, Some(person.unit), detail).await?;
+            let invited = devices::invite(server, &person, &device, "taizhang").await?;
             println!("{}", invited.code);
             let until = clock::local(invited.expires_at_ms).strftime("%Y-%m-%d %H:%M");
             eprintln!("登记码如上，只能用一次，有效至 {until} the code above can be used once, until then");

@@ -4,7 +4,6 @@ use anyhow::Context;
 use clap::Subcommand;
 use importer::values::masked;
 use serde::Serialize;
-use serde_json::json;
 use sync_protocol::{
     Address, ChangeHash,
     catalogue::Sensitivity,
@@ -14,9 +13,10 @@ use sync_protocol::{
 use super::import::WHO;
 use crate::{
     Server,
-    audit::{self, Event},
+    audit::{By, Event},
     clock,
     store::{QuarantineState, Quarantined},
+    sync::note,
 };
 
 /// What can be done with them.
@@ -72,27 +72,21 @@ pub async fn quarantine(server: &Server, command: Quarantine) -> anyhow::Result<
         Quarantine::List { all, json } => list(server, all, json).await,
         Quarantine::Show { hash } => show(server, hash).await,
         Quarantine::Admit { hash, who } => {
-            for held in server.sync.admit_quarantined(hash, &who, clock::now_ms()).await? {
-                note(server, &who, Event::QuarantineAdmitted, &held).await?;
+            if one(server, hash).await?.state == QuarantineState::Admitted {
+                return Err(server.sync.decided(hash).await?.into());
+            }
+            for held in server.sync.admit_quarantined(hash, &*who, clock::now_ms()).await? {
                 println!("{}：已接收 admitted", held.hash);
             }
             Ok(true)
         }
         Quarantine::Reject { hash, who } => {
-            let held = one(server, hash).await?;
-            anyhow::ensure!(held.state != QuarantineState::Admitted, "已接收，不能退回 admitted already: {hash}");
-            let state = QuarantineState::Rejected;
-            server.store.decide_quarantined(&[hash], state, &who, clock::now_ms()).await?;
-            note(server, &who, Event::QuarantineRejected, &held).await?;
+            one(server, hash).await?;
+            server.sync.reject_quarantined(hash, &*who, clock::now_ms()).await?;
             println!("{hash}：已退回，内容保留 rejected, kept");
             Ok(true)
         }
     }
-}
-
-async fn note(server: &Server, who: &str, event: Event, held: &Quarantined) -> anyhow::Result<()> {
-    let detail = json!({ "hash": held.hash.to_string(), "device": held.device.to_string() });
-    Ok(audit::note_console(server, who, event, Some(held.identity.unit), detail).await?)
 }
 
 async fn one(server: &Server, hash: ChangeHash) -> anyhow::Result<Quarantined> {
@@ -137,7 +131,8 @@ async fn list(server: &Server, all: bool, json: bool) -> anyhow::Result<bool> {
 
 async fn show(server: &Server, hash: ChangeHash) -> anyhow::Result<bool> {
     let held = one(server, hash).await?;
-    note(server, "taizhang", Event::QuarantineRead, &held).await?;
+    let read = note(&held, &By::from("taizhang"), Event::QuarantineRead);
+    server.store.people().append_audit(&read).await?;
     let cells = peek(&held.bytes, &GateLimits::default())?;
     let Line { unit, device, received, sentence, state, .. } = line(server, held).await?;
     println!("{received} {device} · {unit} · {}\n{sentence}", state.as_str());

@@ -85,10 +85,7 @@ pub async fn submissions(server: &Server, command: Submissions) -> anyhow::Resul
             let unit = unit_with_code(server, &unit).await?;
             let date = date.unwrap_or_else(returns::today);
             let wanted = Wanted { unit, return_no: name, period, choices, date, due_on: due, explanation: explain };
-            let submission = submissions::submit(server, &wanted, &who).await?;
-            let detail = json!({ "number": submission.number, "return": submission.return_no,
-                                 "period": submission.period, "code": submission.code });
-            audit::note_console(server, &who, Event::ReturnSubmitted, Some(submission.unit), detail).await?;
+            let submission = submissions::submit(server, &wanted, &*who).await?;
             print(server, &submission).await?;
         }
         Submissions::List => {
@@ -99,9 +96,7 @@ pub async fn submissions(server: &Server, command: Submissions) -> anyhow::Resul
         Submissions::Step { number, to, reason, who } => {
             let before = submissions::submission(server, number).await?;
             let step = (to.as_str(), reason.as_deref());
-            let after = submissions::step(server, &before, step, (&who, UnitLevel::County)).await?;
-            let detail = json!({ "number": number, "from": before.state, "to": after.state, "reason": reason });
-            audit::note_console(server, &who, Event::ReturnStepped, Some(after.unit), detail).await?;
+            let after = submissions::step(server, &before, step, (&*who, UnitLevel::County)).await?;
             print(server, &after).await?;
         }
         Submissions::Differences { number } => {
@@ -119,9 +114,9 @@ pub async fn submissions(server: &Server, command: Submissions) -> anyhow::Resul
             let bytes = server.store.submitted_workbook(number).await?.context("no workbook")?;
             tokio::fs::create_dir_all(&out).await?;
             let path = out.join(format!("{number}_{}", submission.file));
-            tokio::fs::write(&path, bytes).await.with_context(|| path.display().to_string())?;
             let detail = json!({ "number": number });
             audit::note_console(server, WHO, Event::SubmissionRead, Some(submission.unit), detail).await?;
+            tokio::fs::write(&path, bytes).await.with_context(|| path.display().to_string())?;
             println!("{}", path.display());
         }
     }

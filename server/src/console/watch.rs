@@ -40,7 +40,8 @@ pub async fn watch(server: &Server, folder: &Path, who: &str, every: Duration) -
         }
         // All at once: one may name the units that another needs.
         if !ready.is_empty() {
-            import::import(server, &ready, who, Some(&findings), false).await?;
+            let told = |line: String| eprintln!("{line}");
+            import::import_and(server, &ready, who, (Some(&findings), false), told).await?;
             seen.iter_mut().filter(|(path, _)| ready.contains(path)).for_each(|(_, known)| known.1 = true);
         }
         tokio::time::sleep(every).await;

@@ -189,6 +189,8 @@ fn member(town: usize, branch: usize, number: usize, rng: &mut StdRng) -> Member
     // Different for every member of the county: no two share a birth date and a sequence by chance.
     let sequence = (number * 2 + usize::from(!female) + (town * 20 + branch) * 3) % 1000;
     let sequence = if (sequence % 2 == 1) == female { (sequence + 1) % 1000 } else { sequence };
+    // 000 is given to nobody.
+    let sequence = if sequence == 0 { 998 } else { sequence };
     let body = format!("340099{:04}{:02}{:02}{sequence:03}", birth.0, birth.1, birth.2);
     let check = id_card_check(&body).expect("17 digits");
     let joined_year = (birth.0 + rng.random_range(19..35)).min(2011);

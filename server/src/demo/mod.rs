@@ -27,6 +27,7 @@ use crate::{
     config::{Config, File},
     devices as enrolment, http,
     import::{ImportReport, import_file},
+    installation,
     people::{self, Profile},
     returns::{self, ReturnRequest, conflicts},
     store::{DeviceRecord, token_hash},
@@ -58,7 +59,8 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     })?;
     let address = listener.local_addr()?;
     let config = Config::check(File { data_dir: folder.join("data"), listen: options.listen, ..File::default() })?;
-    let server = Arc::new(Server::open_embedded(&config).await?);
+    let _lock = installation::lock(&config.data_dir)?;
+    let server = Arc::new(Server::create_embedded(&config).await?);
 
     println!("一、生成示范县台账 Generate the ledgers of a synthetic county");
     let files = generate(options.seed, &ledgers)?;
@@ -108,9 +110,9 @@ async fn invitation(server: &Server) -> anyhow::Result<String> {
         let town = units.into_iter().find(|unit| unit.level == UnitLevel::ReportingUnit).context("a township")?;
         let full_name = "包村干部 王芳".to_owned();
         let profile = Profile { full_name, role: Role::FieldCadre, unit: town, is_handler: false };
-        people::add(server, NAME, &profile).await?.0
+        people::add(server, NAME, &profile, "demo").await?.0
     };
-    Ok(enrolment::invite(server, &person, "手机").await?.code)
+    Ok(enrolment::invite(server, &person, "手机", "demo").await?.code)
 }
 
 type Stop = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -90,18 +90,16 @@ async fn put(
         device: caller.device.as_ref().map(|device| device.id),
         received_at_ms: clock::now_ms(),
         unit_bytes_max: UNIT_BYTES_MAX,
+        is_it: |hash, whole| whole.starts_with(&JPEG) && <[u8; 32]>::from(Sha256::digest(whole)) == *hash,
     };
-    let Received::SoFar(received) = server.store.append_attachment(&stored).await? else {
-        return Err(ApiError::TooLarge);
+    let received = match server.store.append_attachment(&stored).await? {
+        Received::SoFar(received) => received,
+        Received::NoRoom => return Err(ApiError::TooLarge),
+        Received::NotIt => {
+            let sentence = "照片内容与名称不符，请重新上传 | it is not the photo it is named by: send it anew";
+            return Err(ApiError::BadRequest(sentence.into()));
+        }
     };
-    if let Some(whole) = server.store.attachment(unit, &hash).await?
-        && (!whole.starts_with(&JPEG) || <[u8; 32]>::from(Sha256::digest(&whole)) != hash)
-    {
-        server.store.forget_attachment(unit, &hash).await?;
-        return Err(ApiError::BadRequest(
-            "照片内容与名称不符，请重新上传 | it is not the photo it is named by: send it anew".into(),
-        ));
-    }
     Ok(Json(Progress { received }))
 }
 

@@ -8,7 +8,6 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sync_protocol::DeviceId;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -19,7 +18,6 @@ use super::{
 };
 use crate::{
     Server,
-    audit::{self, Event},
     auth::{Caller, Denied, Permission},
     devices::{self, EnrolError},
     store::{PersonId, SeenDevice},
@@ -118,9 +116,7 @@ async fn invite(
     let id: PersonId = person.parse().map_err(|_| ApiError::NotFound)?;
     let person = server.store.people().person(id).await?.ok_or(ApiError::NotFound)?;
     caller.may_at(server.store.as_ref(), Permission::ManageDevices, person.unit).await?;
-    let invited = devices::invite(&server, &person, &name).await?;
-    let detail = json!({ "device": name, "person": person.name });
-    audit::note(&server, &caller, Event::DeviceInvited, Some(person.unit), detail).await?;
+    let invited = devices::invite(&server, &person, &name, &caller).await?;
     // What the caller has reached the server by, the phone will reach it by, too.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let scheme = if server.is_secure { "https" } else { "http" };
@@ -168,10 +164,7 @@ async fn enrol(
     Body(Enrol { code, keys, token }): Body<Enrol>,
 ) -> Result<(StatusCode, Json<Enrolled>), ApiError> {
     let keys = keys.parse().map_err(|_| ApiError::BadRequest("设备公钥有误 | these are no public keys".into()))?;
-    let device = devices::enrol(&server, &code, keys, &token).await?;
-    let detail = json!({ "device": device.name });
-    let caller = Caller::device(device);
-    audit::note(&server, &caller, Event::DeviceEnrolled, Some(caller.grant.unit), detail).await?;
+    let caller = Caller::device(devices::enrol(&server, &code, keys, &token).await?);
     let names = |books: &[sync_protocol::Book]| books.iter().map(|book| book.as_str().to_owned()).collect();
     let enrolled = Enrolled {
         device: caller.device.as_ref().map(|device| device.id.to_string()).unwrap_or_default(),
@@ -197,9 +190,7 @@ async fn revoke(
     let id: DeviceId = id.parse().map_err(|_| ApiError::NotFound)?;
     let device = server.store.device(id).await?.ok_or(ApiError::NotFound)?;
     caller.may_at(server.store.as_ref(), Permission::ManageDevices, device.unit).await?;
-    let (unit, detail) = (device.unit, json!({ "device": device.name, "owner": device.owner }));
-    devices::revoke(&server, device).await?;
-    audit::note(&server, &caller, Event::DeviceRevoked, Some(unit), detail).await?;
+    devices::revoke(&server, &device, &caller).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -216,13 +207,7 @@ async fn rotate(
     Sender(device): Sender,
     Body(NewToken { token }): Body<NewToken>,
 ) -> Result<StatusCode, ApiError> {
-    if device.is_revoked {
-        return Err(Denied::Revoked.into());
-    }
-    let caller = Caller::device(device.clone());
-    devices::rotate(&server, device, &token).await?;
-    let detail = json!({ "device": caller.device.as_ref().map(|device| device.name.as_str()) });
-    audit::note(&server, &caller, Event::TokenRotated, Some(caller.grant.unit), detail).await?;
+    devices::rotate(&server, &device, &token).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -232,6 +217,8 @@ impl From<EnrolError> for ApiError {
             EnrolError::Unknown => ApiError::NotFound,
             EnrolError::Name | EnrolError::Token => ApiError::BadRequest(error.to_string()),
             EnrolError::Disabled | EnrolError::Keys => ApiError::Conflict(error.to_string()),
+            EnrolError::Revoked => Denied::Revoked.into(),
+            EnrolError::Rotated => ApiError::Unauthorized,
             EnrolError::Store(error) => error.into(),
         }
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
-use serde_json::json;
 use sync_protocol::{UnitId, document::RowKey};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -15,9 +14,9 @@ use super::{
 };
 use crate::{
     Server,
-    audit::{self, Event},
+    audit::By,
     auth::{Caller, Permission},
-    erasure::{self, Erased, ErasureError, RestrictedRecord},
+    erasure::{self, Erased, ErasureError, Order, RestrictedRecord},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
@@ -74,11 +73,8 @@ async fn erase(
     }
     let ledger = server.catalogue.ledger(&wanted.ledger).ok_or(ApiError::NotFound)?.id.clone();
     let key = RowKey { ledger, row: wanted.row.parse().map_err(|_| ApiError::NotFound)? };
-    let detail = json!({ "ledger": key.ledger, "row": key.row.to_string(), "reason": wanted.reason.trim() });
-    audit::note(&server, &caller, Event::ErasureOrdered, Some(unit), detail).await?;
-    let erased = Box::pin(erasure::erase(&server, unit, &key)).await?;
-    let detail = json!({ "ledger": key.ledger, "row": key.row.to_string(), "erased": erased });
-    audit::note(&server, &caller, Event::Erased, Some(unit), detail).await?;
+    let order = Order { by: By::from(&caller), reason: wanted.reason.trim() };
+    let erased = Box::pin(erasure::erase(&server, unit, &key, order)).await?;
     Ok(Json(erased))
 }
 
@@ -92,10 +88,11 @@ async fn at(server: &Server, caller: &Caller, unit: &str) -> Result<UnitId, ApiE
 impl From<ErasureError> for ApiError {
     fn from(error: ErasureError) -> Self {
         match error {
-            ErasureError::Unknown => ApiError::NotFound,
-            ErasureError::Quarantine(_) | ErasureError::Doubts(_) | ErasureError::Uploads => {
+            ErasureError::Unknown | ErasureError::Before => ApiError::NotFound,
+            ErasureError::Quarantine(_) | ErasureError::Doubts(_) | ErasureError::Uploads | ErasureError::Busy => {
                 ApiError::Conflict(error.to_string())
             }
+            ErasureError::Unswept(_) => ApiError::Unavailable(error.to_string()),
             ErasureError::Store(error) => error.into(),
             ErasureError::Document(_) | ErasureError::Traces(_) => {
                 tracing::error!(%error, "an erasure failed");

@@ -11,7 +11,7 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
-    auth::{Denied, LOCK_MS, SignInError},
+    auth::{Denied, SignInError},
     store::StoreError,
     sync::ExchangeError,
 };
@@ -98,7 +98,7 @@ impl From<SignInError> for ApiError {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Wrong => ApiError::SignIn(error.to_string()),
-            SignInError::Locked => ApiError::TooMany(LOCK_MS.unsigned_abs() / 1000),
+            SignInError::Locked(wait_s) => ApiError::TooMany(wait_s),
             SignInError::Weak(weak) => ApiError::BadRequest(weak.to_string()),
             SignInError::Store(error) => error.into(),
         }

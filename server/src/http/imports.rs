@@ -9,7 +9,7 @@ use axum::{
     response::IntoResponse,
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{json, value::RawValue};
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -21,7 +21,7 @@ use crate::{
     Server,
     audit::{self, Event},
     auth::Permission,
-    import::{ImportError, ImportReport, Preview},
+    import::{ImportError, Preview},
     uploads::{self, Status, UploadError},
 };
 
@@ -119,7 +119,7 @@ async fn report(
     State(server): State<Arc<Server>>,
     Asker(caller): Asker,
     Path(id): Path<String>,
-) -> Result<Json<Arc<ImportReport>>, ApiError> {
+) -> Result<Json<Arc<RawValue>>, ApiError> {
     caller.may(Permission::Import)?;
     Ok(Json(server.uploads.report(&id, &caller)?))
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsConfig};
 
 use super::router;
-use crate::Server;
+use crate::{Server, uploads};
 
 /// How long requests that are under way may go on once the server stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -18,7 +18,10 @@ pub async fn serve(
     listener: tokio::net::TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    uploads::serve(&server).await.map_err(std::io::Error::other)?;
     let (store, sockets) = (server.store.clone(), server.sockets.clone());
+    let unswept = server.clone();
+    tokio::spawn(async move { crate::erasure::finish(&unswept).await });
     let handle = Handle::new();
     let stopping = handle.clone();
     tokio::spawn(async move {

@@ -16,6 +16,7 @@ mod listen;
 mod live;
 mod openapi;
 mod people;
+mod proposals;
 mod quarantine;
 mod records;
 mod repo;
@@ -85,6 +86,7 @@ fn routes() -> Routes {
         .merge(app::routes())
         .merge(records::routes())
         .merge(quarantine::routes())
+        .merge(proposals::routes())
         .merge(erasures::routes())
         .merge(returns::routes())
         .merge(submissions::routes())

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sync_protocol::{UnitId, unit::Unit};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -15,7 +14,6 @@ use super::{
 };
 use crate::{
     Server,
-    audit::{self, Event},
     auth::{Permission, Role},
     people::{self, PeopleError, Profile},
     store::{Person, PersonId},
@@ -103,9 +101,7 @@ async fn add(
     caller.may(Permission::ManagePeople)?;
     let unit = unit(&server, &new.unit).await?;
     let profile = Profile { full_name: new.full_name, role: new.role, unit, is_handler: new.is_handler };
-    let (person, password) = people::add(&server, &new.name, &profile).await?;
-    let detail = profile.detail(&person.name);
-    audit::note(&server, &caller, Event::PersonAdded, Some(person.unit), detail).await?;
+    let (person, password) = people::add(&server, &new.name, &profile, &caller).await?;
     Ok((StatusCode::CREATED, Json(WithPassword { person: KnownPerson::from(&person), password })))
 }
 
@@ -137,10 +133,7 @@ async fn change(
     let unit = unit(&server, &changed.unit).await?;
     let ChangedPerson { full_name, role, is_handler, is_disabled, .. } = changed;
     let profile = Profile { full_name, role, unit, is_handler };
-    let person = people::change(&server, person, &profile, is_disabled).await?;
-    let mut detail = profile.detail(&person.name);
-    detail["disabled"] = json!(is_disabled);
-    audit::note(&server, &caller, Event::PersonChanged, Some(person.unit), detail).await?;
+    let person = people::change(&server, person, &profile, is_disabled, &caller).await?;
     Ok(Json(KnownPerson::from(&person)))
 }
 
@@ -154,8 +147,7 @@ async fn reset(
 ) -> Result<Json<WithPassword>, ApiError> {
     caller.may(Permission::ManagePeople)?;
     let person = person(&server, &id).await?;
-    let password = people::reset(&server, &person).await?;
-    audit::note(&server, &caller, Event::PasswordReset, None, json!({ "name": person.name })).await?;
+    let password = people::reset(&server, &person, &caller).await?;
     Ok(Json(WithPassword { person: KnownPerson::from(&person), password }))
 }
 
@@ -176,7 +168,9 @@ impl From<PeopleError> for ApiError {
     fn from(error: PeopleError) -> Self {
         match error {
             PeopleError::Store(error) => error.into(),
-            PeopleError::NameTaken(_) | PeopleError::LastAdministrator => ApiError::Conflict(error.to_string()),
+            PeopleError::NameTaken(_) | PeopleError::LastAdministrator | PeopleError::Changed => {
+                ApiError::Conflict(error.to_string())
+            }
             PeopleError::Name | PeopleError::Handler(_) | PeopleError::CountyOnly(_) | PeopleError::Weak(_) => {
                 ApiError::BadRequest(error.to_string())
             }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
-use serde_json::json;
 use sync_protocol::ChangeHash;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -15,7 +14,6 @@ use super::{
 };
 use crate::{
     Server,
-    audit::{self, Event},
     auth::{Caller, Permission},
     clock,
     store::{QuarantineState, Quarantined},
@@ -80,9 +78,10 @@ async fn admit(
     Path(hash): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let held = one(&server, &caller, &hash).await?;
-    let detail = json!({ "hash": hash, "device": held.device.to_string() });
-    server.sync.admit_quarantined(held.hash, &caller.name, clock::now_ms()).await?;
-    audit::note(&server, &caller, Event::QuarantineAdmitted, Some(held.identity.unit), detail).await?;
+    if held.state == QuarantineState::Admitted {
+        return Err(server.sync.decided(held.hash).await?.into());
+    }
+    server.sync.admit_quarantined(held.hash, &caller, clock::now_ms()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -95,13 +94,7 @@ async fn reject(
     Path(hash): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let held = one(&server, &caller, &hash).await?;
-    if held.state == QuarantineState::Admitted {
-        return Err(ApiError::Conflict("已接收，不能退回 | it was admitted already".into()));
-    }
-    let detail = json!({ "hash": hash, "device": held.device.to_string() });
-    let state = QuarantineState::Rejected;
-    server.store.decide_quarantined(&[held.hash], state, &caller.name, clock::now_ms()).await?;
-    audit::note(&server, &caller, Event::QuarantineRejected, Some(held.identity.unit), detail).await?;
+    server.sync.reject_quarantined(held.hash, &caller, clock::now_ms()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -117,7 +110,7 @@ impl From<AdmitError> for ApiError {
     fn from(error: AdmitError) -> Self {
         match error {
             AdmitError::Unknown => ApiError::NotFound,
-            AdmitError::Refused(_) => ApiError::Conflict(error.to_string()),
+            AdmitError::Refused(_) | AdmitError::Decided(_) => ApiError::Conflict(error.to_string()),
             AdmitError::Store(error) => error.into(),
         }
     }

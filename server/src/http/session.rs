@@ -146,10 +146,8 @@ async fn begin_totp(
     SignedInPerson(person): SignedInPerson,
 ) -> Result<Json<NewTotp>, ApiError> {
     ready(&person)?;
-    if person.has_totp {
-        return Err(ApiError::Conflict("已启用验证码，请先停用 | one-time codes are in use: remove them first".into()));
-    }
-    let url = auth::new_totp(&server, &person).await?;
+    let in_use = || ApiError::Conflict("已启用验证码，请先停用 | one-time codes are in use: remove them first".into());
+    let url = auth::new_totp(&server, &person).await?.ok_or_else(in_use)?;
     let qr = super::qr(&url)?;
     Ok(Json(NewTotp { url, qr }))
 }

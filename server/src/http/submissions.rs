@@ -140,10 +140,7 @@ async fn submit(
         explanation: wanted.explanation,
         due_on: wanted.due_on.as_deref().map(|due_on| date(Some(due_on))).transpose()?,
     };
-    let submission = Box::pin(submissions::submit(&server, &wanted, &caller.name)).await?;
-    let detail = json!({ "number": submission.number, "return": submission.return_no, "period": submission.period,
-                         "code": submission.code });
-    audit::note(&server, &caller, Event::ReturnSubmitted, Some(unit), detail).await?;
+    let submission = Box::pin(submissions::submit(&server, &wanted, &caller)).await?;
     Ok((StatusCode::CREATED, Json(submission.into())))
 }
 
@@ -171,9 +168,7 @@ async fn step(
     caller.may_review(server.store.as_ref(), submission.unit).await?;
     let level = server.store.unit(caller.grant.unit).await?.ok_or(ApiError::NotFound)?.level;
     let step = (wanted.to.as_str(), wanted.reason.as_deref());
-    let stepped = submissions::step(&server, &submission, step, (&caller.name, level)).await?;
-    let detail = json!({ "number": number, "from": submission.state, "to": stepped.state, "reason": wanted.reason });
-    audit::note(&server, &caller, Event::ReturnStepped, Some(submission.unit), detail).await?;
+    let stepped = submissions::step(&server, &submission, step, (&caller, level)).await?;
     Ok(Json(stepped.into()))
 }
 
@@ -216,7 +211,9 @@ impl From<SubmissionError> for ApiError {
         match error {
             E::Unknown(_) => ApiError::NotFound,
             E::NotReporting(_) | E::Period(_) => ApiError::BadRequest(error.to_string()),
-            E::Checks(_) | E::Quality(_) | E::Stands | E::Step { .. } => ApiError::Conflict(error.to_string()),
+            E::Checks(_) | E::Quality(_) | E::Stands { .. } | E::Busy | E::Step { .. } => {
+                ApiError::Conflict(error.to_string())
+            }
             E::Return(error) => error.into(),
             E::Store(error) => error.into(),
             E::Read(_) | E::Document(_) => {

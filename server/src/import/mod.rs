@@ -3,6 +3,8 @@
 //! Killed at any moment it has written some documents whole and others not at all; importing the same file
 //! again writes the rest, since what a document already says is not written again.
 
+mod held;
+mod registers;
 mod returned;
 mod units;
 
@@ -13,23 +15,29 @@ use std::{
 };
 
 use importer::{
-    CellChange, Finding, FindingKind, Importer, Memory, ReadError, ReadLimits, Register, Table, Workbook,
+    CellChange, Finding, FindingKind, Importer, Memory, ReadError, ReadLimits, Register, Table, Target, Workbook,
     findings_book::FindingsError,
+    left_out::{self, LeftOut},
     memory::{Decision, Doubt},
     plan::Counts,
     review::{self, Decided},
     rows::RowRef,
+    stamp::Stamp,
+    unread,
     workbook::grid::address,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sync_protocol::{
     RowId, UnitId,
+    catalogue::{Actor, Variables},
     conflict::{Means, Provenance},
     document::{Author, DocumentError},
     session::Scope,
+    unit::Unit,
 };
 
+pub use registers::units_of;
 use returned::{Plans, Returned};
 pub(crate) use units::document_write;
 use units::{known_documents, round, unit_documents};
@@ -84,6 +92,12 @@ pub struct ImportReport {
     pub doubts: Vec<Doubt>,
     /// What was noticed.
     pub findings: Vec<Finding>,
+    /// Conflicts that were settled.
+    pub settled: usize,
+    /// What was not taken, by reason.
+    pub left_out: Vec<LeftOut>,
+    /// Heads that no column claims: what stands below is kept beside each row.
+    pub beside: Vec<String>,
 }
 
 /// Told how many of how many units are done.
@@ -104,6 +118,12 @@ pub struct Preview {
     pub doubts: Vec<Doubt>,
     /// What was noticed.
     pub findings: Vec<Finding>,
+    /// Conflicts that would be settled.
+    pub settled: usize,
+    /// What would not be taken, by reason.
+    pub left_out: Vec<LeftOut>,
+    /// Heads that no column claims: what stands below would be kept beside each row.
+    pub beside: Vec<String>,
 }
 
 /// A file, and how far its sender's rights go.
@@ -131,7 +151,14 @@ impl Source {
 
 /// Reads and plans a file of this machine as an import would, and writes nothing.
 pub async fn preview_file(server: &Server, path: &Path) -> Result<Preview, ImportError> {
-    preview(server, Source::open(path).await?, Arc::new(|_, _| {})).await
+    preview_beside(server, path, &[]).await
+}
+
+/// The same for one of several files, which define these units together.
+pub async fn preview_beside(server: &Server, path: &Path, units: &[Unit]) -> Result<Preview, ImportError> {
+    let source = Source::open(path).await?;
+    let (file, job) = (source.name.clone(), Job::prepare(server, source, units).await?);
+    plan_only(server, (file, job), Arc::new(|_, _| {})).await
 }
 
 /// Reads and plans a file as an import would, and writes nothing.
@@ -140,21 +167,34 @@ pub async fn preview(
     source: Source,
     progress: Arc<dyn Fn(usize, usize) + Send + Sync>,
 ) -> Result<Preview, ImportError> {
-    let file = source.name.clone();
-    let job = Job::prepare(server, source).await?;
+    let (file, job) = (source.name.clone(), Job::prepare(server, source, &[]).await?);
+    plan_only(server, (file, job), progress).await
+}
+
+async fn plan_only(
+    server: &Server,
+    (file, job): (String, Job),
+    progress: Arc<dyn Fn(usize, usize) + Send + Sync>,
+) -> Result<Preview, ImportError> {
     let units = job.units_concerned();
     let known = known_documents(server, &units).await?;
     let runtime = tokio::runtime::Handle::current();
     let plan = move || {
         let importer = importer_of(&job.server, &job.memory);
         let (tables, counts, findings) = (job.titles(), job.left_out(), job.findings.clone());
-        let mut preview = Preview { file, tables, counts, findings, ..Preview::default() };
+        let beside = job.beside();
+        let mut preview = Preview { file, tables, counts, findings, beside, ..Preview::default() };
         let (total, mut seen) = (units.len(), 0);
         for (done, unit) in units.into_iter().enumerate() {
             progress(done, total);
             let (documents, _) = unit_documents(&job.server, unit, known.get(&unit), &runtime)?;
-            let Plans { ordinary, returned, seen: own } = returned::plan(&job, &importer, unit, &documents)?;
+            let Plans { ordinary, returned, seen: own, .. } = returned::plan(&job, &importer, unit, &documents)?;
             seen += own;
+            let (settled, findings) = returned::would_settle(&job, unit, &documents);
+            preview.settled += settled.len();
+            preview.counts.changed += settled.len();
+            preview.changes.extend(settled);
+            preview.findings.extend(findings);
             for plan in [ordinary, returned] {
                 preview.counts += plan.counts;
                 preview.changes.extend(plan.changes);
@@ -163,6 +203,7 @@ pub async fn preview(
             }
         }
         preview.findings.extend(job.absent(seen));
+        preview.left_out = left_out::summary(&preview.findings);
         Ok(preview)
     };
     tokio::task::spawn_blocking(plan).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
@@ -175,7 +216,7 @@ pub async fn findings_workbook(
     findings: Vec<Finding>,
     doubts: Vec<Doubt>,
 ) -> Result<Vec<u8>, ImportError> {
-    let job = Job::prepare(server, source).await?;
+    let job = Job::prepare(server, source, &[]).await?;
     let draw = move || {
         let Job { workbook, tables, server, .. } = &job;
         let book = importer::findings_book::findings_workbook(workbook, tables, &server.catalogue, &findings, &doubts);
@@ -206,12 +247,14 @@ pub async fn import(
     if server.store.is_imported(&digest).await? {
         return Ok(ImportReport { file: name, already_imported: true, ..ImportReport::default() });
     }
-    let job = Job::prepare(server, source).await?;
+    let job = Job::prepare(server, source, &[]).await?;
+    let actor = job.actor;
     let Decided { mappings, decisions, .. } = &job.decided;
     let office = scope.map_or(server.county, |scope| scope.unit);
     server.store.learn(office, mappings, decisions, who, clock::now_ms()).await?;
     let (id, report) = carry_out(server, job, (name, digest), who, progress).await?;
     if !report.doubts.is_empty() {
+        server.store.proposals().note_sender(&digest, actor).await?;
         server.store.put_doubts(&id, &digest, &bytes, &report.doubts).await?;
     }
     Ok(report)
@@ -228,8 +271,10 @@ pub(crate) async fn import_decided(
     let part =
         decisions.keys().fold(Sha256::new_with_prefix(digest), |hash, doubt| hash.chain_update(doubt.as_bytes()));
     let name = source.name.clone();
-    let mut job = Job::prepare(server, source).await?;
+    let mut job = Job::prepare(server, source, &[]).await?;
     job.memory = job.memory.only(decisions);
+    // Whoever decides that it is a record or another does not decide what the sender could not: an old file's sender is not known.
+    job.actor = server.store.proposals().sender(&digest).await?.unwrap_or(Actor::Branch);
     carry_out(server, job, (name, part.finalize().into()), who, &|_, _| {}).await.map(|(_, report)| report)
 }
 
@@ -251,6 +296,7 @@ async fn carry_out(
         counts: job.left_out(),
         units: job.units.len(),
         findings: job.findings.clone(),
+        beside: job.beside(),
         ..ImportReport::default()
     };
     let author = Author {
@@ -276,6 +322,7 @@ async fn carry_out(
         return Err(ImportError::Interrupted(message));
     }
     report.findings.extend(job.absent(seen));
+    report.left_out = left_out::summary(&report.findings);
     let counts = serde_json::to_string(&report.counts).unwrap_or_default();
     server.store.finish_batch(&batch.id, clock::now_ms(), &counts).await?;
     server.store.settle_doubts(&settled).await?;
@@ -289,21 +336,37 @@ struct Job {
     rows: BTreeMap<UnitId, Vec<RowRef>>,
     /// What it brings back, where it is a merged ledger of this very server.
     returned: Option<Returned>,
-    units: Vec<sync_protocol::unit::Unit>,
+    units: Vec<Unit>,
     findings: Vec<Finding>,
     /// What the file itself says to do.
     decided: Decided,
     /// What people have decided, this file included.
     memory: Memory,
     server: Server,
+    /// For whom it was sent in.
+    actor: Actor,
+    /// Values of county parameters, for what steps of workflows need.
+    variables: Variables,
 }
 
 impl Job {
-    async fn prepare(server: &Server, source: Source) -> Result<Self, ImportError> {
-        let known = server.store.units().await?;
+    /// Reads a file; `also` are units that other files of the same run define.
+    async fn prepare(server: &Server, source: Source, also: &[Unit]) -> Result<Self, ImportError> {
+        let mut known = server.store.units().await?;
+        known.retain(|unit| !also.iter().any(|other| other.id == unit.id));
+        known.extend_from_slice(also);
         let mut register = Register::new(known.clone());
+        if let Some(scope) = &source.scope {
+            register = register.used_by(scope.unit);
+        }
         let offices: Vec<UnitId> = std::iter::once(server.county).chain(source.scope.iter().map(|s| s.unit)).collect();
         let mut memory = server.store.memory(&offices).await?;
+        // Who may write to everything is the county's own administrator.
+        let actor = match &source.scope {
+            Some(scope) => known.iter().find(|unit| unit.id == scope.unit).map_or(Actor::Branch, |u| u.level.into()),
+            None => Actor::County,
+        };
+        let variables = server.catalogue.variables(server.campaign_year, None);
         let server = server.clone();
         let prepare = move || {
             let Source { bytes, scope, .. } = source;
@@ -312,12 +375,18 @@ impl Job {
             let decided = review::read(&workbook, &server.catalogue);
             decided.teach(&mut memory);
             let importer = importer_of(&server, &memory);
-            let (tables, mut findings) = importer.detect(&workbook);
+            let (mut tables, mut findings) = importer.detect(&workbook);
+            unread::look(&workbook, &server.catalogue, &mut tables, &mut findings);
             findings.extend(decided.findings.iter().cloned());
             let mut units = importer.define_units(&workbook, &tables, &mut register);
             // What is a merged ledger's own is no row to be matched.
             let mut others = tables.clone();
             let mut returned = Returned::of(&server, &workbook, &mut others, known);
+            if returned.is_none()
+                && let Some(sheet) = Stamp::sheet(&workbook)
+            {
+                findings.push(Finding::new(&FindingKind::StampUnknown, &sheet.name, String::new(), "", String::new()));
+            }
             let mut grouped = importer.group(&workbook, &others, &register);
             findings.extend(grouped.findings);
             if let Some(returned) = &mut returned {
@@ -342,7 +411,7 @@ impl Job {
             }
             drop(importer);
             let rows = grouped.units;
-            Ok(Self { workbook, tables, rows, returned, units, findings, decided, memory, server })
+            Ok(Self { workbook, tables, rows, returned, units, findings, decided, memory, server, actor, variables })
         };
         tokio::task::spawn_blocking(prepare).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
     }
@@ -356,8 +425,19 @@ impl Job {
 
     /// Rows of a merged ledger that did not come back: nothing is removed for that.
     fn absent(&self, seen: usize) -> Option<Finding> {
-        let count = self.returned.as_ref()?.rows_drawn().checked_sub(seen).filter(|count| *count > 0)?;
+        let returned = self.returned.as_ref()?;
+        let count = returned.rows_drawn().checked_sub(seen + returned.out_of_scope).filter(|count| *count > 0)?;
         Some(Finding::new(&FindingKind::RowsAbsent { count }, "", String::new(), "", String::new()))
+    }
+
+    /// Heads that no column claims.
+    fn beside(&self) -> Vec<String> {
+        let columns = self.tables.iter().flat_map(|table| &table.columns);
+        let heads = columns.filter_map(|mapped| match &mapped.target {
+            Target::Extra(header) => Some(header.clone()),
+            Target::Column { .. } => None,
+        });
+        heads.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// What is left out before any unit is planned.

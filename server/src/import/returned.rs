@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use importer::{
-    Finding, FindingKind, Importer, Register, Table, UnitDocuments, UnitPlan, Workbook,
+    CellChange, Finding, FindingKind, Importer, Register, Severity, Table, UnitDocuments, UnitPlan, Workbook,
     returned::States,
     rows::RowRef,
-    stamp::{Decided, Stamp, decided, row_name},
+    stamp::{DECISION, Decided, Stamp, decided, row_name},
     workbook::grid::{Cell, address},
 };
 use sync_protocol::{
-    Book, ChangeHash, Document, Identity, RowId, UnitId,
+    Address, Book, ChangeHash, Document, Identity, RowId, UnitId, Value,
     bundle::is_signed_by,
     catalogue::Ledger,
     document::{Author, Edit},
@@ -19,8 +19,11 @@ use sync_protocol::{
     unit::Unit,
 };
 
-use super::{ImportError, Job};
-use crate::Server;
+use super::{
+    ImportError, Job,
+    held::{self, Held},
+};
+use crate::{Server, returns::said};
 
 /// Body rows in which the column of row ids is looked for.
 const ROWS_LOOKED_AT: usize = 50;
@@ -33,6 +36,8 @@ pub(super) struct Returned {
     /// Conflicts that people have settled, by document.
     settled: BTreeMap<(UnitId, Book), Vec<Decided>>,
     units: BTreeMap<UnitId, Unit>,
+    /// Rows of the stamp that the sender may not write to.
+    pub(super) out_of_scope: usize,
 }
 
 /// What is planned for one unit.
@@ -44,6 +49,8 @@ pub(super) struct Plans {
     pub(super) returned: UnitPlan,
     /// Rows of the stamp that came back.
     pub(super) seen: usize,
+    /// What the sender may not decide.
+    pub(super) held: Held,
 }
 
 impl Returned {
@@ -79,7 +86,7 @@ impl Returned {
             });
         }
         let units = units.into_iter().map(|unit| (unit.id, unit)).collect();
-        Some(Self { stamp, rows, settled: BTreeMap::new(), units })
+        Some(Self { stamp, rows, settled: BTreeMap::new(), units, out_of_scope: 0 })
     }
 
     /// Takes rows without an id, too, and what was decided on the list of conflicts; leaves out what the sender may not
@@ -107,7 +114,8 @@ impl Returned {
                 let book = ledger(row).book;
                 !may(*unit, book) || !may(*unit, book.restricted())
             };
-            for (row, _) in rows.extract_if(.., is_out) {
+            for (row, id) in rows.extract_if(.., is_out) {
+                self.out_of_scope += usize::from(id.is_some());
                 let sheet = &workbook.sheets[tables[row.table].sheet];
                 let place = address(sheet.row_number(row.row), 0);
                 findings.push(Finding::new(&FindingKind::OutOfScope, &sheet.name, place, "", String::new()));
@@ -117,7 +125,7 @@ impl Returned {
         let (settled, unclear) = decided(workbook);
         for (sheet, row) in unclear {
             let kind = FindingKind::BadDecision { expected: "采用值、另一值".into() };
-            findings.push(Finding::new(&kind, &sheet, address(row, 0), "处理", String::new()));
+            findings.push(Finding::new(&kind, &sheet, address(row, 0), DECISION, String::new()));
         }
         for decided in settled {
             if may(decided.unit, decided.book) {
@@ -149,6 +157,12 @@ impl Returned {
         self.settled.keys().filter(move |(of, _)| *of == unit).map(|(_, book)| *book)
     }
 
+    /// What was settled in a unit.
+    pub(super) fn settled_in(&self, unit: UnitId) -> impl Iterator<Item = (Book, &Decided)> {
+        let of_unit = self.settled.iter().filter(move |((of, _), _)| *of == unit);
+        of_unit.flat_map(|((_, book), decided)| decided.iter().map(|decided| (*book, decided)))
+    }
+
     /// The documents as the workbook was drawn from them; none, if one of them is not known any more.
     fn drawn(&self, now: &UnitDocuments) -> Result<Option<UnitDocuments>, ImportError> {
         let mut drawn = UnitDocuments::none(now.unit);
@@ -169,37 +183,99 @@ impl Returned {
         document: &mut Document,
         identity: &Identity,
         edits: &[Edit],
-        author: &Author,
-    ) -> Result<Vec<Finding>, ImportError> {
-        let mut findings = Vec::new();
-        let place = (identity.unit, identity.book);
+        (author, unsettled): (&Author, &BTreeSet<(Book, Address)>),
+    ) -> Result<(usize, Vec<Finding>), ImportError> {
+        let (settled, findings) = self.decisions(identity, document)?;
         let Some(mut fork) = document.fork_at(self.heads(identity.unit, identity.book))? else {
-            return Ok(findings);
+            return Ok((0, findings));
         };
         fork.write(identity, edits, author)?;
-        for decided in self.settled.get(&place).into_iter().flatten() {
-            let open = document.conflicts();
+        let mut cells = BTreeSet::new();
+        for Settled { decided, chosen, .. } in settled {
+            if unsettled.contains(&(identity.book, decided.address.clone())) {
+                continue;
+            }
+            fork.settle(&decided.address, &chosen, author)?;
+            cells.insert(&decided.address);
+        }
+        document.merge(&fork)?;
+        Ok((cells.len(), findings))
+    }
+
+    /// What was decided about conflicts that are still open; findings about the others.
+    fn decisions(
+        &self,
+        identity: &Identity,
+        document: &Document,
+    ) -> Result<(Vec<Settled<'_>>, Vec<Finding>), ImportError> {
+        let (mut settled, mut findings) = (Vec::new(), Vec::new());
+        let of = self.settled.get(&(identity.unit, identity.book));
+        let Some(of) = of.filter(|of| !of.is_empty()) else { return Ok((settled, findings)) };
+        let fork = document.fork_at(self.heads(identity.unit, identity.book))?;
+        let open = document.conflicts();
+        for decided in of {
             let conflict = open.iter().find(|conflict| conflict.address == decided.address);
             let chosen = conflict.and_then(|c| c.values.iter().find(|value| value.change == decided.change));
-            match chosen {
-                Some(chosen) if fork.contains(decided.change) => {
-                    fork.settle(&decided.address, &chosen.value, author)?;
+            let is_known = fork.as_ref().is_some_and(|fork| fork.contains(decided.change));
+            match (conflict, chosen) {
+                (Some(conflict), Some(chosen)) if is_known => {
+                    let before = conflict.values.iter().map(|value| value.value.clone()).collect();
+                    settled.push(Settled { decided, chosen: chosen.value.clone(), before });
                 }
                 _ => {
-                    let at = address(decided.row, 0);
-                    findings.push(Finding::new(
-                        &FindingKind::SettledAlready,
-                        &decided.sheet,
-                        at,
-                        "处理",
-                        String::new(),
-                    ));
+                    let (kind, at) = (FindingKind::SettledAlready, address(decided.row, 0));
+                    let mut finding = Finding::new(&kind, &decided.sheet, at, DECISION, String::new());
+                    // As it was decided here: by this very sheet, most likely.
+                    let history = document.history(&decided.address);
+                    let wanted = history.iter().find(|written| written.change == decided.change);
+                    let is_so = conflict.is_none()
+                        && wanted.is_some_and(|wanted| document.get(&decided.address).as_ref() == Some(&wanted.value));
+                    if !is_so {
+                        finding.severity = Severity::Warning;
+                    }
+                    findings.push(finding);
                 }
             }
         }
-        document.merge(&fork)?;
-        Ok(findings)
+        Ok((settled, findings))
     }
+}
+
+/// A conflict, and the value that a person has decided for.
+struct Settled<'a> {
+    decided: &'a Decided,
+    chosen: Value,
+    /// All values, the winner first.
+    before: Vec<Value>,
+}
+
+/// The conflicts of a unit that would be settled, as a person sees them.
+pub(super) fn would_settle(job: &Job, unit: UnitId, now: &UnitDocuments) -> (Vec<CellChange>, Vec<Finding>) {
+    let (mut changes, mut all) = (BTreeMap::new(), Vec::new());
+    let Some(returned) = &job.returned else { return (Vec::new(), all) };
+    for book in returned.settled_books(unit) {
+        let nothing = Document::new();
+        let document = now.books.get(&book).unwrap_or(&nothing);
+        let identity = Identity { unit, book, period: job.server.period() };
+        // What cannot be read is an error when it is written.
+        let Ok((settled, findings)) = returned.decisions(&identity, document) else { continue };
+        all.extend(findings);
+        for Settled { decided, chosen, before } in settled {
+            let ledger = job.server.catalogue.ledger(&decided.address.ledger);
+            let column = ledger.and_then(|ledger| ledger.column(&decided.address.column));
+            let print = |value: &Value| said(&job.server, column, value, returned.stamp.clearance);
+            let change = CellChange {
+                sheet: decided.sheet.clone(),
+                cell: address(decided.row, 0),
+                ledger: ledger.map_or_else(|| decided.address.ledger.to_string(), |ledger| ledger.title.clone()),
+                column: column.map_or_else(|| decided.address.cell().into_owned(), |column| column.title.clone()),
+                before: before.iter().map(&print).collect::<Vec<_>>().join("」「"),
+                after: print(&chosen),
+            };
+            changes.insert(&decided.address, change);
+        }
+    }
+    (changes.into_values().collect(), all)
 }
 
 /// Plans the rows of one unit.
@@ -233,5 +309,6 @@ pub(super) fn plan(
         }
     }
     plans.ordinary = importer.plan(&job.workbook, &job.tables, &rows, now);
+    held::hold(job, unit, now, &mut plans);
     Ok(plans)
 }

@@ -7,18 +7,24 @@ use std::{
 
 use importer::{Finding, Importer, UnitDocuments, memory::Doubt, plan::Counts};
 use sync_protocol::{
-    Book, ChangeHash, Document, Identity, UnitId,
+    Address, Book, ChangeHash, Document, Identity, Row, UnitId,
     conflict::{Means, Provenance},
     document::{Author, Edit, RowKey},
 };
 
 use super::{
-    ImportError, ImportReport, Job, importer_of,
+    ImportError, ImportReport, Job,
+    held::Held,
+    importer_of,
     returned::{self, Plans, Returned},
 };
 use crate::{
-    Server, projection,
-    store::{Committed, DocumentWrite, NewChange, ProjectedRow, StoreError, actor_bytes, wants_snapshot},
+    Server, clock, projection,
+    store::{
+        Committed, DocumentWrite, NewChange, NewProposal, ProjectedRow, ProposalWrites, StoreError, actor_bytes,
+        wants_snapshot,
+    },
+    sync::steps::wrong_steps,
 };
 
 /// Documents in one commit.
@@ -30,11 +36,17 @@ const COMMIT_BYTES_MAX: usize = 4 << 20;
 struct Planned {
     unit: UnitId,
     writes: Vec<DocumentWrite>,
+    /// Proposals of documents that nothing is written to.
+    unwritten: Vec<(Identity, Vec<NewProposal>)>,
     counts: Counts,
     doubts: Vec<Doubt>,
     findings: Vec<Finding>,
     /// Rows of a merged ledger that came back.
     seen: usize,
+    /// Conflicts that a merged ledger settles.
+    settled: usize,
+    /// Cells that say already what the file says.
+    same: Vec<(Identity, Vec<Address>)>,
 }
 
 /// Plans and commits these units; returns those that somebody else wrote to meanwhile, and how many rows of a merged ledger
@@ -82,6 +94,7 @@ pub(super) async fn round(
         let bytes: usize = group.iter().flat_map(|p| &p.writes).map(DocumentWrite::bytes).sum();
         if last || documents >= COMMIT_DOCUMENTS_MAX || bytes >= COMMIT_BYTES_MAX {
             done += group.len();
+            affirm(server, &group, author).await?;
             seen += commit(server, std::mem::take(&mut group), report, &mut stale).await?;
             progress(done);
         }
@@ -94,6 +107,14 @@ pub(super) async fn round(
         ended.map_err(|e| ImportError::Interrupted(e.to_string()))?;
     }
     Ok((stale, seen))
+}
+
+/// Notes what these units say already: whoever takes back the import that wrote it is told that this file says so, too.
+async fn affirm(server: &Server, group: &[Planned], author: &Author) -> Result<(), StoreError> {
+    let Some(batch) = &author.provenance.source else { return Ok(()) };
+    let cells = group.iter().flat_map(|planned| &planned.same);
+    let cells: Vec<_> = cells.map(|(identity, cells)| (identity.document(&server.tenant), cells.as_slice())).collect();
+    if cells.is_empty() { Ok(()) } else { server.store.affirm(batch, &cells).await }
 }
 
 async fn commit(
@@ -115,7 +136,11 @@ async fn commit(
             // Its counts and findings will be those of the round that succeeds.
             stale.push(planned.unit);
         } else {
+            for (identity, new) in &planned.unwritten {
+                server.store.proposals().propose(identity, new, clock::now_ms()).await?;
+            }
             report.counts += planned.counts;
+            report.settled += planned.settled;
             seen += planned.seen;
             report.doubts.extend(planned.doubts);
             report.findings.extend(planned.findings);
@@ -164,69 +189,129 @@ fn plan_unit(
 ) -> Result<Planned, ImportError> {
     let server = &job.server;
     let (mut documents, loose) = unit_documents(server, unit, known, runtime)?;
-    let Plans { mut ordinary, mut returned, seen } = returned::plan(job, importer, unit, &documents)?;
+    let Plans { mut ordinary, mut returned, seen, held } = returned::plan(job, importer, unit, &documents)?;
+    let Held { mut proposals, unsettled } = held;
+    for proposed in proposals.values_mut().flatten() {
+        proposed.who.clone_from(&author.provenance.who);
+        proposed.import.clone_from(&author.provenance.source);
+    }
     let mut books: BTreeSet<Book> = ordinary.edits.keys().chain(returned.edits.keys()).copied().collect();
     books.extend(job.returned.iter().flat_map(|back| back.settled_books(unit)));
-    let mut writes = Vec::new();
+    let mut same: BTreeMap<Book, Vec<Address>> = std::mem::take(&mut ordinary.same);
+    returned.same.iter_mut().for_each(|(book, cells)| same.entry(*book).or_default().append(cells));
+    let identity = |book: Book| Identity { unit, book, period: server.period() };
+    let same = same.into_iter().map(|(book, cells)| (identity(book), cells)).collect();
+    let (mut writes, mut settled) = (Vec::new(), 0);
     for book in books {
         let identity = Identity { unit, book, period: server.period() };
         let document = documents.books.remove(&book);
         let loose = loose.get(&book).copied().unwrap_or(0);
         let edits = ordinary.edits.remove(&book).unwrap_or_default();
         let back = returned.edits.remove(&book).unwrap_or_default();
-        match (&job.returned, document) {
+        let before = stepped(server, document.as_ref(), edits.iter().chain(&back));
+        let (written, after) = match (&job.returned, document) {
             // A document that nobody had written to yet may be what a person has filled in.
             (Some(from), document) if document.is_some() || !back.is_empty() => {
-                let document = document.unwrap_or_default();
-                let (write, findings) = merge(server, &identity, document, (from, &back), &edits, author, loose)?;
-                writes.extend(write);
+                let mut document = document.unwrap_or_default();
+                let from = (from, back.as_slice(), &unsettled);
+                let (write, count, findings) = merge(server, &identity, &mut document, from, &edits, author, loose)?;
                 returned.findings.extend(findings);
+                settled += count;
+                (write, document)
             }
-            (_, document) => writes.extend(write(server, &identity, document, &edits, author, loose)?),
+            (_, document) => {
+                let fresh = document.is_none();
+                let mut document = document.unwrap_or_default();
+                (write(server, &identity, (&mut document, fresh), &edits, author, loose)?, document)
+            }
+        };
+        let Some(mut written) = written else { continue };
+        written.proposals.new = proposals.remove(&book).unwrap_or_default();
+        let rows = before.into_iter().map(|(key, row)| {
+            let after = document_row(&after, &key);
+            (key, row, after)
+        });
+        written.wrong_steps = wrong_steps(&mut { rows }, job.actor, &server.catalogue, &job.variables);
+        for step in &mut written.wrong_steps {
+            step.who = Some(author.provenance.who.clone());
         }
+        writes.push(written);
     }
+    // Of books that nothing is written to.
+    let unwritten =
+        proposals.into_iter().map(|(book, new)| (Identity { unit, book, period: server.period() }, new)).collect();
     let mut counts = ordinary.counts;
     counts += returned.counts;
+    counts.changed += settled;
     ordinary.findings.extend(returned.findings);
-    Ok(Planned { unit, writes, counts, doubts: ordinary.doubts, findings: ordinary.findings, seen })
+    Ok(Planned {
+        unit,
+        writes,
+        unwritten,
+        counts,
+        doubts: ordinary.doubts,
+        findings: ordinary.findings,
+        seen,
+        settled,
+        same,
+    })
+}
+
+/// Rows that exist, and whose states these edits are about. Where a row begins in a ledger that is taken over is nobody's
+/// step.
+fn stepped<'a>(
+    server: &Server,
+    document: Option<&Document>,
+    edits: impl Iterator<Item = &'a Edit>,
+) -> BTreeMap<RowKey, Row> {
+    let Some(document) = document else { return BTreeMap::new() };
+    let is_state = |edit: &&Edit| {
+        server.catalogue.workflows(&edit.address.ledger).any(|workflow| workflow.column == edit.address.column)
+    };
+    let keys: BTreeSet<RowKey> = edits.filter(is_state).map(|edit| RowKey::from(&edit.address)).collect();
+    let rows = keys.into_iter().map(|key| (document_row(document, &key), key));
+    rows.filter(|(row, _)| !row.cells.is_empty()).map(|(row, key)| (key, row)).collect()
+}
+
+fn document_row(document: &Document, key: &RowKey) -> Row {
+    document.row_state(key).row
 }
 
 /// What a merged ledger brings back into a document, and what stands beside it in the same file.
 fn merge(
     server: &Server,
     identity: &Identity,
-    mut document: Document,
-    (from, back): (&Returned, &[Edit]),
+    document: &mut Document,
+    (from, back, unsettled): (&Returned, &[Edit], &BTreeSet<(Book, Address)>),
     edits: &[Edit],
     author: &Author,
     loose: usize,
-) -> Result<(Option<DocumentWrite>, Vec<Finding>), ImportError> {
+) -> Result<(Option<DocumentWrite>, usize, Vec<Finding>), ImportError> {
     let expected_heads = document.heads();
     let provenance = Provenance { how: Means::Return, ..author.provenance.clone() };
-    let findings = from.write(&mut document, identity, back, &Author { provenance, ..author.clone() })?;
+    let returning = Author { provenance, ..author.clone() };
+    let (settled, findings) = from.write(document, identity, back, (&returning, unsettled))?;
     document.write(identity, edits, author)?;
     let new = document.changes_since(&expected_heads);
-    let Some((hash, bytes)) = new.last().cloned() else { return Ok((None, findings)) };
-    let rows = projection::project(&document, &document.rows_since(&expected_heads));
+    let Some((hash, bytes)) = new.last().cloned() else { return Ok((None, settled, findings)) };
+    let rows = projection::project(document, &document.rows_since(&expected_heads));
     let own = (hash, Some(bytes));
     let loose = loose + new.len();
-    let mut write = document_write(server, identity, &document, expected_heads, own, rows, author, loose);
+    let mut write = document_write(server, identity, document, expected_heads, own, rows, author, loose);
     let change = |(hash, bytes)| NewChange { hash, actor: actor_bytes(author.actor), bytes: Some(bytes) };
     write.changes = new.into_iter().map(change).collect();
-    Ok((Some(write), findings))
+    Ok((Some(write), settled, findings))
 }
 
 /// One change for one document.
 fn write(
     server: &Server,
     identity: &Identity,
-    document: Option<Document>,
+    (document, fresh): (&mut Document, bool),
     edits: &[Edit],
     author: &Author,
     loose: usize,
 ) -> Result<Option<DocumentWrite>, ImportError> {
-    let fresh = document.is_none();
-    let mut document = document.unwrap_or_default();
     let expected_heads = document.heads();
     let (hash, bytes, rows) = if fresh {
         let Some(hash) = document.write_hash(identity, edits, author)? else { return Ok(None) };
@@ -234,10 +319,10 @@ fn write(
     } else {
         let Some(change) = document.write(identity, edits, author)? else { return Ok(None) };
         let touched: BTreeSet<RowKey> = edits.iter().map(|edit| RowKey::from(&edit.address)).collect();
-        (change.hash, Some(change.bytes), projection::project(&document, &touched))
+        (change.hash, Some(change.bytes), projection::project(document, &touched))
     };
     let own = (hash, bytes);
-    Ok(Some(document_write(server, identity, &document, expected_heads, own, rows, author, loose)))
+    Ok(Some(document_write(server, identity, document, expected_heads, own, rows, author, loose)))
 }
 
 /// One change of this server for one document, whose `loose` changes stand behind its snapshot.
@@ -266,5 +351,6 @@ pub(crate) fn document_write(
         device: None,
         received_at_ms: author.time_s * 1000,
         binds: true,
+        proposals: ProposalWrites::default(),
     }
 }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::{ReturnError, ReturnRequest, at_and_below, choices};
 use crate::{
     Server, projection,
-    store::{DocumentWrite, NewChange, Store, StoreError, Submission, sqlite::SqliteStore},
+    store::{DocumentWrite, NewChange, ProposalWrites, Store, StoreError, Submission, sqlite::SqliteStore},
     submissions,
     tallies::Tallies,
 };
@@ -104,7 +104,7 @@ impl Past {
     pub async fn open(present: &Server, moment: &Moment) -> Result<Self, ReturnError> {
         let folder = tempfile::tempdir()?;
         let tally = Tallies::new(&present.catalogue, present.campaign_year);
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("past.sqlite"), tally).await?);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::create(&folder.path().join("past.sqlite"), tally).await?);
         store.put_units(&present.store.units().await?).await?;
         let mut writes = Vec::new();
         for (identity, _) in present.store.all_identities().await? {
@@ -135,6 +135,7 @@ impl Past {
                 device: None,
                 received_at_ms: 0,
                 binds: false,
+                proposals: ProposalWrites::default(),
             });
             if writes.len() == DOCUMENTS_PER_COMMIT {
                 store.commit(std::mem::take(&mut writes)).await?;

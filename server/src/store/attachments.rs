@@ -21,6 +21,8 @@ pub struct AttachmentPart {
     pub received_at_ms: i64,
     /// Bytes that all photos of a unit may have.
     pub unit_bytes_max: i64,
+    /// Whether these bytes, which are all, are the photo that this hash names.
+    pub is_it: fn(&[u8; 32], &[u8]) -> bool,
 }
 
 /// What has come of it.
@@ -30,4 +32,6 @@ pub enum Received {
     SoFar(i64),
     /// The unit has as many photos as it may.
     NoRoom,
+    /// It is whole, and not what it is named by: nothing of it was kept.
+    NotIt,
 }

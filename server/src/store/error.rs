@@ -1,4 +1,6 @@
-//! What can go wrong below a store, by who can do something about it.
+//! What can go wrong below a store.
+
+use super::Refused;
 
 /// What can go wrong below.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -11,7 +13,7 @@ pub enum StoreError {
         "磁盘已满，未能保存；请清理磁盘空间，之后会自动恢复，无需重启 | the disk is full, nothing was saved: free some space, and saving goes on by itself"
     )]
     Full,
-    /// The disk did not do what it was asked to: in the words of SQLite, for the log.
+    /// The disk did not do what it was asked to.
     #[error(
         "磁盘读写出错，未能保存；请检查磁盘和权限 | the disk failed, nothing was saved: check the disk and the permissions of the data folder"
     )]
@@ -27,13 +29,26 @@ pub enum StoreError {
     /// The writer has stopped.
     #[error("the store is shutting down")]
     Closed,
+    /// It is not the database that is meant.
+    #[error(transparent)]
+    Refused(#[from] Refused),
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
+        if matches!(error, sqlx::Error::PoolTimedOut) {
+            return StoreError::Busy;
+        }
+        if matches!(error, sqlx::Error::PoolClosed) {
+            return StoreError::Closed;
+        }
         // The low byte of SQLite's extended code says what kind it is: 5 and 6 busy, 8 read-only, 10 input or output, 13 full.
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         let code = code.and_then(|code| code.parse::<i32>().ok());
+        // What is asked before each commit has said no: see `sqlite/guard.rs`.
+        if code == Some(531) {
+            return Refused::Replaced.into();
+        }
         match code.map(|code| code & 0xff) {
             Some(5 | 6) => StoreError::Busy,
             Some(13) => StoreError::Full,
@@ -46,6 +61,6 @@ impl From<sqlx::Error> for StoreError {
 impl StoreError {
     /// Whether nothing can be written for now, for a reason outside of this program.
     pub fn is_outside(&self) -> bool {
-        matches!(self, StoreError::Full | StoreError::Disk(_) | StoreError::Busy)
+        matches!(self, StoreError::Full | StoreError::Disk(_) | StoreError::Busy | StoreError::Refused(_))
     }
 }

@@ -3,9 +3,13 @@
 
 mod attachments;
 mod blob;
+mod deed;
 mod error;
+pub mod examine;
 mod people;
+mod proposals;
 mod records;
+mod refused;
 pub mod sqlite;
 mod submissions;
 
@@ -17,7 +21,7 @@ use importer::{
     memory::{Decision, Doubt, Mapping},
 };
 use sync_protocol::{
-    ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    ActorId, Address, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     document::RowKey,
     message::{DocumentPull, Successor},
     session::{FeedPage, FeedQuery, Position, Scope},
@@ -25,12 +29,19 @@ use sync_protocol::{
 };
 
 pub use attachments::{AttachmentPart, Received};
+pub use deed::{Act, CodeTaken, Deed, Hidden, Performed};
 pub use error::StoreError;
-pub use people::{AuditEntry, AuditLine, Chain, Credentials, Invitation, PeopleStore, Person, PersonId};
+pub use people::{
+    AuditEntry, AuditLine, Credentials, Failed, INVITATION_MS, Invitation, PeopleStore, Person, PersonId,
+};
+pub use proposals::{
+    NewProposal, Proposal, ProposalDecision, ProposalQuery, ProposalState, ProposalStore, ProposalWrites,
+};
 pub use records::{
     Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, SeenDevice, StoredBatch,
     StoredConflict, StoredDoubt, StoredRow, TallyRow, Totals, Visit, token_hash,
 };
+pub use refused::Refused;
 pub use submissions::{Submission, SubmissionStep};
 
 /// A change on its way into the store.
@@ -59,6 +70,13 @@ pub struct ProjectedRow {
     pub removed: bool,
 }
 
+impl ProjectedRow {
+    /// Whether nothing is left of it: an import that made it was taken back.
+    pub fn is_gone(&self) -> bool {
+        self.cells == "{}" && self.conflicts.is_none() && !self.removed
+    }
+}
+
 /// A step of a workflow that was not allowed: kept, for a supervisor to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrongStep {
@@ -72,6 +90,8 @@ pub struct WrongStep {
     pub after: String,
     /// What is wrong: the code of a `StepFault`.
     pub fault: String,
+    /// Who made it, where no device has sent it.
+    pub who: Option<String>,
 }
 
 /// Such a step as it is stored.
@@ -81,7 +101,7 @@ pub struct StoredWrongStep {
     pub unit: UnitId,
     /// The step.
     pub step: WrongStep,
-    /// The person whose device sent it.
+    /// The person whose device sent it, or who imported it.
     pub who: String,
     /// When it came in.
     pub received_at_ms: i64,
@@ -112,6 +132,8 @@ pub struct DocumentWrite {
     pub received_at_ms: i64,
     /// Whether actors that nobody has used yet are the device's from now on, or the server's own.
     pub binds: bool,
+    /// What it makes of proposals.
+    pub proposals: ProposalWrites,
 }
 
 impl DocumentWrite {
@@ -308,8 +330,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Puts a document's successor in its place; stale, too, while changes of the document wait in quarantine.
     async fn replace(&self, replacement: &Replacement) -> Result<Committed, StoreError>;
 
-    /// Makes sure that what was deleted or replaced can be read from nowhere any more.
-    async fn sweep(&self) -> Result<(), StoreError>;
+    /// Makes sure that what was erased or replaced can be read from nowhere any more; `false` if nothing was since last time.
+    async fn sweep(&self) -> Result<bool, StoreError>;
+
+    /// Whether this row of a unit was erased.
+    async fn was_erased(&self, unit: UnitId, row: &RowKey) -> Result<bool, StoreError>;
 
     /// Every row in dispute.
     async fn conflicts(&self) -> Result<Vec<StoredConflict>, StoreError>;
@@ -323,19 +348,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// One of them.
     async fn quarantined_change(&self, hash: ChangeHash) -> Result<Option<Quarantined>, StoreError>;
 
-    /// Notes what a supervisor has made of them.
-    async fn decide_quarantined(
-        &self,
-        hashes: &[ChangeHash],
-        state: QuarantineState,
-        who: &str,
-        now_ms: i64,
-    ) -> Result<(), StoreError>;
-
     /// Steps of workflows that were not allowed, newest first.
     async fn wrong_steps(&self) -> Result<Vec<StoredWrongStep>, StoreError>;
 
-    /// Enrols a device, or replaces what is known of it.
+    /// Enrols a device, or replaces what is known of it; one that was revoked stays as it is. What nobody notes: for stores
+    /// that are made up.
     async fn put_device(&self, device: &DeviceRecord, now_ms: i64) -> Result<(), StoreError>;
 
     /// All devices, by name, and when they were here.
@@ -415,20 +432,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// A photo, once it is whole.
     async fn attachment(&self, unit: UnitId, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Forgets one: it is not what it is named by.
-    async fn forget_attachment(&self, unit: UnitId, hash: &[u8; 32]) -> Result<(), StoreError>;
-
-    /// Keeps a copy of a return: its number; none, if another of the same unit, return and period stands.
-    async fn add_submission(&self, new: &Submission, workbook: &[u8]) -> Result<Option<i64>, StoreError>;
-
     /// All submitted returns, the oldest first.
     async fn submissions(&self) -> Result<Vec<Submission>, StoreError>;
 
     /// The workbook of one.
     async fn submitted_workbook(&self, number: i64) -> Result<Option<Vec<u8>>, StoreError>;
-
-    /// Notes a step of one; `false` if it is not in the state that the step begins at any more.
-    async fn step_submission(&self, number: i64, step: &SubmissionStep) -> Result<bool, StoreError>;
 
     /// Sizes.
     async fn totals(&self) -> Result<Totals, StoreError>;
@@ -439,8 +447,26 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Whether something can be saved now; an error says why not.
     async fn can_write(&self) -> Result<(), StoreError>;
 
+    /// The part that is looked over.
+    fn examine(&self) -> &dyn examine::ExamineStore;
+
     /// Ends the writer after what is under way.
     async fn close(&self);
+
+    /// The part that knows proposals.
+    fn proposals(&self) -> &dyn ProposalStore;
+
+    /// Carries out a use case: all of it with its lines of the audit log, or nothing.
+    async fn perform(&self, deed: &Deed) -> Result<Performed, StoreError>;
+
+    /// Notes cells that an import has found saying what its file says.
+    async fn affirm(&self, batch: &str, cells: &[(DocumentId, &[Address])]) -> Result<(), StoreError>;
+
+    /// The documents in which an import has found such cells.
+    async fn documents_affirmed(&self, batch: &str) -> Result<Vec<Identity>, StoreError>;
+
+    /// The cells of a document that imports have found so, by import.
+    async fn affirmed(&self, document: DocumentId) -> Result<BTreeMap<String, BTreeSet<Address>>, StoreError>;
 }
 
 /// An actor as stored.

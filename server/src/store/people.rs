@@ -4,11 +4,12 @@ use std::{fmt, str::FromStr};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use sync_protocol::{DeviceId, UnitId};
 use uuid::Uuid;
 
-use super::{DeviceRecord, StoreError};
-use crate::auth::{Books, Grant, Role};
+use super::StoreError;
+use crate::auth::{Grant, Role};
 
 /// A person who signs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -93,6 +94,9 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// How long a one-time code for a device can be used.
+pub const INVITATION_MS: i64 = 24 * 3600 * 1000;
+
 /// A one-time code for a device, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {
@@ -136,19 +140,40 @@ pub struct AuditLine {
     pub hash: [u8; 32],
 }
 
-/// Computes the hash of a line: what is stored, and what verification expects.
-pub type Chain = fn(before: &[u8; 32], number: i64, entry: &AuditEntry) -> [u8; 32];
+impl AuditEntry {
+    /// The hash of the line: SHA-256 over the hash before it, its number, and each of its fields with its length in front.
+    pub fn chained(&self, before: &[u8; 32], number: i64) -> [u8; 32] {
+        let mut hash = Sha256::new_with_prefix(before);
+        hash.update(number.to_be_bytes());
+        hash.update(self.at_ms.to_be_bytes());
+        let fields: [&[u8]; 6] = [
+            self.who.as_bytes(),
+            self.person.as_ref().map_or(&[], |id| id.as_bytes()),
+            self.device.as_ref().map_or(&[], |id| id.as_bytes()),
+            self.event.as_bytes(),
+            self.unit.as_ref().map_or(&[], |id| id.as_bytes()),
+            self.detail.as_bytes(),
+        ];
+        for field in fields {
+            hash.update((field.len() as u64).to_be_bytes());
+            hash.update(field);
+        }
+        hash.finalize().into()
+    }
+}
 
-/// The part of the store that knows people.
+/// What became of a wrong attempt to sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failed {
+    /// It was counted.
+    Counted,
+    /// It was one too many: nobody gets in for a while.
+    Locked,
+}
+
+/// The part of the store that knows people. What they do is a [`Deed`](super::Deed).
 #[async_trait]
 pub trait PeopleStore: Send + Sync {
-    /// Adds somebody; `false` if the name is taken.
-    async fn add_person(&self, person: &Person, password: &str, now_ms: i64) -> Result<bool, StoreError>;
-
-    /// Changes what is known of somebody. Their devices get the same unit and these books; whoever is disabled is signed
-    /// out, and their devices are revoked.
-    async fn change_person(&self, person: &Person, books: &Books) -> Result<(), StoreError>;
-
     /// Everybody, by name.
     async fn everybody(&self) -> Result<Vec<Person>, StoreError>;
 
@@ -158,45 +183,33 @@ pub trait PeopleStore: Send + Sync {
     /// Whoever signs in with this name.
     async fn person_by_name(&self, name: &str) -> Result<Option<(Person, Credentials)>, StoreError>;
 
-    /// A new password; everybody who had signed in with the old one is signed out.
-    async fn set_password(&self, person: PersonId, password: &str, must_change: bool) -> Result<(), StoreError>;
+    /// A secret for one-time codes, which is not asked for before it is confirmed; `false` if one is in use.
+    async fn begin_totp(&self, person: PersonId, secret: &[u8]) -> Result<bool, StoreError>;
 
-    /// A secret for one-time codes, or none; it is not asked for before it is confirmed.
-    async fn set_totp(&self, person: PersonId, secret: Option<&[u8]>) -> Result<(), StoreError>;
-
-    /// Takes a one-time code's time step, once: `false` if it or a later one was taken. Confirms the secret.
-    async fn take_totp_step(&self, person: PersonId, step: i64) -> Result<bool, StoreError>;
-
-    /// Notes a wrong attempt; returns how many there were in a row. With `locked_until_ms` they are counted anew.
-    async fn failed(&self, person: PersonId, locked_until_ms: Option<i64>) -> Result<i64, StoreError>;
-
-    /// Begins a session, and forgets those that are over.
-    async fn open_session(
+    /// Counts a wrong attempt. With the last of `failures_max` in a row they are locked out until then, which is noted.
+    async fn failed(
         &self,
-        token_hash: &[u8; 32],
         person: PersonId,
-        now_ms: i64,
-        expires_at_ms: i64,
-    ) -> Result<(), StoreError>;
+        failures_max: i64,
+        locked_until_ms: i64,
+        note: &AuditEntry,
+    ) -> Result<Failed, StoreError>;
 
-    /// Whose session it is, if it goes on and they may still sign in.
+    /// Whose session it is, if it goes on and they may still sign in. One that began in the future did not: the clock was wrong.
     async fn session(&self, token_hash: &[u8; 32], now_ms: i64) -> Result<Option<Person>, StoreError>;
 
     /// Ends a session.
     async fn close_session(&self, token_hash: &[u8; 32]) -> Result<(), StoreError>;
 
-    /// Keeps a one-time code.
-    async fn invite(&self, invitation: &Invitation, now_ms: i64) -> Result<(), StoreError>;
-
-    /// A one-time code that may still be used.
+    /// A one-time code that may still be used. One that was given in the future was not: the clock was wrong.
     async fn invitation(&self, code_hash: &[u8; 32], now_ms: i64) -> Result<Option<Invitation>, StoreError>;
 
-    /// Enrols a device by a one-time code; `false` if it was used meanwhile.
-    async fn redeem(&self, code_hash: &[u8; 32], device: &DeviceRecord, now_ms: i64) -> Result<bool, StoreError>;
-
     /// Appends to the audit log.
-    async fn append_audit(&self, entry: &AuditEntry, chain: Chain) -> Result<(), StoreError>;
+    async fn append_audit(&self, entry: &AuditEntry) -> Result<(), StoreError>;
 
     /// Lines of the audit log behind this number, so many at most.
     async fn audit(&self, after: i64, count: i64) -> Result<Vec<AuditLine>, StoreError>;
+
+    /// Whether the audit log has a line of this event that names this number.
+    async fn is_noted(&self, event: &str, number: i64) -> Result<bool, StoreError>;
 }

@@ -5,13 +5,17 @@ mod cursor;
 mod feed;
 mod push;
 mod quarantine;
+mod refusals;
 mod repo;
-mod steps;
+pub(crate) mod steps;
 mod workers;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use sha2::{Digest, Sha256};
@@ -27,7 +31,7 @@ use sync_protocol::{
 use tokio::sync::broadcast;
 
 use self::push::{Pushed, Sender};
-use crate::store::{Committed, DeviceRecord, Moved, Replacement, Store, StoreError, Visit};
+use crate::store::{Committed, Deed, DeviceRecord, Moved, Performed, Replacement, Store, StoreError, Visit};
 
 /// Counters that tests and operators look at.
 #[derive(Debug, Default)]
@@ -79,7 +83,7 @@ pub struct Sync {
 /// Bytes of documents that are kept loaded.
 const CACHE_BYTES_MAX: usize = 64 << 20;
 
-pub use quarantine::AdmitError;
+pub use quarantine::{AdmitError, note};
 
 /// Documents that a device may ask about in one request.
 const ASKS_MAX: usize = 5000;
@@ -155,10 +159,23 @@ impl Sync {
         self.store.replace(replacement).await
     }
 
+    /// Carries out a use case that replaces these documents.
+    pub async fn perform(&self, deed: &Deed, replaced: &BTreeSet<DocumentId>) -> Result<Performed, StoreError> {
+        // Always in the same order, and each once: several documents may share a turn.
+        let turns: BTreeSet<usize> = replaced.iter().map(|id| turn_of(*id)).collect();
+        let mut held = Vec::with_capacity(turns.len());
+        for turn in turns {
+            held.push(self.turns[turn].lock().await);
+        }
+        for id in replaced {
+            self.cache.take(*id, &[]);
+        }
+        self.store.perform(deed).await
+    }
+
     /// The lock of a document.
     fn turn(&self, document: DocumentId) -> &tokio::sync::Mutex<()> {
-        // Ids are hashes: any byte of them is as good as another.
-        &self.turns[usize::from(document.as_bytes()[15]) % TURNS]
+        &self.turns[turn_of(document)]
     }
 
     /// Answers one request of a device. `now_ms` is the server's time.
@@ -173,7 +190,9 @@ impl Sync {
         let device_time_ms = request.device_time_ms;
         let clock_ahead_ms = device_time_ms.saturating_sub(now_ms);
         let healing_until_ms = self.open_cursor(device, &mut request, now_ms).await?;
-        let sender = Sender { device, scope: &scope, may_heal: healing_until_ms > now_ms };
+        // A longer time than is given was given while the clock was wrong.
+        let heals_ms = healing_until_ms.saturating_sub(now_ms);
+        let sender = Sender { device, scope: &scope, may_heal: (1..=cursor::HEALING_MS).contains(&heals_ms) };
         let may_read = (!device.is_revoked).then_some(&scope);
         let (mut session, mut effect) = ServerSession::start(request, may_read)?;
         loop {
@@ -245,6 +264,11 @@ impl Sync {
         let signature = (!reply.receipts.is_empty()).then(|| self.keys.sign(&statement).to_vec().into());
         ExchangeReply { signature, ..reply }
     }
+}
+
+/// Which of the locks is a document's. Ids are hashes: any byte of them is as good as another.
+fn turn_of(document: DocumentId) -> usize {
+    usize::from(document.as_bytes()[15]) % TURNS
 }
 
 /// What a device may see and write. Its version follows from its content, and from how often units have moved.

@@ -10,19 +10,28 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sync_protocol::{
-    Book, ChangeHash, DeviceId, Document, DocumentId, Identity,
+    ActorId, Book, ChangeHash, DeviceId, Document, DocumentId, Identity,
     catalogue::{Actor, Catalogue, Variables},
-    document::{AdmittedChange, Applied, Chunk, DocumentError, GateLimits, Refusal, RefusalCode, change_dependencies},
+    conflict::Means,
+    document::{
+        AdmittedChange, Applied, Chunk, DocumentError, GateLimits, LocalChange, Refusal, RefusalCode, RowKey,
+        change_actor, change_dependencies,
+    },
     message::{DocumentPush, PushedChange},
     session::{NotTaken, Scope, StoreOutcome},
 };
 
-use super::{Sync, cache::Cached, steps};
+use super::{
+    Sync,
+    cache::Cached,
+    refusals::{forbidden, foreign},
+    steps::{self, Judge, Verdict},
+};
 use crate::{
-    projection,
+    clock, projection,
     store::{
-        Committed, DeviceRecord, DocumentWrite, Head, NewChange, QuarantineState, Quarantined, StoreError,
-        StoredDocument, wants_snapshot,
+        Committed, Deed, DeviceRecord, DocumentWrite, Head, NewChange, Performed, ProposalWrites, QuarantineState,
+        Quarantined, StoreError, StoredDocument, wants_snapshot,
     },
 };
 
@@ -62,18 +71,16 @@ impl Spare {
 }
 
 /// As whose changes are stored.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Writer {
     pub(super) device: DeviceId,
+    /// Who carries it.
+    pub(super) who: String,
     pub(super) actor: Actor,
     /// Whether new actors are the device's from now on.
     pub(super) binds: bool,
-}
-
-fn foreign() -> Refusal {
-    let sentence =
-        "该修改是用另一台设备的身份写的，已交上级处理 | written in another device's name; kept for a supervisor";
-    Refusal::new(RefusalCode::ForeignActor, sentence)
+    /// Changes of others that it brings back: what workflows say of them was said when they came first.
+    pub(super) trusted: BTreeSet<ChangeHash>,
 }
 
 /// What became of what a device sent.
@@ -87,17 +94,6 @@ pub(super) struct Pushed {
 
 /// Bytes of one device that wait in quarantine: more than anybody types, less than would fill a disk.
 const QUARANTINE_BYTES_MAX: i64 = 16 << 20;
-
-fn forbidden(device: &DeviceRecord) -> Refusal {
-    let sentence = match (device.is_revoked, device.writes.is_empty()) {
-        (true, _) => "本设备已停用，已交上级处理 | this device was revoked; kept for a supervisor",
-        (_, true) => "本设备只能查看，已交上级处理 | this device may only read; kept for a supervisor",
-        _ => {
-            "本设备无权填写该单位的这本台账，已交上级处理 | this device may not write to that unit's book; kept for a supervisor"
-        }
-    };
-    Refusal::new(RefusalCode::Forbidden, sentence)
-}
 
 /// Attempts when other writers keep coming first.
 const ATTEMPTS_MAX: usize = 16;
@@ -153,8 +149,12 @@ impl Sync {
         }));
         let oldest_s = admitted.iter().map(AdmittedChange::time_s).min();
         if !admitted.is_empty() {
-            let writer = Writer { device: device.id, actor, binds: !may_heal };
-            let (taken, not_taken) = self.store_changes(writer, &identity, admitted, now_ms).await?;
+            let is_others = |change: &&AdmittedChange| may_heal && !is_of(device, &writers, change);
+            let trusted = admitted.iter().filter(is_others).map(AdmittedChange::hash).collect();
+            let who = device.owner.clone();
+            let writer = Writer { device: device.id, who, actor, binds: !may_heal, trusted };
+            let stored = self.store_changes(writer, &identity, admitted, now_ms, None).await?;
+            let (taken, not_taken) = stored.unwrap_or_default();
             outcomes.extend(taken.into_iter().map(|hash| (hash, Ok(()))));
             refused.extend(not_taken);
         }
@@ -203,10 +203,10 @@ impl Sync {
         Ok(outcomes)
     }
 
-    /// Whom the device acts for: the level of the unit at the top of its scope.
-    async fn actor(&self, device: &DeviceRecord) -> Result<Actor, StoreError> {
+    /// Whom the device acts for, by its carrier's role and the level of the unit at the top of its scope.
+    pub(super) async fn actor(&self, device: &DeviceRecord) -> Result<Actor, StoreError> {
         let unit = self.store.unit(device.unit).await?;
-        Ok(unit.map_or(Actor::Branch, |unit| unit.level.into()))
+        Ok(unit.map_or(Actor::Branch, |unit| device.grant().acts_for(unit.level)))
     }
 
     /// The document as it is stored now.
@@ -224,14 +224,16 @@ impl Sync {
         Ok(Base { document: Loaded::Stored(stored), heads, loose })
     }
 
-    /// Applies and commits; starts anew when somebody else wrote to the document meanwhile.
+    /// Applies and commits; starts anew when somebody else wrote to the document meanwhile. As a part of a use case all of the
+    /// changes are taken with it, or nothing is done: none, if what that begins from is not so any more.
     pub(super) async fn store_changes(
         &self,
-        Writer { device, actor, binds }: Writer,
+        writer: Writer,
         identity: &Identity,
         changes: Vec<AdmittedChange>,
         now_ms: i64,
-    ) -> Result<(Vec<ChangeHash>, Vec<Refused>), StoreError> {
+        deed: Option<&Deed>,
+    ) -> Result<Option<(Vec<ChangeHash>, Vec<Refused>)>, StoreError> {
         let id = identity.document(&self.tenant);
         // Held until the write is durable, on purpose: what follows would be stale otherwise.
         let _turn = self.turn(id).lock().await;
@@ -240,27 +242,41 @@ impl Sync {
             let arrival = Arrival {
                 document: id,
                 identity: identity.clone(),
-                device,
-                actor,
-                binds,
+                writer: writer.clone(),
                 received_at_ms: now_ms,
+                new_actor: || ActorId(clock::random()),
                 catalogue: self.catalogue.clone(),
                 variables: self.variables.clone(),
             };
             let changes = changes.clone();
-            let applied = self.workers.work(move || apply(arrival, base, changes)).await??;
+            let applied = self.workers.work(move || apply(&arrival, base, changes)).await??;
             let outcome = (applied.taken, applied.refused);
-            let is_stored = match applied.write {
-                Some(write) => self.store.commit(vec![write]).await? == [Committed::Durable],
-                None => true,
+            let documents = applied.writes;
+            let is_stored = match deed {
+                Some(_) if !outcome.1.is_empty() => return Ok(Some(outcome)),
+                Some(deed) => match self.store.perform(&Deed { documents, ..deed.clone() }).await? {
+                    Performed::Done(_) => true,
+                    Performed::Stale => false,
+                    Performed::NotNow => return Ok(None),
+                },
+                None => self.store.commit(documents).await?.iter().all(|outcome| *outcome == Committed::Durable),
             };
             if is_stored {
                 self.feed.hurry();
                 self.cache.put(id, applied.document);
-                return Ok(outcome);
+                return Ok(Some(outcome));
             }
         }
         Err(StoreError::Database(format!("document {id} is written to by too many at once")))
+    }
+}
+
+/// Whether a change that a device brings back to a server that was set back is its own. Whose an actor is, the server may
+/// have forgotten with the change; what a server itself has written, no device has.
+fn is_of(device: &DeviceRecord, writers: &BTreeMap<Vec<u8>, Option<DeviceId>>, change: &AdmittedChange) -> bool {
+    match writers.get(&change.actor()) {
+        Some(writer) => *writer == Some(device.id),
+        None => change.provenance().is_none_or(|by| by.who == device.owner && by.how != Means::Keep),
     }
 }
 
@@ -336,10 +352,10 @@ impl Loaded {
 struct Arrival {
     document: DocumentId,
     identity: Identity,
-    device: DeviceId,
-    actor: Actor,
-    binds: bool,
+    writer: Writer,
     received_at_ms: i64,
+    /// Gives actors that nobody has used yet.
+    new_actor: fn() -> ActorId,
     catalogue: Arc<Catalogue>,
     variables: Arc<Variables>,
 }
@@ -349,25 +365,25 @@ struct Delivered {
     document: Cached,
     taken: Vec<ChangeHash>,
     refused: Vec<Refused>,
-    /// None when nothing could be applied.
-    write: Option<DocumentWrite>,
+    /// What the device has written, and behind it what the server has to say about that; nothing when nothing could be
+    /// applied.
+    writes: Vec<DocumentWrite>,
 }
 
-/// Pure: a stored document and changes in, a write and outcomes out.
+/// Pure: a stored document and changes in, writes and outcomes out.
 fn apply(
-    arrival: Arrival,
+    arrival: &Arrival,
     Base { document, heads: expected_heads, loose }: Base,
     changes: Vec<AdmittedChange>,
 ) -> Result<Delivered, StoreError> {
     let Cached { mut document, mut saved_bytes } = document.load()?;
     let mut refused = Vec::new();
     let mut taken = Vec::new();
-    let mut touched = std::collections::BTreeSet::new();
-    let mut wrong_steps = Vec::new();
+    let mut touched = BTreeSet::new();
+    let mut original: Option<Document> = None;
     let mut take = |document: &mut Document, batch: Vec<AdmittedChange>| match document.apply(batch.clone()) {
         Ok(Applied { touched: rows, before }) => {
-            let (catalogue, variables) = (&arrival.catalogue, &arrival.variables);
-            wrong_steps.extend(steps::wrong_steps(&before, document, &rows, arrival.actor, catalogue, variables));
+            original.get_or_insert(before);
             touched.extend(rows);
             taken.extend(batch);
             Ok(())
@@ -388,28 +404,73 @@ fn apply(
             }
         }
     }
-    let snapshot = wants_snapshot(loose, taken.len()).then(|| document.save());
-    let write = (!taken.is_empty()).then(|| DocumentWrite {
-        document: arrival.document,
-        identity: arrival.identity,
-        expected_heads,
-        heads: document.heads(),
-        changes: taken
-            .iter()
-            .map(|change| NewChange {
-                hash: change.hash(),
-                actor: change.actor(),
-                bytes: Some(change.bytes().to_vec()),
-            })
-            .collect(),
-        snapshot,
-        rows: projection::project(&document, &touched),
-        wrong_steps,
-        device: Some(arrival.device),
-        received_at_ms: arrival.received_at_ms,
-        binds: arrival.binds,
-    });
     saved_bytes += taken.iter().map(|change| change.bytes().len()).sum::<usize>();
-    let taken = taken.iter().map(AdmittedChange::hash).collect();
-    Ok(Delivered { document: Cached { document, saved_bytes }, taken, refused, write })
+    let hashes = taken.iter().map(AdmittedChange::hash).collect();
+    let mut writes = Vec::new();
+    if let Some(before) = original {
+        let Arrival { writer, catalogue, identity, .. } = arrival;
+        let judge = Judge {
+            catalogue,
+            actor: writer.actor,
+            who: &writer.who,
+            trusted: &writer.trusted,
+            is_twin: identity.book.is_restricted(),
+        };
+        let Verdict { restored, proposals } = judge.judge(&before, &document, &touched);
+        let heads = document.heads();
+        let own = document
+            .restore(&restored, arrival.received_at_ms / 1000, &mut || (arrival.new_actor)())
+            .map_err(|e| StoreError::Damaged(e.to_string()))?;
+        saved_bytes += own.iter().map(|change| change.bytes.len()).sum::<usize>();
+        let stand = |key: &RowKey| (key.clone(), before.row_state(key).row, document.row_state(key).row);
+        let rows = &mut touched.iter().map(stand);
+        let wrong_steps = steps::wrong_steps(rows, writer.actor, catalogue, &arrival.variables);
+        let snapshot = wants_snapshot(loose, taken.len() + own.len()).then(|| document.save());
+        let rows = projection::project(&document, &touched);
+        let changes = taken.iter().map(|change| NewChange {
+            hash: change.hash(),
+            actor: change.actor(),
+            bytes: Some(change.bytes().to_vec()),
+        });
+        writes.push(DocumentWrite {
+            document: arrival.document,
+            identity: identity.clone(),
+            expected_heads,
+            heads,
+            changes: changes.collect(),
+            snapshot: None,
+            rows: Vec::new(),
+            wrong_steps,
+            device: Some(writer.device),
+            received_at_ms: arrival.received_at_ms,
+            binds: writer.binds,
+            proposals: ProposalWrites { new: proposals, decided: None },
+        });
+        if !own.is_empty() {
+            // The server's own, so that the device gets it like any other: in the same transaction, so that nobody sees one
+            // without the other.
+            let change = |LocalChange { hash, bytes }: LocalChange| {
+                let actor = change_actor(&bytes).map_err(|e| StoreError::Damaged(e.to_string()))?;
+                Ok(NewChange { hash, actor, bytes: Some(bytes) })
+            };
+            writes.push(DocumentWrite {
+                document: arrival.document,
+                identity: identity.clone(),
+                expected_heads: writes[0].heads.clone(),
+                heads: document.heads(),
+                changes: own.into_iter().map(change).collect::<Result<_, StoreError>>()?,
+                snapshot: None,
+                rows: Vec::new(),
+                wrong_steps: Vec::new(),
+                device: None,
+                received_at_ms: arrival.received_at_ms,
+                binds: true,
+                proposals: ProposalWrites::default(),
+            });
+        }
+        if let Some(last) = writes.last_mut() {
+            (last.snapshot, last.rows) = (snapshot, rows);
+        }
+    }
+    Ok(Delivered { document: Cached { document, saved_bytes }, taken: hashes, refused, writes })
 }

@@ -8,13 +8,21 @@ fn taizhang(folder: &TempDir, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_taizhang")).args(arguments).current_dir(folder.path()).output().expect("runs")
 }
 
+/// A folder with a new county in it.
+fn county() -> TempDir {
+    let folder = tempfile::tempdir().expect("folder");
+    let made = taizhang(&folder, &["init"]);
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    folder
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]
 fn mistakes_are_answered_with_a_sentence_and_exit_code_two() {
-    let folder = tempfile::tempdir().expect("folder");
+    let folder = county();
     std::fs::write(folder.path().join("page.xls"), "<list><item>1</item></list>").expect("file");
     std::fs::write(folder.path().join("broken.toml"), "county_code = \"12\"").expect("file");
     let cases: [(&[&str], i32, &str); 7] = [
@@ -35,7 +43,7 @@ fn mistakes_are_answered_with_a_sentence_and_exit_code_two() {
 
 #[test]
 fn an_empty_county_is_sound_and_still_prints_its_return() {
-    let folder = tempfile::tempdir().expect("folder");
+    let folder = county();
     let doctor = taizhang(&folder, &["doctor", "--json"]);
     assert_eq!(doctor.status.code(), Some(0));
     let diagnosis: serde_json::Value = serde_json::from_slice(&doctor.stdout).expect("JSON");
@@ -91,7 +99,7 @@ fn a_countys_own_catalogue_is_checked_with_file_and_line() {
 
 #[test]
 fn a_file_that_kills_its_reader_is_refused_and_the_others_are_imported() {
-    let folder = tempfile::tempdir().expect("folder");
+    let folder = county();
     let large = folder.path().join("large.csv");
     std::fs::write(&large, "1,2,3,4,5,6,7,8,9,10\n".repeat(300_000)).expect("file");
     let units = "单位编码|单位名称|单位简称|单位级别|排序\n001|中共青山镇委员会|青山镇|乡镇党委|1";
@@ -118,7 +126,7 @@ fn a_file_that_kills_its_reader_is_refused_and_the_others_are_imported() {
 
 #[test]
 fn files_may_come_in_any_order() {
-    let folder = tempfile::tempdir().expect("folder");
+    let folder = county();
     for (name, sheet, text) in [
         (
             "1.xlsx",
@@ -166,6 +174,7 @@ fn an_office_imports_into_its_own_store_and_watches_a_folder() {
     write("branches.xlsx", "党组织台账\n填报单位|党组织编码|党组织名称|组织类别\n青山镇|01-001|青石村党支部|党支部");
     write("wrong.xlsx", "党组织台账\n党组织编码|党组织名称|组织类别\n01-002|白石村党支部|党支部");
     assert!(run(&["inspect", "branches.xlsx"], 0).contains("基层党组织基本情况台账"));
+    assert!(run(&["init"], 0).contains("已新建"));
     assert!(run(&["plan", "units.xlsx"], 0).contains("将新增 would add 1"));
     assert!(run(&["apply", "branches.xlsx", "units.xlsx"], 0).contains("branches.xlsx: 新增 added 1"));
     assert!(run(&["apply", "wrong.xlsx", "--findings", "marked"], 1).contains("没有写明党组织或填报单位"));

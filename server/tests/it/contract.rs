@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use server::{
     store::{
-        Committed, DeviceRecord, DocumentWrite, NewChange, ProjectedRow, QuarantineState, Quarantined, Store,
-        sqlite::SqliteStore, token_hash,
+        Act, Committed, Deed, DeviceRecord, DocumentWrite, NewChange, Performed, ProjectedRow, QuarantineState,
+        Quarantined, Store, sqlite::SqliteStore, token_hash,
     },
     tallies::Tallies,
 };
@@ -22,7 +22,7 @@ const BYTES_MAX: usize = 1 << 20;
 
 async fn sqlite() -> (tempfile::TempDir, Arc<dyn Store>) {
     let folder = tempfile::tempdir().expect("folder");
-    let store = SqliteStore::open(&folder.path().join("store.sqlite"), Tallies::new(&Catalogue::builtin(), 2012))
+    let store = SqliteStore::create(&folder.path().join("store.sqlite"), Tallies::new(&Catalogue::builtin(), 2012))
         .await
         .expect("store");
     (folder, Arc::new(store))
@@ -143,6 +143,7 @@ impl Writer {
             device: from,
             received_at_ms: 1,
             binds: true,
+            proposals: server::store::ProposalWrites::default(),
         }
     }
 }
@@ -409,7 +410,15 @@ async fn a_quarantined_change_waits_for_a_decision_and_has_its_room(store: Arc<d
     assert!(!store.quarantine(&[held(3, 200)], 300).await.expect("answered"), "there is no more room");
     assert_eq!(store.quarantined().await.expect("read"), [held(1, 100), held(2, 100)]);
     let (first, who) = (ChangeHash([1; 32]), "王科长");
-    store.decide_quarantined(&[first], QuarantineState::Rejected, who, 9).await.expect("decided");
+    let settle = Act::Settle {
+        held: vec![(first, QuarantineState::Waiting)],
+        state: QuarantineState::Rejected,
+        who: who.into(),
+        at_ms: 9,
+    };
+    let deed = Deed { act: settle, documents: Vec::new(), notes: Vec::new() };
+    assert_eq!(store.perform(&deed).await.expect("decided"), Performed::Done(None));
+    assert_eq!(store.perform(&deed).await.expect("answered"), Performed::NotNow, "it is decided on once");
     let decided = store.quarantined_change(first).await.expect("read").expect("there");
     assert_eq!((decided.state, decided.decided_by.as_deref()), (QuarantineState::Rejected, Some(who)));
     assert!(store.quarantine(&[held(3, 150)], 300).await.expect("kept"), "what is decided takes no room");

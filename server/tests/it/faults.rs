@@ -15,7 +15,10 @@ use sync_protocol::{
     client::{Device, Trust},
 };
 use tempfile::TempDir;
-use tests::{county, faults::Faults};
+use tests::{
+    county,
+    faults::{Faults, told},
+};
 
 /// A county of two villages with a phone in one of them, and faults that its programs may feel.
 struct Scene {
@@ -137,6 +140,7 @@ async fn one_fault_of_the_disk_does_not_end_saving() {
         assert_eq!((phone.unsent().await.expect("read"), receipts.len()), (0, 2), "{fault}");
         serving.kill();
         assert_eq!(scene.damage(&receipts).await, (Vec::new(), 0), "{fault}");
+        told(&format!("exchange: {fault}"), words, "sound, saving goes on, both receipts are there");
     }
 }
 
@@ -208,6 +212,7 @@ async fn saving_goes_on_when_a_full_disk_has_room_again() {
     assert_eq!(serving.status().await.0, StatusCode::OK);
     serving.kill();
     assert_eq!(scene.damage(&receipts).await, (Vec::new(), 0));
+    told("exchange: disk full", "503, 磁盘已满", "sound once there is room, every receipt is there");
     scene.server.store.close().await;
 }
 
@@ -223,6 +228,7 @@ async fn killed_at_every_sync(scene: &Scene, arguments: &[&str], check: impl Asy
         let status = program.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().expect("runs");
         scene.faults.disarm().expect("disarmed");
         check(moment).await;
+        told(&format!("{}: sync {moment} 1 KILL", arguments[0]), &status.to_string(), "sound");
         if ended_by_itself(status) {
             assert!(moment > 2, "{arguments:?} saves in {moment} moments");
             return;
@@ -265,6 +271,7 @@ async fn an_exchange_killed_at_every_moment_of_saving_keeps_its_receipts() {
         scene.faults.disarm().expect("disarmed");
         serving.kill();
         assert_eq!(scene.damage(&receipts).await, (Vec::new(), 0), "killed at {moment}");
+        told(&format!("exchange: sync {moment} 1 KILL"), "no connection", "sound, every receipt is there");
     }
     let serving = scene.serve();
     let phone = scene.phone(&serving).await;
@@ -306,6 +313,7 @@ async fn a_command_beside_a_busy_server_waits_for_its_turn() {
         }
         exchanges += 1;
     }
+    told("commands beside a busy server", "none refused", &format!("{exchanges} exchanges meanwhile"));
     assert!(exchanges > 5, "{exchanges} exchanges are too few to prove anything");
     serving.kill();
 }

@@ -118,6 +118,7 @@ async fn every_receipt_survives_a_killed_server() {
     let folder = tempfile::tempdir().expect("folder");
     let data = folder.path().join("data");
     let files = ledgers(folder.path());
+    county::open(&data, None).await.expect("server").store.close().await;
     import(&data, &files).wait().expect("ends");
     let server = county::open(&data, None).await.expect("server");
     let village = county::unit(&server, "001-001").await.expect("a village");

@@ -2,7 +2,10 @@
 
 mod cli;
 mod contract;
+mod deeds;
 mod faults;
+mod installation;
 mod kill;
+mod killed;
 mod logs;
 mod tls;

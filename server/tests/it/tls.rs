@@ -16,6 +16,8 @@ async fn the_county_makes_a_certificate_of_its_own_and_keeps_it() -> Result<()> 
     let folder = tempfile::tempdir()?;
     let config = "data_dir = \"data\"\n[tls]\nmode = \"own-certificate\"\nnames = [\"127.0.0.1\", \"localhost\"]\n";
     std::fs::write(folder.path().join("taizhang.toml"), config)?;
+    let begun = Command::new(env!("CARGO_BIN_EXE_taizhang")).arg("init").current_dir(folder.path()).output()?;
+    ensure!(begun.status.success(), "{}", String::from_utf8_lossy(&begun.stderr));
     let mut fingerprints = Vec::new();
     for _ in 0..2 {
         let mut process = Command::new(env!("CARGO_BIN_EXE_taizhang"))

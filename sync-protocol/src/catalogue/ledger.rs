@@ -6,6 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::{
     ids::{Book, RowId},
+    shape,
     unit::Unit,
     value::Value,
 };
@@ -287,12 +288,19 @@ impl Ledger {
         if column.sensitivity == Sensitivity::S3 { self.book.restricted() } else { self.book }
     }
 
-    /// The normalised parts of a natural key; `None` unless all of its columns are filled.
-    pub fn key_parts<'v>(key: &[String], value_of: impl Fn(&str) -> Option<&'v Value>) -> Option<Vec<String>> {
-        key.iter().map(|column| value_of(column).filter(|v| !v.is_null()).map(key_part)).collect()
+    /// The normalised parts of a natural key; `None` unless each of its columns says something that identifies: a bad value
+    /// is no key.
+    pub fn key_parts<'v>(&self, key: &[String], value_of: impl Fn(&str) -> Option<&'v Value>) -> Option<Vec<String>> {
+        let part = |column: &String| {
+            let value = value_of(column).filter(|value| !value.is_null())?;
+            let column_type = self.column(column).map(|column| &column.column_type);
+            let is_bad = |text: &str| column_type.is_some_and(|column_type| !shape::identifies(column_type, text));
+            (!value.as_text().is_some_and(is_bad)).then(|| key_part(value))
+        };
+        key.iter().map(part).collect()
     }
 
-    /// The row that the first filled natural key names; the same on every replica.
+    /// The row that the first usable natural key names; the same on every replica.
     ///
     /// Keys of restricted columns need the county's own `county_key`: a replica without it falls back to the next key.
     pub fn row_id<'v>(
@@ -303,7 +311,7 @@ impl Ledger {
     ) -> Option<RowId> {
         self.keys.iter().find_map(|key| {
             let secret = if self.is_restricted_key(key) { county_key? } else { public_key };
-            let parts = Self::key_parts(key, &value_of)?;
+            let parts = self.key_parts(key, &value_of)?;
             let name = key.join("+");
             let parts: Vec<&str> = std::iter::once(name.as_str()).chain(parts.iter().map(String::as_str)).collect();
             Some(RowId::derive(secret, &self.id, &parts))

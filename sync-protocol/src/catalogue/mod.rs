@@ -31,7 +31,7 @@ pub use returns::{
     Summand, TextFold, Variable,
 };
 pub use rule::{Beside, Fold, Peers, Place, Rule, Weight, Within};
-pub use workflow::{Actor, Step, StepFault, Workflow};
+pub use workflow::{Actor, Recorded, Step, StepFault, Workflow, Writing};
 
 /// One code of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]

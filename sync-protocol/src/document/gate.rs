@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     catalogue::{Catalogue, Kind},
+    conflict::{Means, Provenance},
     ids::{Book, ChangeHash, Identity},
     row::{Address, PHOTO, REMOVED, STATE, is_name},
 };
@@ -150,9 +151,12 @@ pub(super) struct Writes {
     pub(super) rows: BTreeSet<RowKey>,
     /// Long texts of which it writes letters.
     pub(super) texts: BTreeSet<automerge::ObjId>,
-    /// Cells of which it takes values away. Official clients do so when somebody settles a conflict with the value in force:
-    /// the others are deleted. A cell that is left with nothing was not settled, though, and is never taken.
-    pub(super) deleted: BTreeSet<Address>,
+    /// Cells of which it takes values away, and the operations that wrote those. Official clients do so when somebody settles
+    /// a conflict with the value in force: the others are deleted. A cell that is left with nothing was not settled, though:
+    /// only an undo empties cells, and only of what imports wrote.
+    pub(super) deleted: BTreeMap<Address, Vec<automerge::ObjId>>,
+    /// Whether it takes an import back.
+    pub(super) is_undo: bool,
 }
 
 impl AdmittedChange {
@@ -174,6 +178,11 @@ impl AdmittedChange {
     /// Its actor's bytes.
     pub fn actor(&self) -> Vec<u8> {
         self.change.actor_id().to_bytes().to_vec()
+    }
+
+    /// What it says of who has made it, and how.
+    pub fn provenance(&self) -> Option<Provenance> {
+        serde_json::from_str(self.change.message()?).ok()
     }
 
     pub(super) fn into_inner(self) -> (automerge::Change, Writes) {
@@ -248,13 +257,14 @@ impl Chunk {
     /// Checks it for a document of this book.
     pub fn admit(self, book: Book, catalogue: &Catalogue, limits: &GateLimits) -> Result<AdmittedChange, Refusal> {
         let change = self.decode()?;
-        let mut writes = Writes::default();
+        let mut writes = Writes { is_undo: is_undo(&change), ..Writes::default() };
         let mut cells: HashMap<Address, u32> = HashMap::new();
         for op in &change.decode().operations {
             writes.texts.extend(text_of(op));
             let Some(address) = check(op, book, catalogue, limits)? else { continue };
             if op.action == legacy::OpType::Delete {
-                writes.deleted.insert(address.clone());
+                let gone = op.pred.iter().map(|id| automerge::ObjId::Id(id.counter(), id.actor().clone(), 0));
+                writes.deleted.entry(address.clone()).or_default().extend(gone);
             }
             let times = cells.entry(address).or_default();
             *times += 1;
@@ -266,6 +276,12 @@ impl Chunk {
         writes.rows = cells.keys().map(RowKey::from).collect();
         Ok(AdmittedChange { change, writes })
     }
+}
+
+/// Whether a change says that it takes an import back.
+fn is_undo(change: &automerge::Change) -> bool {
+    let provenance = change.message().and_then(|message| serde_json::from_str::<Provenance>(message).ok());
+    provenance.is_some_and(|provenance| provenance.how == Means::Undo)
 }
 
 /// Checks one change for a document of this book.

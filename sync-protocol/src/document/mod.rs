@@ -13,6 +13,7 @@
 mod fields;
 mod gate;
 mod read;
+mod restore;
 mod successor;
 mod sync;
 mod text;
@@ -27,9 +28,10 @@ use automerge::{Automerge, LoadOptions, ReadDoc, SaveOptions, TextEncoding};
 use gate::Writes;
 pub use gate::{AdmittedChange, Chunk, GateLimits, Refusal, RefusalCode, admit, identity_of, peek};
 pub use read::{CellEdit, RowState};
+pub use restore::Restored;
 pub use successor::change_rows;
 pub use sync::{SyncMessage, SyncState};
-pub use undo::TakenBack;
+pub use undo::{Kept, TakenBack, TakenCell, Taking};
 pub use write::{Author, Edit, LocalChange};
 
 use crate::{
@@ -211,8 +213,15 @@ impl Document {
             return Err(DocumentError::MissingDependencies(missing));
         }
         let next = Self { doc: next };
-        if let Some(address) = writes.iter().flat_map(|writes| &writes.deleted).find(|cell| next.get(cell).is_none()) {
-            return Err(DocumentError::Deleted(address.clone()));
+        let emptied = |writes: &Writes| {
+            let cells = writes.deleted.iter().filter(|(cell, _)| next.get(cell).is_none());
+            cells
+                .filter(|(_, gone)| !(writes.is_undo && next.are_of_imports(gone)))
+                .map(|(cell, _)| cell.clone())
+                .next()
+        };
+        if let Some(address) = writes.iter().find_map(emptied) {
+            return Err(DocumentError::Deleted(address));
         }
         let before = std::mem::replace(self, next);
         let mut touched = BTreeSet::new();

@@ -94,6 +94,14 @@ impl Document {
         Ok(cells)
     }
 
+    /// Whether these operations were written by imports, or by the taking back of one.
+    pub(super) fn are_of_imports(&self, ops: &[automerge::ObjId]) -> bool {
+        ops.iter().all(|op| {
+            let how = self.written_by(op).provenance.map(|provenance| provenance.how);
+            matches!(how, Some(Means::Import | Means::Return | Means::Undo))
+        })
+    }
+
     /// Who wrote the winning value of a cell, and how.
     pub fn provenance(&self, address: &Address) -> Option<Provenance> {
         let (_, id) = self.doc.get(ROOT, address.key()).ok()??;
@@ -158,6 +166,7 @@ impl Document {
     /// Every cell that a change has written to.
     fn each_write(&self, change: &automerge::Change, mut visit: impl FnMut(&str, Value)) {
         use automerge::{legacy, legacy::OpType};
+        let is_undo = of_change(change).provenance.is_some_and(|provenance| provenance.how == Means::Undo);
         let mut texts = BTreeSet::new();
         for op in change.decode().operations {
             texts.extend(text_of(&op));
@@ -166,6 +175,8 @@ impl Document {
                 (legacy::ObjectId::Root, legacy::Key::Map(key), OpType::Make(_)) => {
                     visit(key, Value::Text(String::new()));
                 }
+                // Who settles a conflict may take the other values away: the cell says what it said. An undo empties it.
+                (legacy::ObjectId::Root, legacy::Key::Map(key), OpType::Delete) if is_undo => visit(key, Value::Null),
                 _ => {}
             }
         }
@@ -197,9 +208,15 @@ impl Document {
 
     /// The conflict at a cell, unless all of its values are the same after normalisation.
     fn conflict(&self, address: Address) -> Option<Conflict> {
+        let values = self.values(&address);
+        (values.len() > 1).then_some(Conflict { address, values })
+    }
+
+    /// The values of a cell that are not the same after normalisation, the winner first; none when nobody wrote it.
+    pub fn values(&self, address: &Address) -> Vec<ConflictValue> {
         let (mut values, mut known) = (Vec::new(), HashSet::new());
         // automerge lists the winner last.
-        for (value, id) in self.doc.get_all(ROOT, address.key()).ok()?.into_iter().rev() {
+        for (value, id) in self.doc.get_all(ROOT, address.key()).unwrap_or_default().into_iter().rev() {
             let value = match value {
                 automerge::Value::Object(_) => self.text(&id),
                 automerge::Value::Scalar(scalar) => from_scalar(&scalar),
@@ -208,7 +225,7 @@ impl Document {
                 values.push(ConflictValue { value, ..self.written_by(&id) });
             }
         }
-        (values.len() > 1).then_some(Conflict { address, values })
+        values
     }
 
     fn written_by(&self, id: &automerge::ObjId) -> ConflictValue {
@@ -254,7 +271,7 @@ fn of_change(change: &automerge::Change) -> ConflictValue {
     }
 }
 
-fn from_scalar(scalar: &automerge::ScalarValue) -> Value {
+pub(super) fn from_scalar(scalar: &automerge::ScalarValue) -> Value {
     use automerge::ScalarValue as S;
     match scalar {
         S::Null => Value::Null,

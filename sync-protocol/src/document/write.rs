@@ -177,12 +177,12 @@ impl Document {
     }
 }
 
-fn options(author: &Author) -> CommitOptions {
+pub(super) fn options(author: &Author) -> CommitOptions {
     let message = serde_json::to_string(&author.provenance).expect("provenance has only text fields");
     CommitOptions::default().with_message(message).with_time(author.time_s)
 }
 
-fn scalar(value: &Value) -> ScalarValue {
+pub(super) fn scalar(value: &Value) -> ScalarValue {
     match value {
         Value::Null => ScalarValue::Null,
         Value::Bool(flag) => ScalarValue::Boolean(*flag),

@@ -29,7 +29,7 @@ fn mistakes_are_named_with_file_and_line() {
         ("members.toml", "enum:sex", "enum:gender", "members.toml:58: unknown code list `gender`"),
         ("members.toml", "book = \"unit\"", "book = \"village\"", "members.toml:8: unknown book `village`"),
         ("members.toml", "sensitivity = \"S1\"", "sensitivity = \"S7\"", "members.toml:53: unknown variant `S7`"),
-        ("members.toml", "[\"党员姓名\"]", "[\"性别\"]", "header `性别` already belongs to column"),
+        ("members.toml", "[\"党员姓名\", ", "[\"性别\", ", "header `性别` already belongs to column"),
         ("grading.toml", "keys = [[\"round\"]]", "keys = [[\"rond\"]]", "the column `rond`, which does not exist"),
         ("grading.toml", "ref:organisations", "ref:organizations", "unknown ledger `organizations`"),
         (

@@ -8,3 +8,5 @@ mod indicators;
 mod peers;
 mod rules;
 mod session;
+mod undo;
+mod undo_twice;

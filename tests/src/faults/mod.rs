@@ -45,3 +45,8 @@ impl Faults {
         self.arm("")
     }
 }
+
+/// Says what a fault does: for `cargo test -p server --test it -- --nocapture`.
+pub fn told(fault: &str, message: &str, state: &str) {
+    println!("{fault} → {message} → {state}");
+}

@@ -3,7 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use server::{Server, store::DeviceRecord, sync::ExchangeError};
+use server::{
+    Server,
+    store::{DeviceRecord, StoreError},
+    sync::ExchangeError,
+};
 use sync_protocol::{
     client::{Delivery, DeviceError, Transport},
     message::{self, ExchangeRequest},
@@ -20,6 +24,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) server: Mutex<Option<Server>>,
+    /// What the administrator wants the server to know of the device.
     pub(super) record: Mutex<DeviceRecord>,
     pub(super) fate: Mutex<Fate>,
     pub(super) late: Mutex<Vec<Vec<u8>>>,
@@ -34,10 +39,15 @@ impl Line {
         let Some(server) = server else { return Ok(None) };
         let request: ExchangeRequest =
             message::decode(request).map_err(|error| DeviceError::Protocol(error.to_string()))?;
-        let (record, now_ms) = (lock(&self.record).clone(), *lock(&self.now_ms));
+        let (id, now_ms) = (lock(&self.record).id, *lock(&self.now_ms));
+        // What the server knows of the device counts, as it does where a request names it by its token.
+        let known = server.store.device(id).await.map_err(|error| DeviceError::Protocol(error.to_string()))?;
+        let Some(record) = known else { return Ok(None) };
         match server.sync.exchange(&record, request, now_ms).await {
             Ok(reply) => Ok(Some(message::encode(&reply))),
             Err(ExchangeError::Refused(refusal)) => Err(DeviceError::Refused { status: 400, text: refusal.sentence }),
+            // The server lives, and says that it cannot save.
+            Err(ExchangeError::Store(StoreError::Full)) => Ok(None),
             Err(ExchangeError::Store(_)) => {
                 *lock(&self.died) = true;
                 Ok(None)

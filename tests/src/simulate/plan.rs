@@ -58,11 +58,40 @@ pub(super) enum Step {
     /// The server is set back to the state that was kept.
     ServerSetBack,
     /// An Excel ledger is imported: records of one unit.
-    Import { unit: usize, rows: Vec<(u8, u32)> },
+    Import { unit: usize, rows: Vec<(u8, u32)>, habit: Habit },
+    /// A merged ledger of a unit is drawn and taken away.
+    Draw { unit: usize },
+    /// One that was drawn comes back with cells edited: which row, and what it says now.
+    SendBack { pick: u8, edits: Vec<(u8, u32)> },
+    /// An import is taken back.
+    Undo { pick: u8 },
+    /// The server's disk is full when the device next exchanges, and has room again after that.
+    DiskFull { device: usize },
+    /// A village sends in a ledger that says what only the county decides: its own grade.
+    Decide { unit: usize },
+    /// The device asks for another token, on what it knew before it was revoked.
+    Rotate { device: usize },
     /// What the restricted book of a unit holds of a record is erased.
     Erase { unit: usize, row: u8 },
     /// A supervisor admits what waits.
     Admit,
+}
+
+/// How an office writes its ledgers down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Habit {
+    /// Plainly.
+    Plain,
+    /// With stars where the reader may not see.
+    Masked,
+    /// With 待补 for an identity number.
+    BadKeys,
+    /// With a line of signatures below the table.
+    Signed,
+    /// As text with commas, as spreadsheet programs on Windows save it.
+    Windows,
+    /// With a column that nobody knows.
+    OddColumn,
 }
 
 /// A county and what happens in it.
@@ -101,7 +130,54 @@ impl Scenario {
                 steps.insert(rng.random_range(steps.len() / 3..steps.len()), erase);
             }
         }
+        if seed % 4 >= 2 {
+            // Out of a stream of their own: what the scenario was without offices, it still is.
+            let mut rng = StdRng::seed_from_u64(!seed);
+            for _ in 0..rng.random_range(3..=8) {
+                let step = office(&mut rng, units, devices.len(), &mut value);
+                steps.insert(rng.random_range(0..=steps.len()), step);
+            }
+        }
+        if seed % 4 == 3 {
+            // And so it is without these.
+            let mut rng = StdRng::seed_from_u64(!seed ^ (1 << 32));
+            for _ in 0..rng.random_range(1..=3) {
+                let step = match rng.random_range(0..2) {
+                    0 => Step::Decide { unit: rng.random_range(0..units) },
+                    _ => Step::Rotate { device: rng.random_range(0..devices.len()) },
+                };
+                steps.insert(rng.random_range(0..=steps.len()), step);
+            }
+            if rng.random_range(0..3) == 0 {
+                // A phone is lost, and whoever has it asks for another token.
+                let (device, at) = (rng.random_range(0..devices.len()), rng.random_range(0..steps.len()));
+                steps.insert(at, Step::Revoke { device });
+                steps.insert(rng.random_range(at + 1..=steps.len()), Step::Rotate { device });
+            }
+        }
         Self { units, devices, steps }
+    }
+}
+
+/// Something that an office does, or that happens to the server meanwhile.
+fn office(rng: &mut StdRng, units: usize, devices: usize, value: &mut u32) -> Step {
+    const HABITS: [Habit; 6] =
+        [Habit::Plain, Habit::Masked, Habit::BadKeys, Habit::Signed, Habit::Windows, Habit::OddColumn];
+    let unit = rng.random_range(0..units);
+    let some = |rng: &mut StdRng, value: &mut u32| -> Vec<(u8, u32)> {
+        let mut rows = std::collections::BTreeMap::new();
+        for _ in 0..rng.random_range(1..=3) {
+            *value += 1;
+            rows.insert(rng.random_range(0..4), *value);
+        }
+        rows.into_iter().collect()
+    };
+    match rng.random_range(0..12) {
+        0..5 => Step::Import { unit, rows: some(rng, value), habit: HABITS[rng.random_range(0..HABITS.len())] },
+        5..7 => Step::Draw { unit },
+        7..9 => Step::SendBack { pick: rng.random(), edits: some(rng, value) },
+        9..11 => Step::Undo { pick: rng.random() },
+        _ => Step::DiskFull { device: rng.random_range(0..devices) },
     }
 }
 
@@ -148,7 +224,7 @@ fn step(rng: &mut StdRng, rough: &Rough, units: usize, devices: usize, value: &m
         57..59 => Step::Admit,
         59..63 => {
             let rows = (0..rng.random_range(1..=3)).map(|_| (rng.random_range(0..4), fresh())).collect();
-            Step::Import { unit, rows }
+            Step::Import { unit, rows, habit: Habit::Plain }
         }
         _ => {
             let requests = rng.random_range(1..=6);

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -11,12 +14,14 @@ use importer::{
     memory::{Decision, Doubt, Mapping},
 };
 use server::store::{
-    Arrival, AttachmentPart, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow,
-    QuarantineState, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict,
-    StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, SubmissionStep, TallySum, Totals, Visit,
+    Act, Arrival, AttachmentPart, Batch, Committed, Deed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore,
+    Performed, ProjectedRow, ProposalStore, Quarantined, Received, Replacement, SeenDevice, Store, StoreError,
+    StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, TallySum, Totals,
+    Visit, examine::ExamineStore,
 };
 use sync_protocol::{
-    ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    ActorId, Address, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    document::RowKey,
     session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
 };
@@ -34,15 +39,45 @@ pub enum Mutant {
     PassesOver,
     /// It does not list conflicts.
     HidesConflicts,
+    /// It takes a mask for a value.
+    TakesMasks,
+    /// It takes 待补 for somebody's number.
+    TakesPlaceholdersForKeys,
+    /// It takes the signatures below a table for a record.
+    TakesSignaturesForRecords,
+    /// It reads nothing of a text that was saved on Windows.
+    ReadsNoWindowsFiles,
+    /// It does not say what it has left out.
+    LeavesOutInSilence,
+    /// Taking back an import, it takes back what others have written.
+    TakesBackOthers,
+    /// Once its disk was full, it saves nothing any more.
+    StopsSaving,
+    /// It does what it does not note.
+    NotesNothing,
+    /// Another token brings back a device that was revoked.
+    RevivesRevoked,
+    /// It writes whatever a village's ledger says.
+    LetsVillagesDecide,
 }
 
 impl Mutant {
     /// All of them, with their names on the command line.
-    pub const ALL: [(&'static str, Mutant); 4] = [
+    pub const ALL: [(&'static str, Mutant); 14] = [
         ("acknowledges-too-early", Mutant::AcknowledgesTooEarly),
         ("forgets-what-it-has", Mutant::ForgetsWhatItHas),
         ("passes-over", Mutant::PassesOver),
         ("hides-conflicts", Mutant::HidesConflicts),
+        ("takes-masks", Mutant::TakesMasks),
+        ("takes-placeholders-for-keys", Mutant::TakesPlaceholdersForKeys),
+        ("takes-signatures-for-records", Mutant::TakesSignaturesForRecords),
+        ("reads-no-windows-files", Mutant::ReadsNoWindowsFiles),
+        ("leaves-out-in-silence", Mutant::LeavesOutInSilence),
+        ("takes-back-others", Mutant::TakesBackOthers),
+        ("stops-saving", Mutant::StopsSaving),
+        ("notes-nothing", Mutant::NotesNothing),
+        ("revives-revoked", Mutant::RevivesRevoked),
+        ("lets-villages-decide", Mutant::LetsVillagesDecide),
     ];
 }
 
@@ -53,16 +88,41 @@ pub(super) struct Faulty {
     mutant: Option<Mutant>,
     death: Mutex<Option<Death>>,
     commits: Mutex<u32>,
+    is_full: AtomicBool,
+    has_failed: AtomicBool,
+    revived: Mutex<BTreeSet<DeviceId>>,
 }
 
 impl Faulty {
     pub(super) fn new(inner: Arc<dyn Store>, mutant: Option<Mutant>) -> Self {
-        Self { inner, mutant, death: Mutex::default(), commits: Mutex::default() }
+        Self {
+            inner,
+            mutant,
+            death: Mutex::default(),
+            commits: Mutex::default(),
+            is_full: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
+            revived: Mutex::default(),
+        }
     }
 
     /// Arms the next death.
     pub(super) fn die(&self, death: Death) {
         *self.death.lock().unwrap_or_else(PoisonError::into_inner) = Some(death);
+    }
+
+    /// Commits find the disk full, until it has room again. Whoever was to die at one does not.
+    pub(super) fn fill(&self) {
+        *self.death.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.is_full.store(true, Ordering::Relaxed);
+    }
+
+    /// The disk has room again.
+    pub(super) fn free(&self) {
+        let goes_on = self.mutant != Some(Mutant::StopsSaving) || !self.has_failed.load(Ordering::Relaxed);
+        if goes_on {
+            self.is_full.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Whether this commit is the last: and whether it is stored.
@@ -90,6 +150,10 @@ impl Faulty {
     }
 
     async fn write(&self, mut writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
+        if self.is_full.load(Ordering::Relaxed) {
+            self.has_failed.store(true, Ordering::Relaxed);
+            return Err(StoreError::Full);
+        }
         let died = || StoreError::Database("the server has died".into());
         match self.dies() {
             Some(false) => return Err(died()),
@@ -107,6 +171,38 @@ impl Faulty {
             }
             _ => self.inner.commit(writes).await,
         }
+    }
+
+    async fn act(&self, deed: &Deed) -> Result<Performed, StoreError> {
+        let mut deed = deed.clone();
+        match (self.mutant, &deed.act) {
+            (Some(Mutant::NotesNothing), _) => deed.notes.clear(),
+            (Some(Mutant::RevivesRevoked), Act::RotateToken { device, .. }) => {
+                self.revived.lock().unwrap_or_else(PoisonError::into_inner).insert(*device);
+                return Ok(Performed::Done(None));
+            }
+            (Some(Mutant::HidesConflicts), _) => {
+                deed.documents.iter_mut().flat_map(|write| &mut write.rows).for_each(|row| row.conflicts = None);
+            }
+            _ => {}
+        }
+        // It dies where it writes changes.
+        let death = if deed.documents.is_empty() { None } else { self.dies() };
+        let end = || StoreError::Database("the server has died".into());
+        match death {
+            Some(false) => Err(end()),
+            Some(true) => {
+                self.inner.perform(&deed).await?;
+                Err(end())
+            }
+            None => self.inner.perform(&deed).await,
+        }
+    }
+
+    async fn enrolled(&self, device: DeviceId) -> Result<Option<DeviceRecord>, StoreError> {
+        let is_revived = self.revived.lock().unwrap_or_else(PoisonError::into_inner).contains(&device);
+        let record = self.inner.device(device).await?;
+        Ok(record.map(|record| DeviceRecord { is_revoked: record.is_revoked && !is_revived, ..record }))
     }
 
     async fn known(&self, hashes: &[ChangeHash]) -> Result<BTreeSet<ChangeHash>, StoreError> {
@@ -134,11 +230,17 @@ macro_rules! delegate {
             fn people(&self) -> &dyn PeopleStore {
                 self.inner.people()
             }
+            fn examine(&self) -> &dyn ExamineStore {
+                self.inner.examine()
+            }
             $(async fn $name(&self, $($argument: $type),*) -> Result<$result, StoreError> {
                 delegate!(@call self, $name($($argument),*) $($own)?)
             })*
             async fn close(&self) {
                 self.inner.close().await;
+            }
+            fn proposals(&self) -> &dyn ProposalStore {
+                self.inner.proposals()
             }
         }
     };
@@ -164,7 +266,8 @@ delegate! {
     fn is_of_feed(position: &Position) -> bool;
     fn commit(writes: Vec<DocumentWrite>) -> Vec<Committed> => write;
     fn replace(replacement: &Replacement) -> Committed;
-    fn sweep() -> ();
+    fn sweep() -> bool;
+    fn was_erased(unit: UnitId, row: &RowKey) -> bool;
     fn feed(scope: &Scope, query: &FeedQuery) -> FeedPage => page;
     fn newest() -> i64;
     fn moved(after: i64) -> Moved;
@@ -177,11 +280,10 @@ delegate! {
     fn quarantine(held: &[Quarantined], bytes_max: i64) -> bool;
     fn quarantined() -> Vec<Quarantined>;
     fn quarantined_change(hash: ChangeHash) -> Option<Quarantined>;
-    fn decide_quarantined(hashes: &[ChangeHash], state: QuarantineState, who: &str, now_ms: i64) -> ();
     fn wrong_steps() -> Vec<StoredWrongStep>;
     fn put_device(device: &DeviceRecord, now_ms: i64) -> ();
     fn devices() -> Vec<SeenDevice>;
-    fn device(device: DeviceId) -> Option<DeviceRecord>;
+    fn device(device: DeviceId) -> Option<DeviceRecord> => enrolled;
     fn device_by_token(token_hash: &[u8; 32]) -> Option<DeviceRecord>;
     fn visited(visit: Visit) -> ();
     fn secret(name: &str, fresh: &[u8]) -> Vec<u8>;
@@ -204,11 +306,12 @@ delegate! {
     fn totals() -> Totals;
     fn append_attachment(part: &AttachmentPart) -> Received;
     fn attachment(unit: UnitId, hash: &[u8; 32]) -> Option<Vec<u8>>;
-    fn forget_attachment(unit: UnitId, hash: &[u8; 32]) -> ();
-    fn add_submission(new: &Submission, workbook: &[u8]) -> Option<i64>;
     fn submissions() -> Vec<Submission>;
     fn submitted_workbook(number: i64) -> Option<Vec<u8>>;
-    fn step_submission(number: i64, step: &SubmissionStep) -> bool;
     fn check() -> Vec<String>;
     fn can_write() -> ();
+    fn perform(deed: &Deed) -> Performed => act;
+    fn affirm(batch: &str, cells: &[(DocumentId, &[Address])]) -> ();
+    fn documents_affirmed(batch: &str) -> Vec<Identity>;
+    fn affirmed(document: DocumentId) -> BTreeMap<String, BTreeSet<Address>>;
 }

@@ -1,5 +1,7 @@
 //! A county in motion: its server, its devices, and what is known of what they promised.
 
+mod devices;
+mod offices;
 mod writing;
 
 use std::{
@@ -13,8 +15,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use server::{
     Server,
     config::Config,
-    erasure::{ErasureError, erase},
-    import::{Source, import},
+    erasure::{ErasureError, Order, erase},
     store::{DeviceRecord, QuarantineState, sqlite::SqliteStore},
     tallies::Tallies,
 };
@@ -31,7 +32,7 @@ use super::{
     plan::{Fate, Scenario, Step, bytes},
     store::{Faulty, Mutant},
 };
-use crate::{roster, sheet};
+use crate::roster;
 
 const SERVER: &str = "taizhang.sqlite";
 /// The first moment: 2012-04-01.
@@ -39,7 +40,7 @@ const BEGINNING_MS: i64 = 1_333_238_400_000;
 
 /// What all scenarios begin with: an empty county.
 pub(super) async fn prepare(config: &Config) -> Result<()> {
-    let server = Server::open_embedded(config).await?;
+    let server = Server::create_embedded(config).await?;
     server.store.put_units(&roster::units(&server.tenant, server.county, 3)).await?;
     server.store.close().await;
     Ok(())
@@ -60,7 +61,7 @@ pub(super) struct World {
     /// A text column of a ledger that no device may write to.
     foreign: (String, String),
     kept: Option<PathBuf>,
-    imports: u32,
+    offices: offices::Offices,
     /// Changes that devices have receipts for.
     pub(super) promised: BTreeSet<ChangeHash>,
     /// Changes that people made.
@@ -103,7 +104,7 @@ impl World {
             now_ms: BEGINNING_MS,
             foreign: foreign.context("a ledger of the township")?,
             kept: None,
-            imports: 0,
+            offices: offices::Offices::default(),
             promised: BTreeSet::new(),
             written: BTreeMap::new(),
             erased: BTreeMap::new(),
@@ -244,17 +245,9 @@ impl World {
             Step::Keep { device } => self.keep(*device).await?,
             Step::SetBack { device } => self.set_back(*device).await?,
             Step::Clock { device, days } => self.phones[*device].clock_ms = i64::from(*days) * 86_400_000,
-            Step::Reassign { device, unit } => {
-                let unit = self.unit_of(Some(*unit));
-                let phone = &mut self.phones[*device];
-                phone.unit = unit;
-                lock(&phone.line.record).unit = unit;
-            }
-            Step::Revoke { device } => {
-                let phone = &mut self.phones[*device];
-                phone.is_revoked = true;
-                lock(&phone.line.record).is_revoked = true;
-            }
+            Step::Reassign { device, unit } => self.reassign(*device, *unit).await?,
+            Step::Revoke { device } => self.revoke(*device).await?,
+            Step::Rotate { device } => self.rotate(*device).await?,
             Step::ServerDies(death) => {
                 if let Some(store) = &self.store {
                     store.die(*death);
@@ -273,11 +266,17 @@ impl World {
                     copy(&kept, &self.config.data_dir.join(SERVER))?;
                     self.start_server().await?;
                     self.erased.clear();
+                    self.register_again().await?;
                     self.forget_what_is_gone().await?;
                 }
             }
             Step::Erase { unit, row } => Box::pin(self.erase(*unit, *row)).await?,
-            Step::Import { unit, rows } => self.import(*unit, rows).await?,
+            Step::Import { unit, rows, habit } => Box::pin(self.import(*unit, rows, *habit)).await?,
+            Step::Draw { unit } => Box::pin(self.draw(*unit)).await?,
+            Step::SendBack { pick, edits } => Box::pin(self.send_back(*pick, edits)).await?,
+            Step::Decide { unit } => Box::pin(self.decide(*unit)).await?,
+            Step::Undo { pick } => Box::pin(self.undo(*pick)).await?,
+            Step::DiskFull { device } => self.disk_full(*device).await?,
             Step::Admit => {
                 let server = self.server()?;
                 for held in server.store.quarantined().await? {
@@ -328,12 +327,17 @@ impl World {
         let document = Document::load(stored.snapshot.as_deref(), &stored.changes)?;
         let rows: Vec<_> = document.row_states().into_keys().collect();
         let Some(key) = rows.get(usize::from(row) % rows.len().max(1)) else { return Ok(()) };
-        match erase(server, identity.unit, key).await {
+        let order = Order { by: "县".into(), reason: "模拟" };
+        let noted = self.noted().await?;
+        match erase(server, identity.unit, key, order).await {
             Ok(_) => {
                 for erased in [&mut self.erased, &mut self.ever_erased] {
                     erased.entry(identity.clone()).or_default().extend(hashes(&document));
                 }
                 self.erased_rows.insert((identity, key.clone()));
+                if self.noted().await? == noted {
+                    self.broken = Some("an erasure is not in the audit log".into());
+                }
             }
             Err(ErasureError::Quarantine(_)) => {}
             Err(error) => self.broken = Some(format!("an erasure failed: {error}")),
@@ -438,21 +442,6 @@ impl World {
         copy(&kept, &self.phones[index].path)?;
         self.start(index).await?;
         self.forget_what_is_gone().await
-    }
-
-    async fn import(&mut self, unit: usize, rows: &[(u8, u32)]) -> Result<()> {
-        let code = roster::branch_code(unit);
-        let row = |(row, value): &(u8, u32)| format!("{code}|人{row}|1980-01-01|200{row}-05|v{value}");
-        let header = "党组织编码|姓名|出生日期|入党时间|工作岗位".to_owned();
-        let text = std::iter::once(header).chain(rows.iter().map(row)).collect::<Vec<_>>().join("\n");
-        self.imports += 1;
-        let bytes = sheet::workbook(&[("党员", &text)])?.into();
-        let source = Source { name: format!("{}.xlsx", self.imports), bytes, scope: None };
-        if import(self.server()?, source, "县", &|_, _| {}).await.is_err() {
-            // Nothing but a death ends an import of a sound file.
-            self.restart_server().await?;
-        }
-        Ok(())
     }
 
     /// Every change that the server has, or keeps for its supervisors.

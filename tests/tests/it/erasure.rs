@@ -143,7 +143,8 @@ async fn an_office_without_a_network_follows_with_its_next_bundle() -> Result<()
     exchange().await?;
     let zhang = erasure::records(&county, unit, "张三").await?.pop().context("it is there")?;
     let key = RowKey { ledger: zhang.ledger, row: zhang.row };
-    erasure::erase(&county, unit, &key).await?;
+    let order = erasure::Order { by: "县".into(), reason: "保存期满" };
+    erasure::erase(&county, unit, &key, order).await?;
     // Written meanwhile in the office: another record, after the bundle that the county has answered.
     let code = roster::branch_code(0);
     let text = format!(

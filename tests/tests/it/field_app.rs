@@ -67,6 +67,61 @@ async fn two_cadres_work_for_days_without_a_signal() -> Result<()> {
     assert!(found["history"].as_u64().context("versions")? >= 3, "{found}");
     assert!(found["parts"].as_u64().context("parts")? > 4, "{found}");
     assert!(found["storedValues"].as_u64().context("values")? > 10, "{found}");
-    assert_eq!(found["screens"].as_array().map_or(0, Vec::len), 26);
+    assert_eq!(found["screens"].as_array().map_or(0, Vec::len), 27);
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_looks_before_it_saves_and_outlives_what_interrupts_it() -> Result<()> {
+    let Some(executable) = browser::chromium()? else { return Ok(()) };
+    let folder = tempfile::tempdir()?;
+    let server = synthetic(folder.path(), None).await?;
+    let path = folder.path().join("members.xlsx");
+    std::fs::write(&path, sheet::workbook(&[("党员", MEMBERS)])?)?;
+    import_file(&server, &path, "县委组织部", &|_, _| {}).await?;
+    let url = county::serve(&server).await?;
+    let town = county::unit(&server, "T1").await?;
+    let password = "correct horse battery";
+    let officer = people::add(&server, "officer", Role::TownshipOfficer, town, false, password).await?;
+    let mut cadres = Vec::new();
+    for name in ["one", "two"] {
+        cadres.push(people::add(&server, name, Role::FieldCadre, town, false, password).await?.id.to_string());
+    }
+    let parameters = json!({
+        "cookie": people::cookie(&server, &officer).await?,
+        "cadres": cadres,
+        "shots": shots(folder.path()),
+        "executable": executable,
+        "profile": folder.path().join("profile"),
+    });
+    let file = folder.path().join("parameters.json");
+    std::fs::write(&file, parameters.to_string())?;
+    let found = tokio::task::spawn_blocking(move || node::json("field-form.mjs", &[Path::new(&url), &file])).await??;
+    for (what, expected) in [
+        // One row, what was typed is still there after a look at the dialog, and only what was chosen has changed.
+        ("overExisting", json!(["组长", "组长", "何娟 组长 · 否 待上传"])),
+        ("overRemoved", json!(["张洋 否 待上传"])),
+        ("incompleteOver", json!(["赵刚 是 待上传"])),
+        ("duplicate", json!(2)),
+        ("keyChanged", json!([1, 1])),
+        ("overReload", json!(["王小明", 0])),
+        ("overLock", json!("王小花")),
+        ("overLeaving", json!(2)),
+        ("overUpdate", json!("王小强")),
+        ("overKill", json!("王小军")),
+        ("movedMeanwhile", json!("13900002222")),
+        ("twoPhones", json!(1)),
+        ("photo", json!([0, 1])),
+    ] {
+        assert_eq!(found[what], expected, "{what}: {found}");
+    }
+    assert_eq!(found["errors"], json!([]));
+    assert_eq!(found["violations"], json!([]), "axe");
+    Ok(())
+}
+
+/// What the app decides without a screen: whose record it is, what differs, what is kept of a form, which day it is.
+#[test]
+fn the_apps_own_tests_pass() -> Result<()> {
+    node::web_tests()
 }

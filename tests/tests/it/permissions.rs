@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use server::{
     Server,
     auth::{Role, table},
-    store::{DeviceRecord, Person, QuarantineState, Quarantined},
+    store::{DeviceRecord, NewProposal, Person, QuarantineState, Quarantined},
 };
 use sync_protocol::{
     Book, ChangeHash, DeviceId, Identity, RowId, Tenant, UnitId,
     client::Trust,
-    document::RefusalCode,
+    document::{RefusalCode, RowKey},
     message::{ExchangeRequest, PROTOCOL, encode},
     unit::{Unit, UnitLevel},
 };
@@ -26,6 +26,7 @@ struct Side {
     device: DeviceId,
     row: RowId,
     held: ChangeHash,
+    proposal: i64,
 }
 
 /// Everybody who asks.
@@ -94,6 +95,10 @@ fn lines() -> Vec<Line> {
         // What waits is no change at all: it cannot be admitted.
         ("post", "/api/quarantine/{hash}/admit", "officer head supervisor", 409, true),
         ("post", "/api/quarantine/{hash}/reject", "officer head supervisor", 204, true),
+        ("get", "/api/proposals", READERS, 200, false),
+        // The cell says something else by now; and a reason is missing.
+        ("post", "/api/proposals/{id}/accept", "clerk handler officer head", 409, true),
+        ("post", "/api/proposals/{id}/reject", "clerk handler officer head", 400, true),
         ("get", "/api/erasures", "head", 200, true),
         // A record of which nothing restricted is kept.
         ("post", "/api/erasures", "head", 404, true),
@@ -175,7 +180,7 @@ async fn county() -> Result<County> {
     }
     let fresh = &known.last().context("fresh")?.1;
     let hash = server::auth::hash("fresh", PASSWORD).await?;
-    server.store.people().set_password(fresh.id, &hash, true).await?;
+    people::set_password(&server, fresh.id, hash, true).await?;
     let mut sides = Vec::new();
     for (index, village) in villages.iter().enumerate() {
         let name = ["inside", "outside"][index];
@@ -197,8 +202,18 @@ async fn county() -> Result<County> {
             decided_by: None,
         };
         server.store.quarantine(std::slice::from_ref(&held), 1 << 20).await?;
+        let proposed = NewProposal {
+            row: RowKey { ledger: "members".into(), row },
+            column: "membership_state".into(),
+            before: Some("normal".into()),
+            value: "removed".into(),
+            who: "张三".into(),
+            import: None,
+        };
+        server.store.proposals().propose(&held.identity, &[proposed], 0).await?;
+        let proposal = i64::try_from(index)? + 1;
         let person = people::add(&server, name, Role::FieldCadre, village.id, false, PASSWORD).await?;
-        sides.push(Side { unit: village.id, person, device: enrolled.id, row, held: held.hash });
+        sides.push(Side { unit: village.id, person, device: enrolled.id, row, held: held.hash, proposal });
     }
     let sides = <[Side; 2]>::try_from(sides).ok().context("two")?;
     Ok(County { server, url, client: Trust::new(None)?.client()?, people: known, sides, folder })
@@ -226,6 +241,7 @@ impl County {
             &match *path {
                 path if path.starts_with("/api/people") => side.person.id.to_string(),
                 path if path.starts_with("/api/devices") => side.device.to_string(),
+                path if path.starts_with("/api/proposals") => side.proposal.to_string(),
                 _ => "00000000-0000-0000-0000-000000000000".to_owned(),
             },
         );
@@ -261,6 +277,8 @@ impl County {
             }
             "/api/returns" => Some(json!({ "name": "members", "unit": unit })),
             "/api/submissions" if *method == "post" => Some(json!({ "name": "R03", "unit": unit })),
+            path if path.starts_with("/api/proposals") && path.ends_with("/reject") => Some(json!({ "reason": " " })),
+            path if path.starts_with("/api/proposals") && path.ends_with("/accept") => Some(json!({})),
             path if path.ends_with("/steps") => Some(json!({ "to": "approved" })),
             path if path.starts_with("/api/people") && !path.ends_with("/password") => Some(profile),
             _ => None,

@@ -37,7 +37,7 @@ fn identity() -> Identity {
 }
 
 fn row_ids(catalogue: &Catalogue) -> Json {
-    let cases: [(&str, &[(&str, Value)]); 7] = [
+    let cases: [(&str, &[(&str, Value)]); 11] = [
         ("grading", &[("round", "initial".into())]),
         ("mechanisms", &[("mechanism_kind", "M01".into()), ("name", "三会 一课".into())]),
         ("rectification-items", &[("item_no", 12.into())]),
@@ -48,6 +48,10 @@ fn row_ids(catalogue: &Catalogue) -> Json {
             &[("name", "张三".into()), ("birth_date", "1980-01".into()), ("id_card", "340099198001010013".into())],
         ),
         ("members", &[("sex", "1".into())]),
+        ("members", &[("name", "待补".into()), ("birth_date", "1980-01".into())]),
+        ("units", &[("uscc", "91340099MA00000A9Y".into()), ("unit_name", "青山茶叶".into())]),
+        ("units", &[("uscc", "91340099MA00000A90".into()), ("unit_name", "青山茶叶".into())]),
+        ("units", &[("uscc", "000000000000000000".into())]),
     ];
     let line = |(ledger, cells): &(&str, &[(&str, Value)])| {
         let declared = catalogue.ledger(ledger).expect("a ledger");
@@ -391,6 +395,7 @@ fn the_field_app_does_as_this_program_does() -> Result<()> {
         "public_key": hex(catalogue.public_key()),
         "ledgers": ledgers(&catalogue, &rows)?,
         "rows": rows,
+        "shapes": crate::shapes::shapes(),
         "addresses": addresses(),
         "documents": documents()?,
         "frames": frames(),

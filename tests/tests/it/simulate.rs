@@ -23,7 +23,7 @@ async fn a_server_with_a_fault_is_found_out() -> Result<()> {
     for (name, mutant) in Mutant::ALL {
         let simulator = Simulator::new(Some(mutant)).await?;
         let mut found = None;
-        for seed in 0..SEEDS {
+        for seed in 0..4 * SEEDS {
             if let Err(failure) = simulator.run(seed).await {
                 found = Some(failure);
                 break;

@@ -49,7 +49,7 @@ fn each_library_has_one_room() {
         ("scraper::", &["importer/src/workbook/html.rs"]),
         ("csv::", &["importer/src/workbook/delimited.rs"]),
         ("quick_xml::", &["importer/src/workbook/"]),
-        ("encoding_rs::", &["importer/src/workbook/sniff.rs", "server/src/demo/"]),
+        ("encoding_rs::", &["importer/src/workbook/sniff.rs", "importer/tests/", "server/src/demo/"]),
         ("rust_xlsxwriter::", &["importer/src/workbook/write.rs", "tests/benches/"]),
         ("automerge::", &["sync-protocol/src/document/", "sync-protocol/tests/", "tests/src/repo.rs"]),
         ("sqlx::", &["server/src/store/", "sync-protocol/src/client/"]),
@@ -143,5 +143,23 @@ fn the_changelog_and_the_architecture_name_what_exists() {
     let is_path = |word: &&str| word.ends_with('/') || Path::new(word).extension().is_some_and(|e| e == "rs");
     for word in architecture.split('`').skip(1).step_by(2).filter(is_path) {
         assert!(root().join(word).exists(), "ARCHITECTURE.md names `{word}`, which does not exist");
+    }
+}
+
+/// docs/faults.md: a fault that was found names the test that failed before it was mended.
+#[test]
+fn every_fault_names_a_test_that_exists() {
+    let faults = std::fs::read_to_string(root().join("docs/faults.md")).expect("docs/faults.md");
+    let rows: Vec<&str> = faults.lines().filter(|line| line.starts_with("| ") && line.contains("::")).collect();
+    assert!(rows.len() > 20, "{} faults", rows.len());
+    for row in rows {
+        let named: Vec<&str> = row.split('`').skip(1).step_by(2).filter(|word| word.contains("::")).collect();
+        assert!(!named.is_empty(), "no test: {row}");
+        for name in named {
+            let (file, test) = name.split_once("::").expect("a file and a test");
+            let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+            let is_there = text.contains(&format!("fn {test}(")) || text.contains(&format!("(\"{test}\","));
+            assert!(is_there, "{file} has no test `{test}`: {row}");
+        }
     }
 }

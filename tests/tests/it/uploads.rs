@@ -142,6 +142,86 @@ async fn what_cannot_be_imported_is_answered_in_words() -> Result<()> {
         phone.settled(&id).await?;
     }
     assert_eq!(phone.get("").await?.1.as_array().map(Vec::len), Some(8));
-    assert_eq!(std::fs::read_dir(folder.path().join("data/uploads"))?.count(), 9);
+    // Each has its file, and another that says what became of it.
+    assert_eq!(std::fs::read_dir(folder.path().join("data/uploads"))?.count(), 2 * 9);
+    Ok(())
+}
+
+/// The same data under another server, as after a restart.
+async fn restarted(data: &std::path::Path, office: &Office) -> Result<(Server, Office)> {
+    let server = county::open(data, None).await?;
+    let url = county::serve(&server).await?;
+    Ok((server, Office { client: office.client.clone(), url, token: office.token }))
+}
+
+fn members(rows: &[&str]) -> Result<Vec<u8>> {
+    let rows: Vec<String> = rows.iter().map(|row| format!("{}|{row}", roster::branch_code(0))).collect();
+    let text = format!("党组织编码|姓名|出生日期|党员类别|入党时间\n{}", rows.join("\n"));
+    sheet::workbook(&[("党员", &text)])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_outlive_the_server_and_what_runs_beside_it() -> Result<()> {
+    let (folder, server) = county::with_branches(1).await?;
+    let (data, unit) = (folder.path().join("data"), county::branch(&server, 0));
+    let url = county::serve(&server).await?;
+    let own = office(&server, &url, "own", unit, &TOWNSHIP).await?;
+    let planned = own.upload("planned.xlsx", members(&["张三|1980-01-01|正式|2001-05"])?).await?;
+    let done = own.upload("done.xlsx", members(&["李四|1981-01-01|正式|2003.2.30"])?).await?;
+    let interrupted = own.upload("interrupted.xlsx", members(&["王五|1982-01-01|正式|2004-05"])?).await?;
+    let old = own.upload("old.xlsx", members(&["赵六|1983-01-01|正式|2005-05"])?).await?;
+    let broken = own.upload("broken.xlsx", b"no workbook \0\0\0".to_vec()).await?;
+    for id in [&planned, &done, &interrupted, &old, &broken] {
+        own.settled(id).await?;
+    }
+    own.apply(&done).await?;
+    own.settled(&done).await?;
+    let (_, report) = own.get(&format!("/{done}/report")).await?;
+
+    // A command beside the server opens the same data, and leaves everything as it is.
+    let beside = county::open(&data, None).await?;
+    beside.store.close().await;
+    assert_eq!(own.settled(&planned).await?["state"], "planned");
+    assert!(data.join("uploads").join(&planned).is_file());
+
+    // The server is killed while it writes one, and one is a week old by then.
+    let kept = |id: &str| data.join("uploads").join(format!("{id}.json"));
+    let change = |id: &str, key: &str, value: Value| -> Result<()> {
+        let mut text: Value = serde_json::from_slice(&std::fs::read(kept(id))?)?;
+        text[key] = value;
+        Ok(std::fs::write(kept(id), text.to_string())?)
+    };
+    change(&interrupted, "state", "applying".into())?;
+    change(&old, "received_ms", 1.into())?;
+    std::fs::write(data.join("uploads/stray.part"), "half a file")?;
+    let (server, own) = restarted(&data, &own).await?;
+
+    assert_eq!(own.settled(&planned).await?["state"], "planned");
+    let (_, plan) = own.get(&format!("/{planned}/plan")).await?;
+    assert_eq!(plan["counts"]["added"], 1, "{plan}");
+    assert_eq!(own.apply(&planned).await?, StatusCode::ACCEPTED);
+    assert_eq!(own.settled(&planned).await?["state"], "done");
+
+    let status = own.settled(&interrupted).await?;
+    assert_eq!(status["state"], "failed");
+    assert!(status["problem"].as_str().is_some_and(|text| text.contains("再次写入")), "{status}");
+    assert_eq!(own.apply(&interrupted).await?, StatusCode::ACCEPTED, "it is written once more");
+    assert_eq!(own.settled(&interrupted).await?["state"], "done");
+    assert_eq!(own.apply(&broken).await?, StatusCode::CONFLICT, "what could not be read still cannot");
+
+    assert_eq!(own.get(&format!("/{done}/report")).await?.1, report, "what was written is still told");
+    let marked = own.send(Method::GET, &format!("/{done}/findings"), Vec::new()).await?;
+    assert_eq!(marked.status(), StatusCode::OK);
+    assert_eq!(own.apply(&done).await?, StatusCode::CONFLICT, "once is enough");
+    assert_eq!(own.get(&format!("/{old}")).await?.0, StatusCode::NOT_FOUND);
+    for gone in [data.join("uploads").join(&old), kept(&old), data.join("uploads/stray.part")] {
+        assert!(!gone.exists(), "{}", gone.display());
+    }
+    assert_eq!(server.store.totals().await?.rows, 3);
+
+    // An erasure on the command line must not leave a copy of the data in a file.
+    let beside = county::open(&data, None).await?;
+    assert!(beside.uploads.forget_all());
+    assert_eq!(own.get(&format!("/{done}")).await?.0, StatusCode::NOT_FOUND);
     Ok(())
 }

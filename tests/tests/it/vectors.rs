@@ -130,7 +130,7 @@ async fn requests_of_a_community_give_the_expected_rates() -> Result<()> {
     let path = folder.path().join("requests.xlsx");
     std::fs::write(&path, sheet::workbook(&[("民情", &text)])?)?;
     let done = import_file(&server, &path, "县", &|_, _| {}).await?;
-    assert_eq!((done.counts.added, done.findings.len()), (20, 0), "{:?}", done.findings.first());
+    assert_eq!((done.counts.added, done.findings.len()), (20, 2), "two were late: {:?}", done.findings);
     let lines = indicators(&server, server.county, jiff::civil::date(2012, 5, 31), &[]).await?;
     for (id, printed) in [("I-39", "84.2%"), ("I-40", "87.5%"), ("I-41", "93.8%"), ("I-42", "91.7%")] {
         let line = lines.iter().find(|line| line.id == id).context(id)?;

@@ -11,14 +11,10 @@ pub(super) async fn append(writer: &Writer, part: &AttachmentPart) -> Result<Rec
     let mut known = received(&mut tx, part.unit, &part.hash).await?;
     if known.is_some_and(|(_, size)| size != part.size) {
         // Whoever began it was wrong about its size: it would never be whole.
-        sqlx::query("DELETE FROM attachments WHERE unit = $1 AND hash = $2")
-            .bind(part.unit.as_bytes().as_slice())
-            .bind(part.hash.as_slice())
-            .execute(&mut *tx)
-            .await?;
+        forget(&mut tx, part.unit, &part.hash).await?;
         known = None;
     }
-    let received = match known {
+    let (received, is_news) = match known {
         None if part.offset == 0 => {
             let all: i64 = sqlx::query_scalar("SELECT coalesce(sum(size), 0) FROM attachments WHERE unit = $1")
                 .bind(part.unit.as_bytes().as_slice())
@@ -38,9 +34,9 @@ pub(super) async fn append(writer: &Writer, part: &AttachmentPart) -> Result<Rec
             .bind(part.received_at_ms)
             .execute(&mut *tx)
             .await?;
-            i64::try_from(part.bytes.len()).unwrap_or(i64::MAX)
+            (i64::try_from(part.bytes.len()).unwrap_or(i64::MAX), true)
         }
-        None => 0,
+        None => (0, false),
         Some((received, size)) if received == part.offset && received < size => {
             let mut bytes: Vec<u8> = sqlx::query_scalar("SELECT bytes FROM attachments WHERE unit = $1 AND hash = $2")
                 .bind(part.unit.as_bytes().as_slice())
@@ -56,10 +52,23 @@ pub(super) async fn append(writer: &Writer, part: &AttachmentPart) -> Result<Rec
                 .bind(part.hash.as_slice())
                 .execute(&mut *tx)
                 .await?;
-            received
+            (received, true)
         }
-        Some((received, _)) => received,
+        Some((received, _)) => (received, false),
     };
+    if is_news && received >= part.size {
+        // In the transaction that makes it whole: another device may be sending the same.
+        let whole: Vec<u8> = sqlx::query_scalar("SELECT bytes FROM attachments WHERE unit = $1 AND hash = $2")
+            .bind(part.unit.as_bytes().as_slice())
+            .bind(part.hash.as_slice())
+            .fetch_one(&mut *tx)
+            .await?;
+        if !(part.is_it)(&part.hash, &whole) {
+            forget(&mut tx, part.unit, &part.hash).await?;
+            tx.commit().await?;
+            return Ok(Received::NotIt);
+        }
+    }
     tx.commit().await?;
     Ok(Received::SoFar(received))
 }
@@ -77,12 +86,11 @@ pub(super) async fn one(pool: &SqlitePool, unit: UnitId, hash: &[u8; 32]) -> Res
     Ok(bytes.bind(unit.as_bytes().as_slice()).bind(hash.as_slice()).fetch_optional(pool).await?)
 }
 
-pub(super) async fn forget(writer: &Writer, unit: UnitId, hash: &[u8; 32]) -> Result<(), StoreError> {
-    let mut tx = writer.begin().await?;
+pub(super) async fn forget(tx: &mut SqliteConnection, unit: UnitId, hash: &[u8; 32]) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM attachments WHERE unit = $1 AND hash = $2")
         .bind(unit.as_bytes().as_slice())
         .bind(hash.as_slice())
-        .execute(&mut *tx)
+        .execute(tx)
         .await?;
-    tx.commit().await
+    Ok(())
 }

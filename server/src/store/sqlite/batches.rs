@@ -36,7 +36,8 @@ pub(super) async fn is_imported(pool: &SqlitePool, digest: &[u8; 32]) -> Result<
         "SELECT 1 FROM import_batches
              WHERE digest = $1 AND finished_at_ms IS NOT NULL AND undone_at_ms IS NULL
              AND json_extract(counts, '$.refused') = 0
-             AND COALESCE(json_extract(counts, '$.doubtful'), 0) = 0 LIMIT 1",
+             AND COALESCE(json_extract(counts, '$.doubtful'), 0) = 0
+             AND COALESCE(json_extract(counts, '$.proposed'), 0) = 0 LIMIT 1",
     )
     .bind(digest.as_slice())
     .fetch_optional(pool)

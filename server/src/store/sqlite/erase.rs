@@ -1,19 +1,58 @@
 //! Putting a document's successor in its place, so that nothing of what was before can be read from the file any more.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
-use sync_protocol::{ChangeHash, document::RowKey};
+use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
+use sync_protocol::{ChangeHash, UnitId, document::RowKey};
 
-use super::{group, tallies, tx::Writer};
+use super::{attachments, deed::Outcome, group, proposals, tallies, tx::Writer};
 use crate::store::{Committed, Replacement, StoreError, Tally, blob};
 
 pub(super) async fn replace(
     writer: &Writer,
     tally: &dyn Tally,
+    replacement: &Replacement,
+) -> Result<Committed, StoreError> {
+    let mut tx = writer.begin().await?;
+    let committed = put(&mut tx, tally, replacement).await?;
+    if committed == Committed::Durable {
+        tx.commit().await?;
+    }
+    Ok(committed)
+}
+
+/// Erases what several documents of a unit, and its photos, say of a record.
+pub(super) async fn erase(
+    tx: &mut SqliteConnection,
+    tally: &dyn Tally,
+    unit: UnitId,
+    (replacements, photos): (&[Replacement], &[[u8; 32]]),
+) -> Result<Outcome, StoreError> {
+    let doubts: i64 = sqlx::query_scalar("SELECT count(*) FROM doubts WHERE unit = $1")
+        .bind(unit.as_bytes().as_slice())
+        .fetch_one(&mut *tx)
+        .await?;
+    if doubts > 0 {
+        return Ok(Outcome::Stale);
+    }
+    for replacement in replacements {
+        if put(tx, tally, replacement).await? == Committed::Stale {
+            return Ok(Outcome::Stale);
+        }
+    }
+    for hash in photos {
+        attachments::forget(tx, unit, hash).await?;
+    }
+    Ok(Outcome::Written(None))
+}
+
+/// Puts one successor in its place.
+async fn put(
+    tx: &mut SqliteConnection,
+    tally: &dyn Tally,
     Replacement { write, carried, root, erased, quarantined }: &Replacement,
 ) -> Result<Committed, StoreError> {
     let of = &write.identity;
-    let mut tx = writer.begin().await?;
     let waiting: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM quarantine WHERE unit = $1 AND book = $2 AND period = $3 AND state = 'waiting'",
     )
@@ -25,7 +64,7 @@ pub(super) async fn replace(
     if waiting > 0 {
         return Ok(Committed::Stale);
     }
-    let Some(number) = group::documents(&mut tx, &[write]).await?[0] else { return Ok(Committed::Stale) };
+    let Some(number) = group::documents(tx, &[write]).await?[0] else { return Ok(Committed::Stale) };
     sqlx::query("UPDATE changes SET bytes = NULL WHERE document = $1").bind(number).execute(&mut *tx).await?;
     sqlx::query("UPDATE documents SET root = $2 WHERE number = $1")
         .bind(number)
@@ -35,15 +74,19 @@ pub(super) async fn replace(
     sqlx::query("DELETE FROM rows WHERE document = $1").bind(number).execute(&mut *tx).await?;
     let mut rows: Vec<_> = write.rows.iter().map(|row| (number, row)).collect();
     if let Some(carried) = carried {
-        if group::documents(&mut tx, &[carried]).await?[0].is_none() {
+        if group::documents(tx, &[carried]).await?[0].is_none() {
             return Ok(Committed::Stale);
         }
         rows = carried.rows.iter().map(|row| (number, row)).collect();
     }
-    group::project(&mut tx, &rows).await?;
-    forget(&mut tx, number, erased, quarantined).await?;
-    tallies::count(&mut tx, tally, (of.unit, &of.period), &tally.concerned(None)).await?;
-    tx.commit().await?;
+    group::project(tx, &rows).await?;
+    forget(tx, number, erased, quarantined).await?;
+    for row in erased {
+        proposals::forget(tx, of, row).await?;
+    }
+    tallies::count(tx, tally, (of.unit, &of.period), &tally.concerned(None)).await?;
+    // What it said is still in the file: until it was swept, and whatever happens before.
+    sqlx::query("INSERT OR REPLACE INTO meta (key, value) VALUES ('unswept', x'01')").execute(&mut *tx).await?;
     Ok(Committed::Durable)
 }
 
@@ -79,13 +122,47 @@ async fn forget(
     Ok(())
 }
 
-/// Writes the file anew without the pages that nothing uses any more: they still say what they said.
-pub(super) async fn sweep(writer: &Writer) -> Result<(), StoreError> {
-    sqlx::raw_sql("VACUUM").execute(writer.outside()).await?;
-    let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer.outside()).await?;
-    if busy != 0 {
-        let sentence = "数据库正被读取，尚未清扫完，请再执行一次 | readers kept the old pages: erase once more";
-        return Err(StoreError::Database(sentence.into()));
+/// Whether this row of a unit was erased.
+pub(super) async fn was_erased(pool: &SqlitePool, unit: UnitId, row: &RowKey) -> Result<bool, StoreError> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM erased_rows e JOIN documents d ON d.number = e.document
+         WHERE d.unit = $1 AND e.ledger = $2 AND e.row = $3 LIMIT 1",
+    )
+    .bind(unit.as_bytes().as_slice())
+    .bind(&row.ledger)
+    .bind(row.row.as_bytes().as_slice())
+    .fetch_optional(pool)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// Writes the file anew without the pages that nothing uses any more: they still say what they said. `false` if nothing was
+/// erased since that was last done.
+pub(super) async fn sweep(writer: &Writer) -> Result<bool, StoreError> {
+    let mut connection = writer.outside().acquire().await?;
+    let unswept = "SELECT count(*) FROM meta WHERE key = 'unswept'";
+    let unswept: i64 = sqlx::query_scalar(unswept).fetch_one(&mut *connection).await?;
+    if unswept == 0 {
+        return Ok(false);
     }
-    Ok(())
+    // It has its settings for itself, and may have failed half way.
+    connection.close_on_drop();
+    // What is written anew is as large as the file: it goes to a file without a name beside it, not into memory. It holds what is
+    // left, not what was erased; see docs/adr/0019.
+    let file: String = sqlx::query_scalar("SELECT file FROM pragma_database_list WHERE name = 'main'")
+        .fetch_one(&mut *connection)
+        .await?;
+    let folder = Path::new(&file).parent().unwrap_or(Path::new(".")).to_string_lossy().replace('\'', "''");
+    let vacuum = format!("PRAGMA temp_store = FILE; PRAGMA temp_store_directory = '{folder}'; VACUUM");
+    sqlx::raw_sql(AssertSqlSafe(vacuum)).execute(&mut *connection).await?;
+    let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await?;
+    if busy != 0 {
+        // A reader keeps the old pages: the next sweep finds it unswept, and begins anew.
+        return Err(StoreError::Busy);
+    }
+    drop(connection);
+    let mut tx = writer.begin().await?;
+    sqlx::query("DELETE FROM meta WHERE key = 'unswept'").execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(true)
 }

@@ -9,7 +9,7 @@ use sync_protocol::{ChangeHash, DocumentId, UnitId};
 
 use super::{
     codec::{self, join_heads, placeholders},
-    read,
+    proposals, read,
 };
 use crate::store::{DocumentWrite, NewChange, ProjectedRow, StoreError, blob};
 
@@ -59,9 +59,12 @@ pub(super) async fn documents(
     let before = before(tx, writes).await?;
     let mut heads: BTreeMap<DocumentId, &[ChangeHash]> =
         before.iter().map(|(id, before)| (*id, before.heads.as_slice())).collect();
+    let waiting = proposals::waiting(tx, writes).await?;
     let mut is_taken = Vec::with_capacity(writes.len());
     for write in writes {
-        let expected = heads.get(&write.document).copied().unwrap_or_default() == write.expected_heads;
+        // Whoever decides on a proposal that another has decided on meanwhile writes nothing, either.
+        let decided = write.proposals.decided.as_ref().is_none_or(|decision| waiting.contains(&decision.number));
+        let expected = decided && heads.get(&write.document).copied().unwrap_or_default() == write.expected_heads;
         if expected {
             heads.insert(write.document, &write.heads);
         }
@@ -113,6 +116,7 @@ pub(super) async fn documents(
     })
     .await?;
     steps(tx, &taken, &number_of).await?;
+    proposals::write(tx, &taken).await?;
     snapshots(tx, &taken, &before, &links, &number_of).await?;
     let numbered =
         writes.iter().zip(is_taken).map(|(write, taken)| taken.then(|| number_of(&write.document)).transpose());
@@ -159,7 +163,7 @@ async fn links<'a>(tx: &mut SqliteConnection, taken: &[&'a DocumentWrite]) -> Re
 }
 
 /// The mark of a feed that goes on with this change.
-fn chained(chain: i64, hash: ChangeHash) -> i64 {
+pub(super) fn chained(chain: i64, hash: ChangeHash) -> i64 {
     let digest = Sha256::new_with_prefix(chain.to_be_bytes()).chain_update(hash.0).finalize();
     i64::from_be_bytes(digest[..8].try_into().expect("a digest is longer than 8 bytes"))
 }
@@ -219,14 +223,17 @@ async fn steps(
     }
     let insert = |values: &str| {
         format!(
-            "INSERT INTO wrong_steps (document, ledger, row, \"column\", before, after, fault, device, received_at_ms)
+            "INSERT INTO wrong_steps (document, ledger, row, \"column\", before, after, fault, device, received_at_ms, who)
              VALUES {values}"
         )
     };
-    for_rows(tx, &steps, "(?, ?, ?, ?, ?, ?, ?, ?, ?)", insert, |query, (number, write, step)| {
+    for_rows(tx, &steps, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", insert, |query, (number, write, step)| {
         let query = query.bind(*number).bind(&step.row.ledger).bind(step.row.row.as_bytes().as_slice());
         let query = query.bind(&step.column).bind(&step.before).bind(&step.after).bind(&step.fault);
-        query.bind(write.device.map(|id| id.as_bytes().to_vec()).unwrap_or_default()).bind(write.received_at_ms)
+        query
+            .bind(write.device.map(|id| id.as_bytes().to_vec()).unwrap_or_default())
+            .bind(write.received_at_ms)
+            .bind(&step.who)
     })
     .await
 }
@@ -285,7 +292,12 @@ pub(super) async fn project(tx: &mut SqliteConnection, rows: &[(i64, &ProjectedR
         let query = query.bind(&row.ledger).bind(*number).bind(row.row.as_bytes().as_slice());
         query.bind(&row.cells).bind(&row.conflicts).bind(row.removed)
     })
-    .await
+    .await?;
+    for (number, row) in rows.iter().filter(|(_, row)| row.is_gone()) {
+        let delete = sqlx::query("DELETE FROM rows WHERE ledger = $1 AND document = $2 AND row = $3");
+        delete.bind(&row.ledger).bind(*number).bind(row.row.as_bytes().as_slice()).execute(&mut *tx).await?;
+    }
+    Ok(())
 }
 
 /// Units and periods of these writes that have no document yet.

@@ -1,13 +1,27 @@
 //! The embedded store: one SQLite file, WAL, one writer, a pool of readers.
 
+mod accounts;
+mod affirmed;
 mod attachments;
+mod audit;
 mod batches;
 mod codec;
+#[cfg(test)]
+mod damage;
+mod deed;
+mod enrolment;
 mod erase;
+mod examine;
+mod facts;
 mod feed;
+mod file;
 mod group;
+mod guard;
+mod keeper;
 mod memory;
+mod open;
 mod people;
+mod proposals;
 mod quarantine;
 mod read;
 mod registry;
@@ -18,9 +32,7 @@ mod write;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, OnceLock},
 };
 
 use async_trait::async_trait;
@@ -28,27 +40,27 @@ use importer::{
     Memory,
     memory::{Decision, Doubt, Mapping},
 };
-use sqlx::{
-    SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
+use sqlx::SqlitePool;
 use sync_protocol::{
-    ActorId, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    ActorId, Address, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    document::RowKey,
     session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
 };
 
 use super::{
-    Arrival, AttachmentPart, Batch, Committed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, ProjectedRow,
-    QuarantineState, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch, StoredConflict,
-    StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, SubmissionStep, Tally, TallySum, Totals,
-    Visit,
+    Arrival, AttachmentPart, Batch, Committed, Deed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, Performed,
+    ProjectedRow, ProposalStore, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch,
+    StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, Tally, TallySum, Totals,
+    Visit, examine::ExamineStore,
 };
 
 /// What the write-ahead log keeps of its size when all of it is in the database.
 const LOG_BYTES_MAX: u64 = 32 << 20;
-/// Connections that read at once.
-const READERS: u32 = 4;
+
+pub use facts::Facts;
+pub use keeper::HighWater;
+pub(crate) use keeper::sync_folder;
 
 /// A store in one file.
 #[derive(Debug)]
@@ -57,32 +69,24 @@ pub struct SqliteStore {
     readers: SqlitePool,
     commits: write::Commits,
     tally: Arc<dyn Tally>,
+    guard: Arc<guard::Guard>,
+    keeper: OnceLock<keeper::Keeper>,
 }
 
 impl SqliteStore {
-    /// Opens or creates the store and brings its schema up to date.
-    ///
-    /// `tally` is what each unit counts; when it counts differently from last time, everything is counted anew.
-    pub async fn open(path: &Path, tally: Arc<dyn Tally>) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A receipt is a promise: every commit is on the disk before it is given.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(30))
-            .foreign_keys(true)
-            .pragma("wal_autocheckpoint", "4000")
-            // After somebody has read for long, the log that had to be kept meanwhile gives its room back.
-            .pragma("journal_size_limit", LOG_BYTES_MAX.to_string())
-            .pragma("temp_store", "MEMORY");
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("migrations/sqlite").run(&writer).await.map_err(|e| StoreError::Database(e.to_string()))?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        let writer = tx::Writer::new(writer);
-        tallies::rebuild_if_changed(&writer, tally.as_ref()).await?;
-        let commits = write::Commits::start(writer.clone(), tally.clone());
-        Ok(Self { writer, readers, commits, tally })
+    /// What was committed, once it is kept how far the database has come; or why its file takes nothing any more.
+    async fn kept<T: Send>(&self, committed: Result<T, StoreError>) -> Result<T, StoreError> {
+        let committed = committed.map_err(|error| self.guard.refusal().map_or(error, Into::into))?;
+        if let Some(keeper) = self.keeper.get() {
+            keeper.committed().await;
+        }
+        Ok(committed)
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.guard.release();
     }
 }
 
@@ -153,15 +157,20 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<Vec<Committed>, StoreError> {
-        self.commits.commit(writes).await
+        let committed = self.commits.commit(writes).await;
+        self.kept(committed).await
     }
 
     async fn replace(&self, replacement: &Replacement) -> Result<Committed, StoreError> {
         erase::replace(&self.writer, self.tally.as_ref(), replacement).await
     }
 
-    async fn sweep(&self) -> Result<(), StoreError> {
+    async fn sweep(&self) -> Result<bool, StoreError> {
         erase::sweep(&self.writer).await
+    }
+
+    async fn was_erased(&self, unit: UnitId, row: &RowKey) -> Result<bool, StoreError> {
+        erase::was_erased(&self.readers, unit, row).await
     }
 
     async fn feed(&self, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
@@ -222,16 +231,6 @@ impl Store for SqliteStore {
 
     async fn quarantined_change(&self, hash: ChangeHash) -> Result<Option<Quarantined>, StoreError> {
         quarantine::one(&self.readers, hash).await
-    }
-
-    async fn decide_quarantined(
-        &self,
-        hashes: &[ChangeHash],
-        state: QuarantineState,
-        who: &str,
-        now_ms: i64,
-    ) -> Result<(), StoreError> {
-        quarantine::decide(&self.writer, hashes, state, who, now_ms).await
     }
 
     async fn wrong_steps(&self) -> Result<Vec<StoredWrongStep>, StoreError> {
@@ -301,6 +300,18 @@ impl Store for SqliteStore {
         batches::undone(&self.writer, id, now_ms).await
     }
 
+    async fn affirm(&self, batch: &str, cells: &[(DocumentId, &[Address])]) -> Result<(), StoreError> {
+        affirmed::affirm(&self.writer, batch, cells).await
+    }
+
+    async fn documents_affirmed(&self, batch: &str) -> Result<Vec<Identity>, StoreError> {
+        affirmed::documents(&self.readers, batch).await
+    }
+
+    async fn affirmed(&self, document: DocumentId) -> Result<BTreeMap<String, BTreeSet<Address>>, StoreError> {
+        affirmed::cells(&self.readers, document).await
+    }
+
     async fn is_imported(&self, digest: &[u8; 32]) -> Result<bool, StoreError> {
         batches::is_imported(&self.readers, digest).await
     }
@@ -350,24 +361,12 @@ impl Store for SqliteStore {
         attachments::one(&self.readers, unit, hash).await
     }
 
-    async fn forget_attachment(&self, unit: UnitId, hash: &[u8; 32]) -> Result<(), StoreError> {
-        attachments::forget(&self.writer, unit, hash).await
-    }
-
-    async fn add_submission(&self, new: &Submission, workbook: &[u8]) -> Result<Option<i64>, StoreError> {
-        submissions::add(&self.writer, new, workbook).await
-    }
-
     async fn submissions(&self) -> Result<Vec<Submission>, StoreError> {
         submissions::all(&self.readers).await
     }
 
     async fn submitted_workbook(&self, number: i64) -> Result<Option<Vec<u8>>, StoreError> {
         submissions::workbook(&self.readers, number).await
-    }
-
-    async fn step_submission(&self, number: i64, step: &SubmissionStep) -> Result<bool, StoreError> {
-        submissions::step(&self.writer, number, step).await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {
@@ -379,12 +378,34 @@ impl Store for SqliteStore {
     }
 
     async fn can_write(&self) -> Result<(), StoreError> {
-        self.writer.probe().await
+        // What is lost is said before anybody has tried.
+        self.guard.is_right();
+        match self.guard.refusal() {
+            Some(refused) => Err(refused.into()),
+            None => self.writer.probe().await,
+        }
+    }
+
+    fn examine(&self) -> &dyn ExamineStore {
+        self
     }
 
     async fn close(&self) {
         self.commits.close().await;
+        if let Some(keeper) = self.keeper.get() {
+            keeper.close().await;
+        }
+        self.guard.release();
         self.readers.close().await;
         self.writer.close().await;
+    }
+
+    fn proposals(&self) -> &dyn ProposalStore {
+        self
+    }
+
+    async fn perform(&self, deed: &Deed) -> Result<Performed, StoreError> {
+        let performed = deed::perform(&self.writer, self.tally.as_ref(), deed).await;
+        self.kept(performed).await
     }
 }

@@ -1,9 +1,9 @@
 //! Changes that wait for a supervisor.
 
-use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{ChangeHash, document::RefusalCode};
 
-use super::{codec, tx::Writer};
+use super::{codec, deed::Outcome, tx::Writer};
 use crate::store::{QuarantineState, Quarantined, StoreError, blob};
 
 pub(super) async fn put(writer: &Writer, held: &[Quarantined], bytes_max: i64) -> Result<bool, StoreError> {
@@ -70,22 +70,27 @@ fn read(row: &SqliteRow) -> Result<Quarantined, StoreError> {
     })
 }
 
-pub(super) async fn decide(
-    writer: &Writer,
-    hashes: &[ChangeHash],
+/// Decides on changes that are still in these states: on all of them, or on none.
+pub(super) async fn settle(
+    tx: &mut SqliteConnection,
+    held: &[(ChangeHash, QuarantineState)],
     state: QuarantineState,
-    who: &str,
-    now_ms: i64,
-) -> Result<(), StoreError> {
-    let mut tx = writer.begin().await?;
-    for hash in hashes {
-        sqlx::query("UPDATE quarantine SET state = $1, decided_by = $2, decided_at_ms = $3 WHERE hash = $4")
-            .bind(state.as_str())
-            .bind(who)
-            .bind(now_ms)
-            .bind(hash.0.as_slice())
-            .execute(&mut *tx)
-            .await?;
+    (who, at_ms): (&str, i64),
+) -> Result<Outcome, StoreError> {
+    for (hash, from) in held {
+        let settled = sqlx::query(
+            "UPDATE quarantine SET state = $1, decided_by = $2, decided_at_ms = $3 WHERE hash = $4 AND state = $5",
+        )
+        .bind(state.as_str())
+        .bind(who)
+        .bind(at_ms)
+        .bind(hash.0.as_slice())
+        .bind(from.as_str())
+        .execute(&mut *tx)
+        .await?;
+        if settled.rows_affected() == 0 {
+            return Ok(Outcome::NotNow);
+        }
     }
-    tx.commit().await
+    Ok(Outcome::Written(None))
 }

@@ -269,7 +269,7 @@ pub(super) async fn conflicts(pool: &SqlitePool) -> Result<Vec<StoredConflict>, 
 pub(super) async fn wrong_steps(pool: &SqlitePool) -> Result<Vec<StoredWrongStep>, StoreError> {
     let rows = sqlx::query(
         "SELECT d.unit, s.ledger, s.row, s.\"column\", s.before, s.after, s.fault, s.received_at_ms,
-                coalesce(v.owner, '') AS owner
+                coalesce(s.who, v.owner, '') AS owner
          FROM wrong_steps s JOIN documents d ON d.number = s.document LEFT JOIN devices v ON v.id = s.device
          ORDER BY s.number DESC",
     )
@@ -285,6 +285,7 @@ pub(super) async fn wrong_steps(pool: &SqlitePool) -> Result<Vec<StoredWrongStep
                     before: row.try_get("before")?,
                     after: row.try_get("after")?,
                     fault: row.try_get("fault")?,
+                    who: None,
                 },
                 who: row.try_get("owner")?,
                 received_at_ms: row.try_get("received_at_ms")?,

@@ -124,34 +124,48 @@ fn split_books(row: &SqliteRow, column: &str) -> Result<Vec<Book>, StoreError> {
     books.collect::<Result<_, _>>().map_err(|e| StoreError::Damaged(e.to_string()))
 }
 
+/// Enrols a device; `conflict` says what becomes of one that has its id. Returns how many rows were written.
+pub(super) async fn insert_device(
+    executor: impl SqliteExecutor<'_>,
+    device: &DeviceRecord,
+    now_ms: i64,
+    conflict: &'static str,
+) -> Result<u64, StoreError> {
+    let sql = format!(
+        "INSERT INTO devices (id, name, owner, token_hash, unit, books, created_at_ms, signing_key, keys, person, role,
+                              writes, is_revoked)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) {conflict}"
+    );
+    let inserted = sqlx::query(AssertSqlSafe(sql))
+        .bind(device.id.as_bytes().as_slice())
+        .bind(&device.name)
+        .bind(&device.owner)
+        .bind(device.token_hash.as_slice())
+        .bind(device.unit.as_bytes().as_slice())
+        .bind(join_books(&device.books))
+        .bind(now_ms)
+        .bind(device.keys.as_ref().map(|keys| keys.signing.to_vec()))
+        .bind(device.keys.as_ref().map(ToString::to_string))
+        .bind(device.person.map(|person| person.as_bytes().to_vec()))
+        .bind(device.role.as_str())
+        .bind(join_books(&device.writes))
+        .bind(device.is_revoked)
+        .execute(executor)
+        .await?;
+    Ok(inserted.rows_affected())
+}
+
 pub(super) async fn put_device(
     executor: impl SqliteExecutor<'_>,
     device: &DeviceRecord,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO devices (id, name, owner, token_hash, unit, books, created_at_ms, signing_key, keys, person, role,
-                              writes, is_revoked)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-         ON CONFLICT (id) DO UPDATE SET name = $2, owner = $3, token_hash = $4, unit = $5, books = $6, signing_key = $8,
-                                        keys = $9, person = $10, role = $11, writes = $12, is_revoked = $13",
-    )
-    .bind(device.id.as_bytes().as_slice())
-    .bind(&device.name)
-    .bind(&device.owner)
-    .bind(device.token_hash.as_slice())
-    .bind(device.unit.as_bytes().as_slice())
-    .bind(join_books(&device.books))
-    .bind(now_ms)
-    .bind(device.keys.as_ref().map(|keys| keys.signing.to_vec()))
-    .bind(device.keys.as_ref().map(ToString::to_string))
-    .bind(device.person.map(|person| person.as_bytes().to_vec()))
-    .bind(device.role.as_str())
-    .bind(join_books(&device.writes))
-    .bind(device.is_revoked)
-    .execute(executor)
-    .await?;
-    Ok(())
+    // Nothing brings back one that was revoked.
+    let conflict = "ON CONFLICT (id) DO UPDATE
+         SET name = $2, owner = $3, token_hash = $4, unit = $5, books = $6, signing_key = $8, keys = $9, person = $10,
+             role = $11, writes = $12, is_revoked = $13
+         WHERE devices.is_revoked = 0";
+    insert_device(executor, device, now_ms, conflict).await.map(drop)
 }
 
 /// The device whose `column` has this value.

@@ -1,13 +1,12 @@
 //! Copies of returns that were submitted.
 
-use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
-use super::{codec, tx::Writer};
+use super::{codec, deed::Outcome};
 use crate::store::{StoreError, Submission, SubmissionStep};
 
 /// Keeps a copy, unless another one of the same return and period is not returned: its number.
-pub(super) async fn add(writer: &Writer, new: &Submission, workbook: &[u8]) -> Result<Option<i64>, StoreError> {
-    let mut tx = writer.begin().await?;
+pub(super) async fn add(tx: &mut SqliteConnection, new: &Submission, workbook: &[u8]) -> Result<Outcome, StoreError> {
     let number = sqlx::query_scalar(
         "INSERT INTO submissions (unit, return_no, period, choices, date, seq, code, file, workbook, submitted_by,
              submitted_at_ms, state)
@@ -27,9 +26,8 @@ pub(super) async fn add(writer: &Writer, new: &Submission, workbook: &[u8]) -> R
     .bind(workbook)
     .bind(&new.submitted_by)
     .bind(new.submitted_at_ms);
-    let number = number.fetch_optional(&mut *tx).await?;
-    tx.commit().await?;
-    Ok(number)
+    let number: Option<i64> = number.fetch_optional(tx).await?;
+    Ok(number.map_or(Outcome::NotNow, |number| Outcome::Written(Some(number))))
 }
 
 pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<Submission>, StoreError> {
@@ -47,9 +45,8 @@ pub(super) async fn workbook(pool: &SqlitePool, number: i64) -> Result<Option<Ve
     Ok(workbook.bind(number).fetch_optional(pool).await?)
 }
 
-/// Notes a step; `false` if the copy is not in the state that the step begins at.
-pub(super) async fn step(writer: &Writer, number: i64, step: &SubmissionStep) -> Result<bool, StoreError> {
-    let mut tx = writer.begin().await?;
+/// Notes a step, if the copy is in the state that it begins at.
+pub(super) async fn step(tx: &mut SqliteConnection, number: i64, step: &SubmissionStep) -> Result<Outcome, StoreError> {
     let done = sqlx::query(
         "UPDATE submissions SET state = $1, reason = coalesce($2, reason), decided_by = $3, decided_at_ms = $4
          WHERE number = $5 AND state = $6",
@@ -60,10 +57,10 @@ pub(super) async fn step(writer: &Writer, number: i64, step: &SubmissionStep) ->
     .bind(step.at_ms)
     .bind(number)
     .bind(&step.from)
-    .execute(&mut *tx)
+    .execute(tx)
     .await?;
-    tx.commit().await?;
-    Ok(done.rows_affected() == 1)
+    // Its number is named by what it is noted with.
+    Ok(if done.rows_affected() == 1 { Outcome::Written(Some(number)) } else { Outcome::NotNow })
 }
 
 fn read(row: &SqliteRow) -> Result<Submission, StoreError> {

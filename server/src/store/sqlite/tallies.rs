@@ -91,6 +91,12 @@ pub(super) async fn rebuild_if_changed(writer: &Writer, tally: &dyn Tally) -> Re
     if known.as_deref() == Some(&fingerprint) {
         return Ok(());
     }
+    rebuild(writer, tally).await
+}
+
+/// Counts every unit anew.
+pub(super) async fn rebuild(writer: &Writer, tally: &dyn Tally) -> Result<(), StoreError> {
+    let fingerprint = tally.fingerprint();
     let mut tx = writer.begin().await?;
     let units = sqlx::query("SELECT DISTINCT unit, period FROM documents").fetch_all(&mut *tx).await?;
     sqlx::query("DELETE FROM tallies").execute(&mut *tx).await?;

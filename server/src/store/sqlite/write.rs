@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use sqlx::SqliteConnection;
 use sync_protocol::{DeviceId, UnitId};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -131,8 +132,27 @@ async fn commit_group(
 ) -> Result<Vec<Vec<Committed>>, StoreError> {
     let mut tx = connection.begin().await?;
     let writes: Vec<&DocumentWrite> = group.iter().flatten().collect();
-    let new = group::new_units(&mut tx, &writes).await?;
-    let numbers = group::documents(&mut tx, &writes).await?;
+    let numbers = documents(&mut tx, tally, &writes).await?;
+    for visit in seen.values() {
+        registry::visited(&mut *tx, visit).await?;
+    }
+    tx.commit().await?;
+    let outcome = |number: &Option<i64>| if number.is_some() { Committed::Durable } else { Committed::Stale };
+    let mut outcomes = numbers.iter().map(outcome);
+    Ok(group.iter().map(|writes| outcomes.by_ref().take(writes.len()).collect()).collect())
+}
+
+/// Writes documents with what follows from them, inside a transaction. The number of each; none where it is stale.
+pub(super) async fn documents(
+    tx: &mut SqliteConnection,
+    tally: &dyn Tally,
+    writes: &[&DocumentWrite],
+) -> Result<Vec<Option<i64>>, StoreError> {
+    if writes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let new = group::new_units(tx, writes).await?;
+    let numbers = group::documents(tx, writes).await?;
     let mut rows: Vec<(i64, &ProjectedRow)> = Vec::new();
     let mut touched: BTreeMap<(UnitId, &str), Vec<&ProjectedRow>> = BTreeMap::new();
     for (write, number) in writes.iter().zip(&numbers) {
@@ -140,10 +160,7 @@ async fn commit_group(
         rows.extend(write.rows.iter().map(|row| (*number, row)));
         touched.entry((write.identity.unit, &write.identity.period)).or_default().extend(&write.rows);
     }
-    for visit in seen.values() {
-        registry::visited(&mut *tx, visit).await?;
-    }
-    group::project(&mut tx, &rows).await?;
+    group::project(tx, &rows).await?;
     let mut first = Vec::new();
     for (unit, touched) in touched {
         let ledgers = touched.iter().map(|row| row.ledger.as_str()).collect();
@@ -153,14 +170,11 @@ async fn commit_group(
             let rows: Vec<TallyRow<'_>> = touched.iter().map(|row| tally_row(row)).collect();
             first.extend(tally.tally(&rows, &concerned)?.into_iter().map(|tally| (unit, tally)));
         } else {
-            tallies::count(&mut tx, tally, unit, &concerned).await?;
+            tallies::count(tx, tally, unit, &concerned).await?;
         }
     }
-    tallies::insert(&mut tx, &first).await?;
-    tx.commit().await?;
-    let outcome = |number: &Option<i64>| if number.is_some() { Committed::Durable } else { Committed::Stale };
-    let mut outcomes = numbers.iter().map(outcome);
-    Ok(group.iter().map(|writes| outcomes.by_ref().take(writes.len()).collect()).collect())
+    tallies::insert(tx, &first).await?;
+    Ok(numbers)
 }
 
 fn tally_row(row: &ProjectedRow) -> TallyRow<'_> {

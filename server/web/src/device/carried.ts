@@ -5,7 +5,7 @@ import type { Database } from "../store/database";
 import { type BundleKind, CodeReader, CODES_BYTES_MAX, codesOf, type Reading } from "../sync/codes";
 import { hex } from "../sync/frames";
 import type { Status } from "./status";
-import { Refused, type Transport } from "./transport";
+import { NEVER, Refused, type Transport } from "./transport";
 
 /** Somebody else's bundle. */
 export interface Parcel {
@@ -26,8 +26,6 @@ interface Carrier {
 }
 
 const KEY = "carried";
-/** What the server says to a bundle that it will never take from here. */
-const NEVER = [400, 403, 413];
 
 export class Carried {
   private parcels: readonly Parcel[] = [];

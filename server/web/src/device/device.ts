@@ -10,6 +10,7 @@ import {
   type LedgerDocument,
   type LocalChange,
   type Provenance,
+  RowTaken,
   rowsIn,
 } from "../document/document";
 import { type Identity, keyOf } from "../document/identity";
@@ -20,10 +21,11 @@ import { decodeReply, encodeRequest, receiptStatement } from "../sync/frames";
 import { Replica, type StoredChange, type Writes } from "../sync/replica";
 import { DeviceSession, type Page, SessionError } from "../sync/session";
 import { Carried } from "./carried";
+import { Drafts } from "./drafts";
 import { Photos } from "./photos";
 import { atFirst, type Phase, type Problem, type Status } from "./status";
 import { isSigned, type Keys, newKeys, publicKeys, randomHex } from "./keys";
-import { enrol, type Enrolled, type KnownUnit, Offline, Refused, Transport } from "./transport";
+import { enrol, type Enrolled, type KnownUnit, Offline, Refused, Transport, Unavailable } from "./transport";
 
 /** What is kept of the enrolment. */
 interface Setup {
@@ -46,6 +48,7 @@ export class Device {
   readonly status: Status = reactive(atFirst());
   readonly photos = new Photos(this);
   readonly carried = new Carried(this);
+  readonly drafts = new Drafts(this);
   catalogue = new Catalogue({ public_key: "", ledgers: [], lists: {}, workflows: [], rules: [], variables: {} });
   units: KnownUnit[] = [];
   private database: Database | undefined;
@@ -76,7 +79,8 @@ export class Device {
       return;
     }
     addEventListener("online", () => this.soon(0));
-    document.addEventListener("visibilitychange", () => this.turned());
+    document.addEventListener("visibilitychange", () => void this.turned());
+    addEventListener("pagehide", () => void this.drafts.flush());
   }
 
   /** Makes this window the one that writes; another one that has been open stops. */
@@ -99,6 +103,7 @@ export class Device {
     } catch {
       answered();
       // Another window has taken the lock.
+      await this.drafts.flush();
       this.close("elsewhere");
     }
   }
@@ -150,7 +155,9 @@ export class Device {
     return this.opened().changePin(old, pin);
   }
 
-  lock(): void {
+  /** Closes what is stored. What stands in an open form is sealed first: without the key nothing can be. */
+  async lock(): Promise<void> {
+    await this.drafts.flush();
     if (this.status.phase === "open") this.close("locked");
   }
 
@@ -177,6 +184,7 @@ export class Device {
     this.count();
     await this.photos.count();
     await this.carried.load();
+    await this.drafts.load();
     this.status.phase = "open";
     this.soon(0);
   }
@@ -189,6 +197,7 @@ export class Device {
     this.setup = undefined;
     this.units = [];
     this.carried.forget();
+    this.drafts.forget();
     this.status.phase = phase;
     this.status.version += 1;
   }
@@ -235,10 +244,12 @@ export class Device {
 
   /**
    * Saves one form: on the disk when this returns. Says whether anything was new. `seen` is what the document was when the form
-   * was opened, where others have written to the same cells since: then both values stay, and somebody decides.
+   * was opened, where others have written to the same cells since: then both values stay, and somebody decides. A row that is to be
+   * new and is there by now is not written to.
    */
-  save(identity: Identity, edits: readonly Edit[], seen?: readonly string[]): Promise<boolean> {
+  save(identity: Identity, edits: readonly Edit[], seen?: readonly string[], isNew = false): Promise<boolean> {
     return this.change(identity, "form", (document, author) => {
+      if (isNew) return document.add(identity, edits, author);
       const base = seen === undefined ? document : document.asSeen(seen, randomHex(16));
       return base.write(identity, edits, author);
     });
@@ -402,6 +413,7 @@ export class Device {
       return;
     }
     if (error instanceof Offline) this.fail("offline", "");
+    else if (error instanceof Unavailable) this.fail("unavailable", error.message);
     else if (error instanceof Refused) this.fail("refused", error.message);
     else if (error instanceof NoRoom) this.fail("no-room", "");
     else if (error instanceof SessionError || error instanceof Error) this.fail("protocol", error.message);
@@ -423,11 +435,12 @@ export class Device {
     this.timer = setTimeout(() => void this.sync(), delay);
   }
 
-  private turned(): void {
+  private async turned(): Promise<void> {
     if (document.hidden) {
       this.hiddenAt = Date.now();
+      await this.drafts.flush();
     } else if (this.hiddenAt > 0 && Date.now() - this.hiddenAt > HIDDEN_MAX_MS) {
-      this.lock();
+      await this.lock();
     } else {
       this.soon(0);
     }
@@ -477,4 +490,4 @@ export class Device {
 }
 
 export const device = new Device();
-export { ForeignBundle };
+export { ForeignBundle, RowTaken };

@@ -4,10 +4,10 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { PHOTO } from "../document/address";
 import type { Edit } from "../document/document";
 import type { Identity } from "../document/identity";
-import type { Database } from "../store/database";
+import type { Database, StoredPhoto } from "../store/database";
 import { hex } from "../sync/frames";
 import type { Status } from "./status";
-import type { Transport } from "./transport";
+import { NEVER, Refused, type Transport } from "./transport";
 
 /** What photos need of the device. */
 interface Holder {
@@ -40,13 +40,38 @@ export class Photos {
   }
 
   async count(): Promise<void> {
-    this.device.status.photos = (await this.device.opened().unsentPhotos()).length;
+    const unsent = await this.device.opened().unsentPhotos();
+    this.device.status.photos = unsent.filter((photo) => photo.refusal === undefined).length;
+    this.device.status.photosRefused = unsent.length - this.device.status.photos;
   }
 
+  /** Photos that the server has not taken, each with the reason. */
+  async refused(): Promise<(StoredPhoto & { readonly refusal: string })[]> {
+    const unsent = await this.device.opened().unsentPhotos();
+    return unsent.flatMap((photo) => (photo.refusal === undefined ? [] : [{ ...photo, refusal: photo.refusal }]));
+  }
+
+  /** Sends a refused photo once more, with the next exchange. */
+  async again(hash: string): Promise<void> {
+    const photo = await this.device.opened().photo(hash);
+    if (photo === undefined) return;
+    const { refusal: _, ...unsent } = photo;
+    await this.device.opened().putPhoto(unsent);
+    await this.count();
+  }
+
+  /** Hands over what waits. One photo that is refused, or cannot be taken now, stands in the way of nothing. */
   async send(transport: Transport): Promise<void> {
     for (const photo of await this.device.opened().unsentPhotos()) {
-      await transport.sendPhoto(photo.unit, photo.hash, photo.bytes);
-      await this.device.opened().putPhoto({ ...photo, isSent: true });
+      if (photo.refusal !== undefined) continue;
+      try {
+        await transport.sendPhoto(photo.unit, photo.hash, photo.bytes);
+        await this.device.opened().putPhoto({ ...photo, isSent: true });
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        if (!NEVER.includes(error.status)) continue;
+        await this.device.opened().putPhoto({ ...photo, refusal: error.message });
+      }
       await this.count();
     }
   }

@@ -15,7 +15,7 @@ export type Phase =
   | "elsewhere"
   | "erased";
 
-export type Problem = "offline" | "refused" | "protocol" | "forged" | "no-room";
+export type Problem = "offline" | "unavailable" | "refused" | "protocol" | "forged" | "no-room";
 
 export interface Status {
   phase: Phase;
@@ -25,7 +25,13 @@ export interface Status {
   unsent: number;
   /** Photos that the server does not have yet. */
   photos: number;
+  /** Photos that the server does not take. */
+  photosRefused: number;
   refused: number;
+  /** Forms with something that was not saved. */
+  drafts: number;
+  /** Whether what stands in the open form could not be stored. */
+  isDraftUnkept: boolean;
   conflicts: number;
   /** When the last exchange was done, by this clock. */
   syncedAt: number | undefined;
@@ -50,7 +56,10 @@ export function atFirst(): Status {
     taken: 0,
     unsent: 0,
     photos: 0,
+    photosRefused: 0,
     refused: 0,
+    drafts: 0,
+    isDraftUnkept: false,
     conflicts: 0,
     syncedAt: undefined,
     confirmedAt: undefined,

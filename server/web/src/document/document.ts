@@ -8,7 +8,7 @@ import { isSame, type Value } from "./value";
 /** Who made a change, and how: the message of every change. */
 export interface Provenance {
   readonly who: string;
-  readonly how: "form" | "import" | "return" | "resolve" | "undo";
+  readonly how: "form" | "import" | "return" | "resolve" | "undo" | "keep";
   readonly source?: string;
 }
 
@@ -53,6 +53,9 @@ const ROOT = "_root";
 const FORMAT = 1;
 
 export class DamagedDocument extends Error {}
+
+/** A row that was to be new is there: somebody else has added it meanwhile. */
+export class RowTaken extends Error {}
 
 export class LedgerDocument {
   /** Rows, once they have been read; what is written makes them old. */
@@ -137,6 +140,12 @@ export class LedgerDocument {
       this.handle.put(ROOT, "@period", identity.period, "str");
     }
     return this.commit(different, author);
+  }
+
+  /** Writes a record that is to be new: never to a row that is there, removed or not. */
+  add(identity: Identity, edits: readonly Edit[], author: Author): LocalChange | undefined {
+    if (edits.some(({ address }) => this.rows(address.ledger).has(address.row))) throw new RowTaken();
+    return this.write(identity, edits, author);
   }
 
   /** A person decides what a cell says: written even if it is the winner already, which ends the conflict everywhere. */

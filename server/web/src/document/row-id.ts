@@ -2,6 +2,7 @@
 
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
+import { identifies } from "../catalogue/shape";
 import { isFilled, type Value } from "./value";
 
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -46,10 +47,10 @@ export function keyPart(value: Value): string {
 export interface Keyed {
   readonly id: string;
   readonly keys: readonly (readonly string[])[];
-  readonly columns: readonly { readonly key: string; readonly sensitivity: string }[];
+  readonly columns: readonly { readonly key: string; readonly type: string; readonly sensitivity: string }[];
 }
 
-/** The row that the first filled natural key names; keys of restricted columns need the county's secret, which no phone has. */
+/** The row that the first usable natural key names (a bad value is no key); keys of restricted columns need the county's secret, which no phone has. */
 export function rowOf(
   ledger: Keyed,
   publicKey: Uint8Array,
@@ -61,7 +62,10 @@ export function rowOf(
     );
     if (isRestricted) continue;
     const values = key.map(valueOf);
-    if (values.every(isFilled)) {
+    const typeOf = (name: string) => ledger.columns.find((column) => column.key === name)?.type ?? "";
+    const isUsable = (value: Value | undefined, at: number): value is boolean | number | string =>
+      isFilled(value) && (typeof value !== "string" || identifies(typeOf(key[at] ?? ""), value));
+    if (values.every(isUsable)) {
       return deriveRow(publicKey, ledger.id, [key.join("+"), ...values.map(keyPart)]);
     }
   }

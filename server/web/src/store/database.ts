@@ -32,6 +32,8 @@ export interface StoredPhoto {
   readonly unit: string;
   readonly bytes: Uint8Array;
   readonly isSent: boolean;
+  /** Why the server does not take it, in its words: it is kept, and sent again when somebody says so. */
+  readonly refusal?: string;
 }
 
 export interface Contents {

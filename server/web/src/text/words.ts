@@ -103,6 +103,10 @@ const WORDS = {
   confirmed: ["服务器已确认 {0}", "Confirmed by the server {0}"],
   notConfirmed: ["服务器还没有确认过", "Not confirmed by the server yet"],
   problem_offline: ["连不上服务器，填写照常，有信号时自动上传", "No connection: go on, it is sent later"],
+  problem_unavailable: [
+    "服务器现在不能保存，您填的内容都在本机，会自动再试。请告知管理员：{0}",
+    "The server cannot save now. What you have typed is on this phone and is sent again by itself. Tell the administrator: {0}",
+  ],
   problem_refused: ["服务器拒绝了本机：{0}", "The server refused this phone: {0}"],
   problem_protocol: ["同步出错，内容都在本机，请更新台账通或联系管理员：{0}", "Sync failed; everything is on this phone. Update the app or ask your administrator: {0}"],
   problem_forged: ["回执不是本县服务器签发的，已忽略，请联系管理员", "A receipt that the county's server has not signed was ignored: tell your administrator"],
@@ -123,6 +127,10 @@ const WORDS = {
   lock: ["锁定", "Lock"],
   me: ["使用人", "Carried by"],
   updateReady: ["台账通有新版本，未上传的内容不受影响", "A new version is ready; unsent work stays"],
+  updateTyping: [
+    "您有正在填、还没保存的内容。现在更新会重新打开台账通；没保存的内容会留在本机，输密码后可以恢复。也可以先保存，再更新。",
+    "You are in the middle of a form. Updating opens Taizhang anew; what is not saved stays on this phone and is offered after the PIN. You can also save first.",
+  ],
   update: ["更新", "Update"],
   noNetwork: ["没有网络时", "Without any network"],
   exportBundle: ["导出数据包", "Export a bundle"],
@@ -189,12 +197,57 @@ const WORDS = {
   unchanged: ["没有改动", "Nothing changed"],
   notSaved: ["没有保存成功：{0}", "Not saved: {0}"],
   leaveTitle: ["改动还没有保存", "Not saved yet"],
-  leaveText: ["要离开吗？没保存的改动会丢失。", "Leave? What was not saved is lost."],
+  leaveText: [
+    "要离开吗？没保存的内容会留在本机，下次打开这里时可以恢复。",
+    "Leave? What was not saved stays on this phone, and is offered here again.",
+  ],
   leave: ["离开", "Leave"],
   stay: ["留下", "Stay"],
   remove: ["删除这条记录", "Remove this record"],
   removeText: ["删除后可以在“已删除”中恢复。", "It can be restored from “Removed”."],
+  removeTyped: [
+    "这里还有没保存的改动，会一起丢弃。删除后可以在“已删除”中恢复原来的记录。",
+    "What is not saved here goes with it. The record as it was can be restored from “Removed”.",
+  ],
   restore: ["恢复这条记录", "Restore this record"],
+
+  metSame: ["已有这条记录：{0}", "This record exists: {0}"],
+  metRemoved: ["这条记录已删除：{0}", "This record was removed: {0}"],
+  metPerson: ["可能是同一人：{0}", "Perhaps the same person: {0}"],
+  metLikely: ["可能是同一条记录：{0}", "Perhaps the same record: {0}"],
+  metHelp: ["还没有保存，已有的记录没有改动。", "Nothing was saved, and the record that exists is as it was."],
+  metRemovedHelp: [
+    "还没有保存。可以恢复这条记录，再把刚填的内容补进去。",
+    "Nothing was saved. The record can be restored, and take what you have typed.",
+  ],
+  metEqual: ["刚填的内容，已有的记录里都有。", "The record says all that you have typed."],
+  metDiffers: ["有 {0} 处不同，请选要留下的：", "{0} differ: choose what is to stand:"],
+  metThere: ["已有", "There"],
+  metTyped: ["刚填的", "Typed"],
+  metOpen: ["打开已有", "Open that record"],
+  metRestore: ["恢复并打开", "Restore and open it"],
+  metNext: ["看下一条（第 {0} 条，共 {1} 条）", "Next ({0} of {1})"],
+  metAdd: ["仍然新增", "Add it all the same"],
+  metKeep: ["仍然保存", "Save it all the same"],
+  metCarried: ["已带入：{0}。还没有保存，请核对后保存。", "Taken over: {0}. Not saved yet: check it, then save."],
+  goBack: ["返回修改", "Back to the form"],
+
+  draftOffer: ["上次没保存的内容", "Not saved last time"],
+  draftRestore: ["恢复", "Give it back"],
+  draftDiscard: ["丢弃", "Throw it away"],
+  draftDiscardText: ["丢弃后不能恢复。", "It cannot be brought back."],
+  draftAnother: ["先留着，另填一条", "Leave it, fill in another"],
+  draftMoved: ["您填写期间，别人改了：{0}。保存后两种填写都会留下，列在“冲突”里。", "Others have changed meanwhile: {0}. Once saved both stay, under “Conflicts”."],
+  draftMovedItem: ["{0}，现在是{1}", "{0}, now {1}"],
+  draftUnkept: [
+    "手机空间不足，正在填的内容还没有存下。请先清理空间，不要关闭台账通。",
+    "No room on the phone: what you are typing is not stored. Make some before you close Taizhang.",
+  ],
+  draftsWait: ["有 {0} 份没保存的内容", "{0} not saved"],
+  draftsLook: ["去看看", "Look"],
+  draftsTitle: ["没保存的内容", "Not saved"],
+  newRecord: ["新记录", "New record"],
+
   history: ["修改历史", "History"],
   historyEmpty: ["还没有人填过", "Nobody has filled it in"],
   cleared: ["（已清空）", "(cleared)"],
@@ -205,6 +258,12 @@ const WORDS = {
   photoAway: ["照片不在本机，有信号时可查看", "Not on this phone: to be seen where there is a signal"],
   photoBad: ["这个文件不是照片", "This is no picture"],
   photoRemove: ["移除这张照片", "Remove this photo"],
+  photoRemoveText: ["移除后，这条记录里就看不到这张照片了。", "It will not be seen in this record any more."],
+  photoRefused: ["服务器没有接收这张照片：{0}", "The server has not taken this photo: {0}"],
+  photosRefused: ["{0} 张照片没有被接收", "{0} photos not taken"],
+  photosRefusedTitle: ["服务器没有接收的照片", "Photos the server has not taken"],
+  photosRefusedHelp: ["照片还在本机，其他内容照常上传。", "They are still on this phone; everything else is sent."],
+  photoAgain: ["再试一次", "Try again"],
   photosToSend: ["{0} 张照片待上传", "{0} photos to send"],
   other: ["表中其他内容", "Other content"],
   rangeHint: ["{0} 到 {1} 之间", "Between {0} and {1}"],
@@ -217,6 +276,12 @@ const WORDS = {
   typeOther: ["填写正确内容", "Type the right value"],
   inForce: ["目前采用", "In force"],
   settled: ["已处理", "Settled"],
+  settleTitle: ["采用“{0}”？", "Take “{0}”?"],
+  settleText: ["{0}：采用“{1}”，不采用{2}。没有采用的留在修改历史里。", "{0}: “{1}” stands, {2} does not; it stays in the history."],
+  settleOther: ["“{0}”（{1}）", "“{0}” ({1})"],
+  stateOfRecord: ["记录状态", "State of the record"],
+  removal: ["删除", "Removal"],
+  notRemoved: ["没有删除", "Not removed"],
 
   tasksTitle: ["待办事项", "Tasks"],
   tasksEmpty: ["没有待办", "Nothing to do"],
@@ -230,6 +295,7 @@ const WORDS = {
   how_return: ["表格交回", "from a returned workbook"],
   how_resolve: ["处理冲突", "settled"],
   how_undo: ["撤销导入", "import undone"],
+  how_keep: ["保持原值", "kept as it was"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;
@@ -238,6 +304,12 @@ export type Word = keyof typeof WORDS;
 export function t(word: Word, ...values: (string | number)[]): string {
   const text: string = WORDS[word][language.value === "zh" ? 0 : 1];
   return values.reduce<string>((filled, value, at) => filled.replace(`{${at}}`, String(value)), text);
+}
+
+/** What the server has said, in this language: it says everything twice, Chinese first. */
+export function said(sentence: string): string {
+  const [chinese, english] = sentence.split(" | ");
+  return (language.value === "zh" ? chinese : english) ?? sentence;
 }
 
 /** Date and time of an instant as this phone has it. */

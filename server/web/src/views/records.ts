@@ -6,6 +6,7 @@ import { isBroken, type RowsOf } from "../catalogue/rules";
 import { STATE } from "../document/address";
 import type { Row } from "../document/document";
 import { isFilled, type Value } from "../document/value";
+import { dayOf } from "../text/day";
 
 /** Columns that name a record, the best first. */
 const NAMES = ["name", "title", "topic", "problem_summary", "problem", "content", "item_no", "round"];
@@ -65,9 +66,10 @@ export function brokenBy(
   ledger: Ledger,
   cells: Readonly<Record<string, Value>>,
   rowsOf: RowsOf,
+  now = new Date(),
 ): Rule[] {
   const { variables } = catalogue.data;
-  const today = { ...variables, statistics_date: new Date().toISOString().slice(0, 10) };
+  const today = { ...variables, statistics_date: dayOf(now) };
   return catalogue.rules(ledger.id).filter((rule) => isBroken(rule, cells, rowsOf, today));
 }
 

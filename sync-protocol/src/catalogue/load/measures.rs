@@ -8,8 +8,8 @@ use super::{
     returns::{expression, variables_exist},
 };
 use crate::catalogue::{
-    Aggregate, CapBy, Catalogue, ColumnType, Expression, Having, Indicator, Ledger, Measure, Requested, Step, Term,
-    Window, Workflow,
+    Aggregate, CapBy, Catalogue, ColumnType, Expression, Having, Indicator, Ledger, Measure, Recorded, Requested, Step,
+    Term, Window, Workflow,
 };
 use crate::row::STATE;
 
@@ -258,6 +258,15 @@ pub(super) fn workflow(raw: RawWorkflow, catalogue: &Catalogue, report: &mut Rep
         needs: step.needs.as_ref().and_then(|text| checked(text, ledger, None, catalogue, report)),
     });
     let steps = steps.collect();
+    let decisions = raw.decisions.iter().map(|recorded| {
+        let name = recorded.column.get_ref();
+        let column = ledger.and_then(|ledger| ledger.column(name));
+        if column.is_none_or(|column| column.column_type.is_set()) {
+            report.at(&recorded.column, format!("`{name}` is no column of `{}` with one value", raw.ledger.get_ref()));
+        }
+        Recorded { column: name.clone(), by: recorded.by.clone() }
+    });
+    let decisions = decisions.collect();
     Some(Workflow {
         ledger: raw.ledger.into_inner(),
         column: raw.column.into_inner(),
@@ -265,5 +274,6 @@ pub(super) fn workflow(raw: RawWorkflow, catalogue: &Catalogue, report: &mut Rep
         initial,
         begun_by: raw.begun_by,
         steps,
+        decisions,
     })
 }

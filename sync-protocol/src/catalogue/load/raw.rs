@@ -327,6 +327,16 @@ pub(super) struct RawWorkflow {
     #[serde(default)]
     pub(super) begun_by: Vec<Actor>,
     pub(super) steps: Vec<RawStep>,
+    #[serde(default)]
+    pub(super) decisions: Vec<RawRecorded>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRecorded {
+    pub(super) column: Spanned<String>,
+    #[serde(default)]
+    pub(super) by: Vec<Actor>,
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,328 @@
+//! Which database this is: whose county it holds, which of all databases it is, and how far it has come. All of that is asked
+//! before anything is written, and a new one is made only where somebody has asked for it.
+
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+use sync_protocol::{
+    Tenant, UnitId,
+    unit::{Unit, UnitLevel},
+};
+
+use crate::{
+    Server, clock,
+    config::Config,
+    store::{
+        Refused, Store, StoreError,
+        sqlite::{HighWater, SqliteStore, sync_folder},
+    },
+    tallies::Tallies,
+};
+
+/// The database in its folder.
+pub const DATABASE: &str = "taizhang.sqlite";
+/// How far it has come, beside it.
+const HIGH_WATER: &str = "high-water.json";
+/// Held by the one server of a folder.
+const LOCK: &str = "serve.lock";
+
+/// The code of the county, in the database.
+const COUNTY: &str = "county";
+/// Which of all databases it is.
+const INSTALLATION: &str = "installation";
+/// A hash of the keys: none of them is replaced unnoticed.
+const KEYS_MARK: &str = "keys_mark";
+
+/// Derives row ids of restricted natural keys.
+pub const COUNTY_KEY: &str = "county_key";
+/// Signs receipts and bundles, and opens bundles.
+pub const BUNDLE_KEY: &str = "bundle_key";
+/// Seals cursors.
+pub const CURSOR_KEY: &str = "cursor_key";
+/// The keys of an installation; each has this many bytes.
+pub const KEYS: [&str; 3] = [COUNTY_KEY, BUNDLE_KEY, CURSOR_KEY];
+/// Bytes of a key.
+pub const KEY_BYTES: usize = 32;
+
+/// The file of a configuration's database.
+pub fn database(config: &Config) -> PathBuf {
+    config.data_dir.join(DATABASE)
+}
+
+fn outside(config: &Config) -> PathBuf {
+    config.data_dir.join(HIGH_WATER)
+}
+
+/// Whether a database that is not there has been: its log would be taken for that of a new one.
+fn has_left_something(config: &Config) -> bool {
+    outside(config).exists() || config.data_dir.join(format!("{DATABASE}-wal")).exists()
+}
+
+fn tally(config: &Config) -> Arc<Tallies> {
+    Tallies::new(&config.catalogue, config.campaign_year)
+}
+
+fn io(error: &std::io::Error) -> StoreError {
+    StoreError::Database(error.to_string())
+}
+
+/// A database that was looked at.
+struct Looked {
+    known: Option<HighWater>,
+    /// What would keep it from being opened, but for being examined.
+    wrong: Vec<Refused>,
+}
+
+/// Looks at a database before anything is written to it.
+async fn look(config: &Config, examined: bool) -> Result<Looked, StoreError> {
+    let path = database(config);
+    let known = HighWater::read(&outside(config));
+    if !path.exists() {
+        return Err(if has_left_something(config) { Refused::Gone } else { Refused::Missing }.into());
+    }
+    let mut wrong = Vec::new();
+    let seq = known.as_ref().map_or(0, |known| known.seq);
+    let (facts, mark) = match SqliteStore::look(&path, false, seq).await {
+        Err(StoreError::Refused(refused @ Refused::WithoutLog)) if examined => {
+            wrong.push(refused);
+            SqliteStore::look(&path, true, seq).await?
+        }
+        looked => looked?,
+    };
+    if let Some(stored) = facts.county.filter(|stored| *stored != config.county_code) {
+        return Err(Refused::OtherCounty { stored, configured: config.county_code.clone() }.into());
+    }
+    if let Some(known) = &known {
+        if facts.installation.as_ref().is_some_and(|installation| *installation != known.installation) {
+            return Err(Refused::OtherInstallation.into());
+        }
+        if facts.installation.is_none() || facts.seq < known.seq || facts.audit < known.audit {
+            wrong.push(Refused::Older {
+                acknowledged: known.seq,
+                acknowledged_audit: known.audit,
+                found: facts.seq,
+                found_audit: facts.audit,
+            });
+        } else if mark != known.mark {
+            wrong.push(Refused::Diverged(known.seq));
+        }
+    }
+    if !examined && !wrong.is_empty() {
+        return Err(wrong.remove(0).into());
+    }
+    Ok(Looked { known, wrong })
+}
+
+/// Opens the database of a configuration. It has to be there, whole, of this county, and no older than what was acknowledged.
+pub async fn open(config: &Config) -> Result<Arc<SqliteStore>, StoreError> {
+    let looked = look(config, false).await?;
+    let store = SqliteStore::open(&database(config), tally(config)).await?;
+    store.keep(outside(config), looked.known);
+    Ok(Arc::new(store))
+}
+
+/// Opens one only to read it, on a disk that is full or cannot be written to.
+pub async fn open_unchanged(config: &Config) -> Result<Arc<SqliteStore>, StoreError> {
+    if is_served(&config.data_dir) {
+        // It would be read while it changes.
+        return Err(StoreError::Database("a server runs on it".into()));
+    }
+    look(config, false).await?;
+    Ok(Arc::new(SqliteStore::open_unchanged(&database(config), tally(config)).await?))
+}
+
+/// A database that is opened whatever it lacks, to be looked over.
+#[derive(Debug)]
+pub struct Examined {
+    /// A server on it.
+    pub server: Server,
+    /// Why nobody else would open it.
+    pub wrong: Vec<Refused>,
+    store: Arc<SqliteStore>,
+    outside: PathBuf,
+}
+
+/// Opens a database to look it over, though it may be older than what was acknowledged.
+pub async fn examine(config: &Config) -> Result<Examined, StoreError> {
+    let Looked { known, wrong } = look(config, true).await?;
+    let path = database(config);
+    let store = match SqliteStore::open(&path, tally(config)).await {
+        Ok(store) => {
+            if wrong.is_empty() {
+                store.keep(outside(config), known);
+            }
+            store
+        }
+        // A full disk is no reason not to look.
+        Err(error) if is_served(&config.data_dir) => return Err(error),
+        Err(error) => SqliteStore::open_unchanged(&path, tally(config)).await.map_err(|_| error)?,
+    };
+    let store = Arc::new(store);
+    let server = Server::examine(store.clone(), config).await?;
+    Ok(Examined { server, wrong, store, outside: outside(config) })
+}
+
+impl Examined {
+    /// Asks again why nobody else would open it: after a repair.
+    pub async fn ask_again(&mut self, config: &Config) -> Result<(), StoreError> {
+        self.wrong = look(config, true).await?.wrong;
+        Ok(())
+    }
+
+    /// From now on the database counts as it is, though it is older than what was acknowledged.
+    pub fn accept(&mut self) {
+        self.wrong.clear();
+        self.store.keep(self.outside.clone(), None);
+    }
+}
+
+/// Makes a new database for the county of a configuration.
+pub async fn make(config: &Config) -> Result<(), StoreError> {
+    let path = database(config);
+    std::fs::create_dir_all(&config.data_dir).map_err(|error| io(&error))?;
+    if path.exists() {
+        return Err(Refused::Exists.into());
+    }
+    if has_left_something(config) {
+        return Err(Refused::Gone.into());
+    }
+    // Made under another name: one that is interrupted here leaves nothing that looks like a database.
+    let part = config.data_dir.join(format!("{DATABASE}.{}.part", std::process::id()));
+    let made = async {
+        let store = SqliteStore::create(&part, tally(config)).await?;
+        establish(&store, config).await?;
+        let begun = HighWater::of(store.facts().await?);
+        store.close().await;
+        std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(|error| io(&error))?;
+        place(&part, &path)?;
+        // From now on it is noticed if the file is not there any more.
+        begun.map_or(Ok(()), |begun| begun.write(&outside(config), true)).map_err(|error| io(&error))
+    };
+    let made = made.await;
+    for ending in ["", "-wal", "-shm"] {
+        let mut left = part.as_os_str().to_owned();
+        left.push(ending);
+        // It may not be there.
+        drop(std::fs::remove_file(left));
+    }
+    made
+}
+
+/// Gives a file its name, unless another has it by now.
+fn place(part: &Path, path: &Path) -> Result<(), StoreError> {
+    match std::fs::hard_link(part, path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(Refused::Exists.into()),
+        // A memory stick knows no links.
+        Err(_) if !path.exists() => std::fs::rename(part, path).map_err(|error| io(&error))?,
+        Err(_) => return Err(Refused::Exists.into()),
+    }
+    sync_folder(path).map_err(|error| io(&error))
+}
+
+/// Makes a store the one of a configuration's county, where it is nobody's yet.
+pub(crate) async fn establish(store: &dyn Store, config: &Config) -> Result<(), StoreError> {
+    store.put_units(&[county_unit(config)]).await?;
+    settle(store, config).await
+}
+
+/// The county as a unit.
+pub(crate) fn county_unit(config: &Config) -> Unit {
+    let tenant = Tenant::new(config.county_code.clone());
+    Unit {
+        id: UnitId::derive(&tenant, None, &config.county_code),
+        parent: None,
+        level: UnitLevel::County,
+        code: Some(config.county_code.clone()),
+        name: config.county_name.clone(),
+        short_name: None,
+        sort_order: 0,
+    }
+}
+
+/// The county goes by the name that the configuration gives it.
+pub async fn rename_county(server: &Server) -> Result<(), StoreError> {
+    let Some(county) = server.store.unit(server.county).await? else { return Ok(()) };
+    if county.name == server.county_name {
+        return Ok(());
+    }
+    server.store.put_units(&[Unit { name: server.county_name.clone(), ..county }]).await
+}
+
+/// Gives a store its keys and its own name; the county comes last: with it everything is there.
+async fn settle(store: &dyn Store, config: &Config) -> Result<(), StoreError> {
+    for key in KEYS {
+        store.secret(key, &clock::random::<KEY_BYTES>()).await?;
+    }
+    store.secret(INSTALLATION, HEXLOWER.encode(&clock::random::<16>()).as_bytes()).await?;
+    note_keys(store).await?;
+    store.put_secret(COUNTY, config.county_code.as_bytes()).await
+}
+
+/// Whether a store is of this configuration's county. One of a time when that was not kept is taken as this county's, if the
+/// county is in it.
+pub(crate) async fn admit(store: &dyn Store, config: &Config) -> Result<(), StoreError> {
+    let configured = config.county_code.clone();
+    if let Some(stored) = store.get_secret(COUNTY).await? {
+        let stored = String::from_utf8_lossy(&stored).into_owned();
+        return if stored == configured { Ok(()) } else { Err(Refused::OtherCounty { stored, configured }.into()) };
+    }
+    let (units, county) = (store.units().await?, county_unit(config).id);
+    let below = |id: UnitId| units.iter().filter(|unit| unit.parent == Some(id)).count();
+    let is_county = |unit: &&Unit| unit.parent.is_none() && unit.level == UnitLevel::County;
+    // A server that was once started with another code has left a county without any units.
+    let Some(of) = units.iter().filter(is_county).max_by_key(|unit| (below(unit.id), unit.id == county)) else {
+        return Err(Refused::NoCounty.into());
+    };
+    if of.id != county {
+        return Err(Refused::OtherCounty { stored: of.code.clone().unwrap_or_default(), configured }.into());
+    }
+    store.examine().set_apart(&Tenant::new(configured)).await?;
+    settle(store, config).await
+}
+
+/// Notes the keys as they are now.
+pub async fn note_keys(store: &dyn Store) -> Result<(), StoreError> {
+    let mark = keys_mark(store).await?;
+    store.put_secret(KEYS_MARK, &mark).await
+}
+
+async fn keys_mark(store: &dyn Store) -> Result<[u8; 32], StoreError> {
+    let mut mark = Sha256::new_with_prefix("taizhang keys");
+    for key in KEYS {
+        mark.update(Sha256::digest(store.get_secret(key).await?.unwrap_or_default()));
+    }
+    Ok(mark.finalize().into())
+}
+
+/// Whether the keys are those that were noted.
+pub(crate) async fn are_keys_right(store: &dyn Store) -> Result<bool, StoreError> {
+    let noted = store.get_secret(KEYS_MARK).await?;
+    Ok(noted.as_deref() == Some(&keys_mark(store).await?))
+}
+
+/// Takes the place of the one server of a folder, for as long as what is returned lives.
+pub fn lock(data_dir: &Path) -> Result<File, StoreError> {
+    let file = File::options().create(true).truncate(false).write(true).open(data_dir.join(LOCK));
+    let file = file.map_err(|error| io(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Refused::Served.into()),
+        // A file system that knows no locks: then nothing can be said.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(%error, "it cannot be told whether another server runs on this folder");
+            Ok(file)
+        }
+    }
+}
+
+/// Whether a server runs on a folder.
+pub(crate) fn is_served(data_dir: &Path) -> bool {
+    let Ok(file) = File::open(data_dir.join(LOCK)) else { return false };
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}

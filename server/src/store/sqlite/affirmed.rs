@@ -1,0 +1,58 @@
+//! Cells that imports have found saying what their files say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::{Row, SqlitePool};
+use sync_protocol::{Address, DocumentId, Identity};
+
+use super::codec;
+use super::tx::Writer;
+use crate::store::{StoreError, blob};
+
+pub(super) async fn affirm(writer: &Writer, batch: &str, cells: &[(DocumentId, &[Address])]) -> Result<(), StoreError> {
+    let mut tx = writer.begin().await?;
+    for (document, cells) in cells {
+        let lines: Vec<String> = cells.iter().map(Address::key).collect();
+        sqlx::query(
+            "INSERT INTO affirmed (batch, document, cells) SELECT $1, number, $3 FROM documents WHERE id = $2
+             ON CONFLICT (batch, document) DO UPDATE SET cells = excluded.cells",
+        )
+        .bind(batch)
+        .bind(document.as_bytes().as_slice())
+        .bind(blob::pack(lines.join("\n").as_bytes()))
+        .execute(&mut *tx)
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn documents(pool: &SqlitePool, batch: &str) -> Result<Vec<Identity>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT d.unit, d.book, d.period FROM affirmed a JOIN documents d ON d.number = a.document
+             WHERE a.batch = $1 ORDER BY d.number",
+    )
+    .bind(batch)
+    .fetch_all(pool)
+    .await?;
+    rows.iter().map(codec::identity).collect()
+}
+
+pub(super) async fn cells(
+    pool: &SqlitePool,
+    document: DocumentId,
+) -> Result<BTreeMap<String, BTreeSet<Address>>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT a.batch, a.cells FROM affirmed a JOIN documents d ON d.number = a.document WHERE d.id = $1",
+    )
+    .bind(document.as_bytes().as_slice())
+    .fetch_all(pool)
+    .await?;
+    let mut affirmed = BTreeMap::new();
+    for row in rows {
+        let bytes = blob::unpack(row.try_get::<&[u8], _>("cells")?)?;
+        let text = String::from_utf8(bytes).map_err(|e| StoreError::Damaged(e.to_string()))?;
+        affirmed.insert(row.try_get("batch")?, text.lines().filter_map(Address::parse).collect());
+    }
+    Ok(affirmed)
+}

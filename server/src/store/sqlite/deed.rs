@@ -1,0 +1,70 @@
+//! Use cases of several writes: what each does, its documents and its lines of the audit log, in one transaction.
+
+use sqlx::SqliteConnection;
+
+use super::{accounts, audit, enrolment, erase, proposals, quarantine, submissions, tx::Writer, write};
+use crate::store::{Act, Deed, Performed, StoreError, Tally};
+
+/// What the rows beside the documents say of a use case, inside its transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is as the use case needs it, and written; the number that was given.
+    Written(Option<i64>),
+    /// Documents have to be read again.
+    Stale,
+    /// It is not as the use case needs it.
+    NotNow,
+}
+
+impl Outcome {
+    /// Written, if exactly one row was.
+    pub(super) fn of_one(rows: u64) -> Self {
+        if rows == 1 { Self::Written(None) } else { Self::NotNow }
+    }
+}
+
+pub(super) async fn perform(writer: &Writer, tally: &dyn Tally, deed: &Deed) -> Result<Performed, StoreError> {
+    let mut tx = writer.begin().await?;
+    // Whatever is not committed is as if it had never been: nothing below has to take anything back.
+    let number = match act(&mut tx, tally, &deed.act).await? {
+        Outcome::Written(number) => number,
+        Outcome::Stale => return Ok(Performed::Stale),
+        Outcome::NotNow => return Ok(Performed::NotNow),
+    };
+    let documents: Vec<_> = deed.documents.iter().collect();
+    if write::documents(&mut tx, tally, &documents).await?.iter().any(Option::is_none) {
+        return Ok(Performed::Stale);
+    }
+    for note in &deed.notes {
+        audit::append(&mut tx, note, number).await?;
+    }
+    tx.commit().await?;
+    Ok(Performed::Done(number))
+}
+
+async fn act(tx: &mut SqliteConnection, tally: &dyn Tally, act: &Act) -> Result<Outcome, StoreError> {
+    match act {
+        Act::Write => Ok(Outcome::Written(None)),
+        Act::AddPerson { person, password, at_ms } => accounts::add(tx, person, password, *at_ms).await,
+        Act::ChangePerson { before, after, books } => accounts::change(tx, before, after, books).await,
+        Act::DisablePerson(person) => accounts::disable(tx, *person).await,
+        Act::SetPassword { person, expected, password, must_change } => {
+            accounts::set_password(tx, *person, expected.as_ref(), (password, *must_change)).await
+        }
+        Act::SignIn { person, password, code, token_hash, at_ms, expires_at_ms } => {
+            accounts::sign_in(tx, (*person, password, code.as_ref()), token_hash, (*at_ms, *expires_at_ms)).await
+        }
+        Act::ConfirmTotp(person, code) => accounts::confirm_totp(tx, *person, code).await,
+        Act::RemoveTotp(person, code) => accounts::remove_totp(tx, *person, code).await,
+        Act::Invite { invitation, at_ms } => enrolment::invite(tx, invitation, *at_ms).await,
+        Act::Redeem { code_hash, device, at_ms } => enrolment::redeem(tx, code_hash, device, *at_ms).await,
+        Act::Enrol { device, at_ms } => enrolment::enrol(tx, device, *at_ms).await,
+        Act::RotateToken { device, from, to } => enrolment::rotate(tx, *device, from, to).await,
+        Act::RevokeDevice(device) => enrolment::revoke(tx, *device).await,
+        Act::Settle { held, state, who, at_ms } => quarantine::settle(tx, held, *state, (who, *at_ms)).await,
+        Act::DecideProposal(decision) => Ok(Outcome::of_one(u64::from(proposals::decide(tx, decision).await?))),
+        Act::Submit { submission, workbook } => submissions::add(tx, submission, workbook).await,
+        Act::Step { number, step } => submissions::step(tx, *number, step).await,
+        Act::Erase { unit, replacements, photos } => erase::erase(tx, tally, *unit, (replacements, photos)).await,
+    }
+}

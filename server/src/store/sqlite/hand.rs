@@ -1,0 +1,103 @@
+//! A hand on the database that is not the program's: tests shut tables with it, look at all that is stored, and write what an
+//! earlier version or a wrong clock has left. Only they compile it; it is here since SQL is nowhere else.
+
+use std::{collections::BTreeMap, path::Path};
+
+use sqlx::{AssertSqlSafe, Row, SqlitePool};
+
+/// A second way to a database.
+pub struct Hand(SqlitePool);
+
+impl Hand {
+    /// On the database of this file, which has to be there.
+    pub async fn on(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self(SqlitePool::connect(&format!("sqlite://{}", path.display())).await?))
+    }
+
+    /// Everything that is stored, table by table; without that an erasure was ordered, which stays whatever comes of it.
+    pub async fn content(&self) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
+        let mut content = BTreeMap::new();
+        let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_%' ESCAPE '\\'";
+        for table in sqlx::query_scalar::<_, String>(tables).fetch_all(&self.0).await? {
+            let quoted = "group_concat('quote(\"' || name || '\")', '||'',''||')";
+            let columns = format!("SELECT {quoted} FROM pragma_table_info('{table}')");
+            let columns: String = sqlx::query_scalar(AssertSqlSafe(columns)).fetch_one(&self.0).await?;
+            let rows = format!("SELECT {columns} AS row FROM \"{table}\" ORDER BY 1");
+            let rows = sqlx::query(AssertSqlSafe(rows)).fetch_all(&self.0).await?;
+            let mut rows: Vec<String> = rows.iter().map(|row| row.get("row")).collect();
+            rows.retain(|row| !row.contains("'erasure-ordered'"));
+            content.insert(table, rows);
+        }
+        Ok(content)
+    }
+
+    /// From now on, or not any more, nothing can be written to a table.
+    pub async fn shut(&self, table: &str, is_shut: bool) -> anyhow::Result<()> {
+        for when in ["INSERT", "UPDATE", "DELETE"] {
+            let of = if table == "audit" && when == "INSERT" { "WHEN NEW.event != 'erasure-ordered'" } else { "" };
+            let sql = if is_shut {
+                format!(
+                    "CREATE TRIGGER shut_{when} BEFORE {when} ON {table} {of} BEGIN SELECT RAISE(ABORT, 'shut'); END"
+                )
+            } else {
+                format!("DROP TRIGGER shut_{when}")
+            };
+            sqlx::query(AssertSqlSafe(sql)).execute(&self.0).await?;
+        }
+        Ok(())
+    }
+
+    /// A session, or a one-time code for a device, that began then and goes on until another time.
+    pub async fn begin(
+        &self,
+        is_session: bool,
+        (hash, person): (&[u8], &[u8]),
+        (begun_ms, until_ms): (i64, i64),
+    ) -> anyhow::Result<()> {
+        let sql = if is_session {
+            "INSERT INTO sessions (token_hash, person, created_at_ms, expires_at_ms) VALUES ($1, $2, $3, $4)"
+        } else {
+            "INSERT INTO invitations (code_hash, person, device_name, created_at_ms, expires_at_ms)
+             VALUES ($1, $2, '手机', $3, $4)"
+        };
+        let query = sqlx::query(sql).bind(hash).bind(person).bind(begun_ms).bind(until_ms);
+        query.execute(&self.0).await?;
+        Ok(())
+    }
+
+    /// Everybody is locked out until then.
+    pub async fn lock_out(&self, until_ms: i64) -> anyhow::Result<()> {
+        sqlx::query("UPDATE people SET locked_until_ms = $1").bind(until_ms).execute(&self.0).await?;
+        Ok(())
+    }
+
+    /// The last time step of everybody's one-time codes.
+    pub async fn last_step(&self, step: i64) -> anyhow::Result<()> {
+        sqlx::query("UPDATE people SET totp_step = $1").bind(step).execute(&self.0).await?;
+        Ok(())
+    }
+
+    /// Somebody is nothing but an auditor.
+    pub async fn demote(&self, name: &str) -> anyhow::Result<()> {
+        sqlx::query("UPDATE people SET role = 'auditor' WHERE name = $1").bind(name).execute(&self.0).await?;
+        Ok(())
+    }
+
+    /// Every submitted return is approved, and nothing else says so.
+    pub async fn approve(&self) -> anyhow::Result<()> {
+        sqlx::query("UPDATE submissions SET state = 'approved'").execute(&self.0).await?;
+        Ok(())
+    }
+
+    /// As if what was erased had not been swept.
+    pub async fn unsweep(&self) -> anyhow::Result<()> {
+        sqlx::query("INSERT INTO meta (key, value) VALUES ('unswept', x'01')").execute(&self.0).await?;
+        Ok(())
+    }
+
+    /// Whether something was erased and not swept.
+    pub async fn is_unswept(&self) -> anyhow::Result<bool> {
+        let unswept = "SELECT count(*) FROM meta WHERE key = 'unswept'";
+        Ok(sqlx::query_scalar::<_, i64>(unswept).fetch_one(&self.0).await? > 0)
+    }
+}

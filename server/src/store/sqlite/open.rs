@@ -1,0 +1,116 @@
+//! Opening: an existing database, a new one, or one that cannot be written to. Nothing is made unasked.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use sqlx::{
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{Facts, HighWater, LOG_BYTES_MAX, SqliteStore, facts, file, guard, keeper, tallies, tx, write};
+use crate::store::{Refused, StoreError, Tally};
+
+/// Connections that read at once.
+const READERS: u32 = 4;
+/// How long a command waits for another process that writes.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The schema, step by step.
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+impl SqliteStore {
+    /// Looks at a database without changing anything: what it says of itself, and what marks its feed up to `seq`. One that
+    /// cannot be the whole database is refused; `without_log` takes one that lacks its log.
+    pub async fn look(path: &Path, without_log: bool, seq: i64) -> Result<(Facts, i64), StoreError> {
+        facts::look(path, without_log, seq).await
+    }
+
+    /// Opens the store and brings its schema up to date; it has to be there.
+    ///
+    /// `tally` is what each unit counts; when it counts differently from last time, everything is counted anew.
+    pub async fn open(path: &Path, tally: Arc<dyn Tally>) -> Result<Self, StoreError> {
+        if !path.exists() {
+            return Err(Refused::Missing.into());
+        }
+        Self::connect(path, tally).await
+    }
+
+    /// Opens the store, and makes it if it is not there.
+    pub async fn create(path: &Path, tally: Arc<dyn Tally>) -> Result<Self, StoreError> {
+        Self::connect(path, tally).await
+    }
+
+    async fn connect(path: &Path, tally: Arc<dyn Tally>) -> Result<Self, StoreError> {
+        let guard = guard::Guard::new(path);
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A receipt is a promise: every commit is on the disk before it is given.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            .pragma("wal_autocheckpoint", "4000")
+            // After somebody has read for long, the log that had to be kept meanwhile gives its room back.
+            .pragma("journal_size_limit", LOG_BYTES_MAX.to_string())
+            .pragma("temp_store", "MEMORY");
+        let writer = pool(1, &guard, true).connect_with(options.clone()).await?;
+        MIGRATIONS.run(&writer).await.map_err(|e| StoreError::Database(e.to_string()))?;
+        let readers = pool(READERS, &guard, false).connect_with(options.read_only(true)).await?;
+        guard.watch(writer.clone());
+        let writer = tx::Writer::new(writer);
+        tallies::rebuild_if_changed(&writer, tally.as_ref()).await?;
+        let commits = write::Commits::start(writer.clone(), tally.clone());
+        Ok(Self { writer, readers, commits, tally, guard, keeper: OnceLock::new() })
+    }
+
+    /// Opens the store of a full disk, or of one that cannot be written to, only to read it: nobody else may use it, and nothing
+    /// may be left in its log.
+    pub async fn open_unchanged(path: &Path, tally: Arc<dyn Tally>) -> Result<Self, StoreError> {
+        let is_whole = || Ok::<_, std::io::Error>(file::length(&file::log_of(path))?.unwrap_or(0) == 0);
+        if !is_whole().map_err(|error| StoreError::Database(error.to_string()))? {
+            let sentence = "日志文件（-wal）中还有内容，需要磁盘空间才能打开，请先清理磁盘 | its log (-wal) holds something: to open it takes some space on the disk, free some";
+            return Err(StoreError::Database(sentence.into()));
+        }
+        let guard = guard::Guard::new(path);
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(true);
+        let options = options.pragma("temp_store", "MEMORY");
+        let writer = pool(1, &guard, false).connect_with(options.clone()).await?;
+        let version: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&writer).await?;
+        if MIGRATIONS.iter().any(|migration| migration.version > version) {
+            return Err(StoreError::Database("its schema has to be brought up to date first".into()));
+        }
+        let readers = pool(READERS, &guard, false).connect_with(options).await?;
+        let writer = tx::Writer::new(writer);
+        let commits = write::Commits::start(writer.clone(), tally.clone());
+        Ok(Self { writer, readers, commits, tally, guard, keeper: OnceLock::new() })
+    }
+
+    /// What the database says of itself now.
+    pub async fn facts(&self) -> Result<Facts, StoreError> {
+        facts::now(&self.readers).await
+    }
+
+    /// Keeps in a file, from now on, how far the database has come: `known` is what the file says.
+    pub fn keep(&self, file: PathBuf, known: Option<HighWater>) {
+        let pools = (self.readers.clone(), self.writer.outside().clone());
+        self.keeper.get_or_init(|| keeper::Keeper::start(file, known, self.guard.clone(), pools));
+    }
+}
+
+/// So many connections, all of them opened at once and kept: a later one might open another file.
+fn pool(connections: u32, guard: &Arc<guard::Guard>, writes: bool) -> SqlitePoolOptions {
+    let guard = guard.clone();
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .min_connections(connections)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .after_connect(move |connection, _| {
+            let guard = guard.clone();
+            Box::pin(async move { if writes { guard::bind(guard, connection).await } else { guard::confirm(&guard) } })
+        })
+}

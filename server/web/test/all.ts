@@ -1,0 +1,8 @@
+// Every test of the app's own: what is decided without a screen.
+import "./day";
+import "./drafts";
+import "./matching";
+import "./merging";
+import "./photos";
+import "./transport";
+import "./typed";
