@@ -15,6 +15,12 @@ export class Refused extends Error {
   }
 }
 
+/** The server is there and cannot save now, for a reason that the administrator can mend. */
+export class Unavailable extends Error {}
+
+/** What the server says to a bundle or a photo that it will never take as it is. */
+export const NEVER = [400, 403, 413];
+
 /** A line that is this silent is no line any more. */
 const SILENCE_MS = 60_000;
 /** Bytes a millisecond of the slowest line that is still one. */
@@ -53,12 +59,15 @@ async function send(path: string, init: RequestInit): Promise<Answer> {
       parts.push(part.value);
     }
     const body = concatBytes(...parts);
+    if (response.ok || response.status === 304) return { status: response.status, headers: response.headers, body };
+    const detail = detailOf(body);
+    if (response.status === 503 && detail !== undefined) throw new Unavailable(detail);
     // A proxy without a server behind it: as if there were no network.
     if (response.status >= 502 && response.status <= 504) throw new Offline(String(response.status));
-    if (!response.ok && response.status !== 304) throw new Refused(response.status, detailOf(body) ?? String(response.status));
-    return { status: response.status, headers: response.headers, body };
+    throw new Refused(response.status, detail ?? String(response.status));
   } catch (error) {
-    throw error instanceof Refused || error instanceof Offline ? error : new Offline(String(error));
+    const isAnswer = error instanceof Refused || error instanceof Unavailable || error instanceof Offline;
+    throw isAnswer ? error : new Offline(String(error));
   } finally {
     clearTimeout(timer);
   }
