@@ -57,6 +57,9 @@ enum Command {
         /// 导入人或单位，记入每处修改 · Who imports; every change names them
         #[arg(long, default_value = import::WHO)]
         who: String,
+        /// 送来文件的单位编码：简称按该单位理解，其他单位的行不导入，应由上级决定的列为建议 · Code of the unit that sends the files
+        #[arg(long)]
+        unit: Option<String>,
         /// 把有问题的文件另存到此目录：问题单元格标色并加批注，改正后可再导入 · Folder for copies with bad cells coloured and noted
         #[arg(long)]
         findings: Option<PathBuf>,
@@ -271,11 +274,17 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     };
     let result = match arguments.command {
         Command::Serve { listen } => return serve(server, &config, listen.unwrap_or(config.listen)).await,
-        Command::Import { files, preview: true, json, findings, .. } => {
-            import::preview(&server, &files, findings.as_deref(), json).await
-        }
-        Command::Import { files, who, json, findings, .. } => {
-            import::import(&server, &files, &who, findings.as_deref(), json).await
+        Command::Import { files, who, unit, findings, preview, json } => {
+            let unit = match unit {
+                Some(code) => Some(look::unit_with_code(&server, &code).await?.id),
+                None => None,
+            };
+            let sender = import::Sender::new(&who, unit);
+            if preview {
+                import::preview(&server, &files, &sender, findings.as_deref(), json).await
+            } else {
+                import::import(&server, &files, &sender, findings.as_deref(), json).await
+            }
         }
         Command::Afterwards(command) => import::afterwards(&server, command).await,
         Command::Return(arguments) => look::draw(&server, arguments).await,

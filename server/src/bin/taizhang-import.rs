@@ -165,11 +165,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         _ => console::open(&config).await?,
     };
     let result = match arguments.command {
-        Command::Plan(Chosen { files, findings, json, .. }) => {
-            import::preview(&server, &files, findings.as_deref(), json).await
+        Command::Plan(Chosen { files, who, findings, json }) => {
+            import::preview(&server, &files, &import::Sender::new(&who, None), findings.as_deref(), json).await
         }
         Command::Apply(Chosen { files, who, findings, json }) => {
-            import::import(&server, &files, &who, findings.as_deref(), json).await
+            import::import(&server, &files, &import::Sender::new(&who, None), findings.as_deref(), json).await
         }
         Command::Watch { folder, who, every_seconds } => {
             watch::watch(&server, &folder, &who, Duration::from_secs(every_seconds.max(1))).await

@@ -10,14 +10,14 @@ use importer::{
     memory::Doubt,
 };
 use serde_json::json;
-use sync_protocol::RowId;
+use sync_protocol::{Book, RowId, UnitId, session::Scope, unit::Unit};
 
 use crate::{
     Server,
     audit::{self, Event},
     clock,
     doubts::{self, Choice, Decided},
-    import::{ImportError, ImportReport, Source, findings_workbook, import_file, preview_beside, units_of},
+    import::{ImportError, ImportReport, Source, findings_workbook, import as import_source, preview_beside, units_of},
     store::{StoredBatch, StoredDoubt},
     undo::{Action, GoneRow, KeptCell, Undone, UndoneCell, Why},
 };
@@ -100,31 +100,60 @@ pub async fn afterwards(server: &Server, command: Afterwards) -> anyhow::Result<
 /// Lines that are printed for one file; everything is in the JSON.
 const LINES_PRINTED_MAX: usize = 1000;
 
+/// Whose the files are.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    /// Who or which office; every change names them.
+    pub who: String,
+    /// The unit that sends them: its short names mean its own organisations, rows of others are left out, and what is decided above
+    /// it waits. Absent where they are the county's.
+    pub scope: Option<Scope>,
+}
+
+impl Sender {
+    /// The county, or whoever comes from this unit.
+    pub fn new(who: &str, unit: Option<UnitId>) -> Self {
+        let scope = unit.map(|unit| Scope { unit, books: Book::ALL.to_vec(), version: 0 });
+        Self { who: who.to_owned(), scope }
+    }
+
+    async fn open(&self, file: &Path) -> Result<Source, ImportError> {
+        Ok(Source { scope: self.scope.clone(), ..Source::open(file).await? })
+    }
+
+    /// The units that files define together, whatever their order; whoever comes from a unit adds none for others.
+    async fn units(&self, server: &Server, files: &[PathBuf]) -> anyhow::Result<(Vec<Unit>, Vec<usize>)> {
+        if files.len() > 1 && self.scope.is_none() {
+            return Ok(units_of(server, files).await?);
+        }
+        Ok((Vec::new(), vec![0; files.len()]))
+    }
+}
+
 /// Imports files and says what became of them; `false` when something was not imported.
 pub async fn import(
     server: &Server,
     files: &[PathBuf],
-    who: &str,
+    sender: &Sender,
     findings: Option<&Path>,
     json: bool,
 ) -> anyhow::Result<bool> {
-    import_and(server, files, who, (findings, json), |line| println!("{line}")).await
+    import_and(server, files, sender, (findings, json), |line| println!("{line}")).await
 }
 
 /// The same; `last` takes the last words on each file.
 pub(super) async fn import_and(
     server: &Server,
     files: &[PathBuf],
-    who: &str,
+    sender: &Sender,
     (findings, json): (Option<&Path>, bool),
     last: impl Fn(String),
 ) -> anyhow::Result<bool> {
-    // Whatever the order of the files: the units that one of them defines are known before any is imported.
-    let (units, counts) = if files.len() > 1 { units_of(server, files).await? } else { (Vec::new(), vec![0]) };
+    let (units, counts) = sender.units(server, files).await?;
     server.store.put_units(&units).await?;
     let mut reports = Vec::new();
     for (file, units) in files.iter().zip(counts) {
-        let mut report = import_with_bar(server, file, who).await;
+        let mut report = import_with_bar(server, file, sender).await;
         if let Ok(report) = &mut report {
             report.units += units;
         }
@@ -143,7 +172,7 @@ pub(super) async fn import_and(
     let reports: Vec<ImportReport> = reports.into_iter().flatten().collect();
     for report in reports.iter().filter(|report| !report.already_imported) {
         let detail = json!({ "file": report.file, "documents": report.documents, "counts": report.counts });
-        audit::note_console(server, who, Event::Imported, None, detail).await?;
+        audit::note_console(server, &sender.who, Event::Imported, None, detail).await?;
     }
     if json {
         println!("{}", serde_json::to_string_pretty(&reports)?);
@@ -166,24 +195,31 @@ pub(super) async fn import_and(
     Ok(!failed && reports.iter().all(|report| left_out::is_complete(&report.findings)))
 }
 
-async fn import_with_bar(server: &Server, file: &Path, who: &str) -> Result<ImportReport, ImportError> {
+async fn import_with_bar(server: &Server, file: &Path, sender: &Sender) -> Result<ImportReport, ImportError> {
     let bar = indicatif::ProgressBar::new(0);
     let progress = |done: usize, total: usize| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     };
-    let report = import_file(server, file, who, &progress).await;
+    let report = async { import_source(server, sender.open(file).await?, &sender.who, &progress).await }.await;
     bar.finish_and_clear();
     report
 }
 
 /// Says cell by cell what an import would change; `false` when something would not be imported.
-pub async fn preview(server: &Server, files: &[PathBuf], findings: Option<&Path>, json: bool) -> anyhow::Result<bool> {
+pub async fn preview(
+    server: &Server,
+    files: &[PathBuf],
+    sender: &Sender,
+    findings: Option<&Path>,
+    json: bool,
+) -> anyhow::Result<bool> {
     let mut previews = Vec::new();
     let mut failed = false;
-    let units = if files.len() > 1 { units_of(server, files).await?.0 } else { Vec::new() };
+    let (units, _) = sender.units(server, files).await?;
     for file in files {
-        match preview_beside(server, file, &units).await {
+        let planned = async { preview_beside(server, sender.open(file).await?, &units).await };
+        match planned.await {
             Ok(preview) => {
                 draw_findings(server, file, (&preview.findings, &preview.doubts), findings).await?;
                 previews.push(preview);

@@ -25,6 +25,7 @@ pub async fn watch(server: &Server, folder: &Path, who: &str, every: Duration) -
         folder.display(),
         findings.display()
     );
+    let sender = import::Sender::new(who, None);
     let mut seen: BTreeMap<PathBuf, (Look, bool)> = BTreeMap::new();
     loop {
         let files = look(folder).with_context(|| folder.display().to_string())?;
@@ -41,7 +42,7 @@ pub async fn watch(server: &Server, folder: &Path, who: &str, every: Duration) -
         // All at once: one may name the units that another needs.
         if !ready.is_empty() {
             let told = |line: String| eprintln!("{line}");
-            import::import_and(server, &ready, who, (Some(&findings), false), told).await?;
+            import::import_and(server, &ready, &sender, (Some(&findings), false), told).await?;
             seen.iter_mut().filter(|(path, _)| ready.contains(path)).for_each(|(_, known)| known.1 = true);
         }
         tokio::time::sleep(every).await;

@@ -151,12 +151,11 @@ impl Source {
 
 /// Reads and plans a file of this machine as an import would, and writes nothing.
 pub async fn preview_file(server: &Server, path: &Path) -> Result<Preview, ImportError> {
-    preview_beside(server, path, &[]).await
+    preview_beside(server, Source::open(path).await?, &[]).await
 }
 
 /// The same for one of several files, which define these units together.
-pub async fn preview_beside(server: &Server, path: &Path, units: &[Unit]) -> Result<Preview, ImportError> {
-    let source = Source::open(path).await?;
+pub async fn preview_beside(server: &Server, source: Source, units: &[Unit]) -> Result<Preview, ImportError> {
     let (file, job) = (source.name.clone(), Job::prepare(server, source, units).await?);
     plan_only(server, (file, job), Arc::new(|_, _| {})).await
 }

@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use importer::left_out::{LeftOut, Reason, is_complete};
 use serde_json::{Value, json};
 use server::{
-    Server, console,
+    Server,
+    console::{self, import::Sender},
     import::{ImportReport, Source, findings_workbook, import_file, preview_beside, preview_file, units_of},
     returns::{self, ReturnRequest},
 };
@@ -167,6 +168,42 @@ async fn a_second_table_beside_the_first_and_contents_without_a_head_are_said() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_sends_a_file_says_whose_a_short_name_is() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = county::open(&folder.path().join("data"), None).await?;
+    let write = |name: &str, sheet: &str, text: &str| -> Result<PathBuf> {
+        let path = folder.path().join(name);
+        std::fs::write(&path, sheet::workbook(&[(sheet, text)])?)?;
+        Ok(path)
+    };
+    let towns = "单位编码|单位名称|单位简称|单位级别|排序\n001|中共青山镇委员会|青山镇|乡镇党委|1\n002|中共沙湾乡委员会|沙湾乡|乡镇党委|2";
+    let branches = "党组织编码|填报单位|党组织名称|组织类别|所属领域\n001-1|青山镇|中共青山镇青石村支部委员会|党支部|农村\n002-1|沙湾乡|中共沙湾乡青石村支部委员会|党支部|农村";
+    // Only the tab says whose they are, and two towns have one of that name.
+    let members = "党员花名册\n姓名|性别|出生日期|党员类别|入党时间\n张三|男|1980-01-01|正式|2001-05";
+    let registers = [write("1.xlsx", "名录", towns)?, write("2.xlsx", "党组织", branches)?];
+    Box::pin(console::import::import(&server, &registers, &Sender::new("县", None), None, true)).await?;
+    let file = write("3.xlsx", "青石村党支部", members)?;
+    let of_county = Source::open(&file).await?;
+    let refused = preview_beside(&server, of_county.clone(), &[]).await?;
+    assert_eq!((refused.counts.added, refused.counts.refused), (0, 1), "{refused:?}");
+    let asks = refused
+        .findings
+        .iter()
+        .any(|finding| finding.message.contains("青山镇青石村") && finding.message.contains("沙湾乡青石村"));
+    assert!(asks, "{:?}", refused.findings);
+    for code in ["001", "002"] {
+        let sender = Sender::new("镇", Some(county::unit(&server, code).await?));
+        let scoped = Source { scope: sender.scope.clone(), ..of_county.clone() };
+        assert_eq!(preview_beside(&server, scoped, &[]).await?.counts.added, 1, "{code}");
+    }
+    let town = Sender::new("镇", Some(county::unit(&server, "002").await?));
+    assert!(Box::pin(console::import::import(&server, &[file], &town, None, true)).await?, "all of it is taken");
+    let branch = county::unit(&server, "002-1").await?;
+    assert_eq!(server.store.rows("members", &server.period(), &[branch]).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_need_no_order() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = county::open(&folder.path().join("data"), None).await?;
@@ -185,7 +222,7 @@ async fn files_need_no_order() -> Result<()> {
     let (units, counts) = units_of(&server, &files).await?;
     assert_eq!((units.len(), counts), (2, vec![0, 1, 1]));
     for file in &files {
-        let preview = preview_beside(&server, file, &units).await?;
+        let preview = preview_beside(&server, Source::open(file).await?, &units).await?;
         assert_eq!((preview.counts.added, preview.counts.refused), (1, 0), "{preview:?}");
     }
     assert_eq!(server.store.units().await?.len(), 1, "a preview writes nothing");
