@@ -14,12 +14,13 @@ use sync_protocol::RowId;
 
 use crate::{
     Server,
-    audit::{self, Event},
+    audit::{self, By, Event},
     clock,
     doubts::{self, Choice, Decided},
     import::{ImportError, ImportReport, Source, findings_workbook, import_file, preview_beside, units_of},
     store::{StoredBatch, StoredDoubt},
     undo::{Action, GoneRow, KeptCell, Undone, UndoneCell, Why},
+    units::{self, Right},
 };
 
 /// Who imports, unless somebody is named.
@@ -121,7 +122,8 @@ pub(super) async fn import_and(
 ) -> anyhow::Result<bool> {
     // Whatever the order of the files: the units that one of them defines are known before any is imported.
     let (units, counts) = if files.len() > 1 { units_of(server, files).await? } else { (Vec::new(), vec![0]) };
-    server.store.put_units(&units).await?;
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    units::keep(server, &units, Right::All, &By::from(who), &json!({ "files": names })).await?;
     let mut reports = Vec::new();
     for (file, units) in files.iter().zip(counts) {
         let mut report = import_with_bar(server, file, who).await;
