@@ -135,6 +135,13 @@ pub enum FindingKind {
         /// What the row above says.
         above: Option<String>,
     },
+    /// The sender may not change the unit, or the tree would be none any more: the register stays as it is.
+    UnitKept {
+        /// Why, in Chinese.
+        why: String,
+        /// Why, in English.
+        why_en: String,
+    },
     /// The unit was named in nearly these words.
     UnitTaken {
         /// The unit.
@@ -286,6 +293,7 @@ impl FindingKind {
             K::KeptEdit { .. } => "kept-edit",
             K::TotalDiffers { .. } => "total-differs",
             K::NoResult => "no-result",
+            K::UnitKept { .. } => "unit-kept",
             K::UnitTaken { .. } => "unit-taken",
             K::UnitFromTitle { .. } => "unit-from-title",
             K::RowsLeftOut { .. } => "rows-left-out",

@@ -56,7 +56,7 @@ impl Reason {
             "precision-lost" | "bad-date" | "bad-number" | "doubtful-percent" | "bad-bool" | "error-value" => {
                 Self::Cells
             }
-            "masked" | "unit-not-moved" | "not-in-clear" => Self::Locked,
+            "masked" | "unit-not-moved" | "unit-kept" | "not-in-clear" => Self::Locked,
             "kept-edit" => Self::KeptEdits,
             "bad-decision" => Self::Decisions,
             // As somebody else has decided; where it was decided alike, nothing is left out.

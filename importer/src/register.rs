@@ -115,6 +115,11 @@ impl Register {
         false
     }
 
+    /// The unit with this code.
+    pub fn coded(&self, code: &str) -> Option<&Unit> {
+        self.by_code.get(code).and_then(|id| self.units.get(id))
+    }
+
     /// All units.
     pub fn units(&self) -> impl Iterator<Item = &Unit> {
         self.units.values()

@@ -178,6 +178,10 @@ pub fn define_units(
                     }
                     UnitKind::County | UnitKind::ReportingUnit => (county, UnitLevel::ReportingUnit),
                 };
+                // A committee's own row among its branches: the reporting unit stays one.
+                if code.as_deref().and_then(|code| register.coded(code)).is_some_and(|known| known.level != level) {
+                    continue;
+                }
                 let known = match kind {
                     UnitKind::Organisation => register.organisation(Some(parent), code.as_deref(), Some(&name)).ok(),
                     _ => code

@@ -40,6 +40,8 @@ pub enum Event {
     TokenRotated,
     /// A device was revoked.
     DeviceRevoked,
+    /// Units were added, renamed or moved.
+    UnitsChanged,
     /// A workbook was imported.
     Imported,
     /// An import was taken back.
@@ -94,6 +96,7 @@ impl Event {
             Self::DeviceEnrolled => "device-enrolled",
             Self::TokenRotated => "token-rotated",
             Self::DeviceRevoked => "device-revoked",
+            Self::UnitsChanged => "units-changed",
             Self::Imported => "imported",
             Self::ImportUndone => "import-undone",
             Self::ReturnDrawn => "return-drawn",

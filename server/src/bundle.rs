@@ -2,21 +2,33 @@
 
 use importer::Register;
 use minicbor::bytes::ByteVec;
+use serde_json::json;
 use sync_protocol::{
     Book,
-    bundle::{self, BundleError, BundleReply, BundleRequest},
+    bundle::{self, BundleError, BundleReply, BundleRequest, HEAD_BYTES_MAX},
     message::{ExchangeReply, ExchangeRequest, encode},
     unit::Unit,
 };
+use tokio::sync::Semaphore;
 
 use crate::{
-    Server, clock,
+    Server,
+    audit::By,
+    auth::Caller,
+    clock,
     store::{DeviceRecord, StoreError},
     sync::ExchangeError,
+    units::{self, Kept, Right},
 };
 
 /// Bytes of an answer: what is beyond them, the next bundle brings.
 const ANSWER_BYTES_MAX: usize = 128 << 20;
+/// Units in one bundle.
+const UNITS_MAX: usize = 20_000;
+/// Bundles of known senders that are worked on at once: each takes memory and a processor.
+static AT_ONCE: Semaphore = Semaphore::const_new(2);
+/// Bundles of whomever that are looked at at once, to find out whose they are.
+static LOOKED_AT_ONCE: Semaphore = Semaphore::const_new(2);
 
 /// Why a bundle was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +39,9 @@ pub enum AnswerError {
     /// Nobody here has its sender's key.
     #[error("数据包的发送设备未登记，请先登记 | the bundle's sender is not enrolled: enrol it first")]
     Stranger,
+    /// The server is being stopped.
+    #[error("服务器正在停止，请稍后再试 | the server is being stopped: try again later ({0})")]
+    Interrupted(String),
     /// Its request makes no sense.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -44,20 +59,52 @@ pub struct Answer {
     pub taken: usize,
     /// Its changes that were not taken.
     pub refused: usize,
-    /// Units that were new.
-    pub units: usize,
+    /// Units that were new or changed, and those that were not taken.
+    pub units: Kept,
     /// The file that goes back.
     pub bytes: Vec<u8>,
 }
 
+impl Answer {
+    /// What the audit log says of it.
+    pub fn detail(&self) -> serde_json::Value {
+        json!({
+            "device": self.device.name,
+            "taken": self.taken,
+            "refused": self.refused,
+            "units": self.units.changed,
+            "units_refused": self.units.refused.len(),
+        })
+    }
+}
+
+/// Work that takes a processor, where it keeps nobody else waiting.
+async fn work<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BundleError> + Send + 'static,
+) -> Result<T, AnswerError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|error| AnswerError::Interrupted(error.to_string()))??)
+}
+
+/// Whose a bundle is. Nothing of it is unpacked, and of a large one only the beginning is decrypted.
+async fn sender(server: &Server, bytes: &[u8]) -> Result<DeviceRecord, AnswerError> {
+    let _turn = LOOKED_AT_ONCE.acquire().await;
+    let (keys, beginning) = (server.keys.clone(), bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes).to_vec());
+    let head = work(move || bundle::head::<BundleRequest>(&beginning, &keys)).await?;
+    server.store.device_by_signing_key(&head.sender).await?.ok_or(AnswerError::Stranger)
+}
+
 /// Takes a bundle and writes its answer; the same bundle twice changes nothing.
 pub async fn answer(server: &Server, bytes: &[u8]) -> Result<Answer, AnswerError> {
-    let (BundleRequest { mut request, units, answer_bytes_max }, sender) = bundle::open(bytes, &server.keys)?;
-    let device = server.store.device_by_signing_key(&sender).await?.ok_or(AnswerError::Stranger)?;
+    let device = sender(server, bytes).await?;
     let recipient = device.keys.clone().ok_or(AnswerError::Stranger)?;
+    let _turn = AT_ONCE.acquire().await;
+    let (keys, whole) = (server.keys.clone(), bytes.to_vec());
+    let (BundleRequest { mut request, units, answer_bytes_max }, head) =
+        work(move || bundle::open(&whole, &keys)).await?;
     // What a revoked device has written is taken like over the network; it learns nothing any more.
     let is_revoked = device.is_revoked;
-    let units = if !is_revoked && !device.writes.is_empty() { take_units(server, &device, &units).await? } else { 0 };
+    let units = take_units(server, &device, &units).await?;
     let asked = request.asks.iter().map(|ask| ask.identity.clone()).collect();
     let held_until = request.cursor.clone();
     let bytes_max = answer_bytes_max.map_or(ANSWER_BYTES_MAX, |max| max as usize);
@@ -81,15 +128,21 @@ pub async fn answer(server: &Server, bytes: &[u8]) -> Result<Answer, AnswerError
     let known = if is_revoked || is_narrow { Vec::new() } else { known_to(server, &device).await? };
     let mut reply = BundleReply {
         replies,
-        units: json(&known)?.into(),
+        units: to_json(&known)?.into(),
         county_key: (may_see && !is_narrow).then(|| server.county_key.clone().into()),
         asked,
+        refused_units: units.refused.clone(),
     };
-    let mut bytes = bundle::seal(&reply, &server.keys, &recipient)?;
-    if is_narrow && bytes.len() > bytes_max {
+    let keys = server.keys.clone();
+    let seal = move || {
+        let (bytes, _) = bundle::seal(&reply, Some(&head.digest), &keys, &recipient)?;
+        if !is_narrow || bytes.len() <= bytes_max {
+            return Ok(bytes);
+        }
         without_news(&mut reply, held_until);
-        bytes = bundle::seal(&reply, &server.keys, &recipient)?;
-    }
+        bundle::seal(&reply, Some(&head.digest), &keys, &recipient).map(|(bytes, _)| bytes)
+    };
+    let bytes = work(seal).await?;
     Ok(Answer { device, taken, refused, units, bytes })
 }
 
@@ -102,23 +155,17 @@ fn without_news(reply: &mut BundleReply, cursor: Option<ByteVec>) {
     }
 }
 
-/// New units below the sender's own, and what is new about them.
-async fn take_units(server: &Server, device: &DeviceRecord, json: &[u8]) -> Result<usize, AnswerError> {
-    let mut sent: Vec<Unit> = serde_json::from_slice(json).map_err(|error| BundleError::Content(error.to_string()))?;
-    sent.sort_by_key(|unit| unit.level as u8);
-    let mut register = Register::new(server.store.units().await?);
-    let mut new = Vec::new();
-    for unit in sent {
-        let known = register.unit(unit.id);
-        let was_its_own = known.is_none() || unit.id != device.unit && register.is_below(unit.id, device.unit);
-        let is_its_own = unit.parent.is_some_and(|parent| register.is_below(parent, device.unit));
-        if known != Some(&unit) && was_its_own && is_its_own {
-            register.insert(unit.clone());
-            new.push(unit);
-        }
+/// The units that an office has registered below its own.
+async fn take_units(server: &Server, device: &DeviceRecord, json: &[u8]) -> Result<Kept, AnswerError> {
+    let sent: Vec<Unit> = serde_json::from_slice(json).map_err(|error| BundleError::Content(error.to_string()))?;
+    if sent.len() > UNITS_MAX {
+        return Err(BundleError::TooLarge.into());
     }
-    server.store.put_units(&new).await?;
-    Ok(new.len())
+    let caller = Caller::device(device.clone());
+    let rights = caller.unit_rights(&server.catalogue);
+    let right = rights.as_ref().map_or(Right::None, Right::Some);
+    let source = json!({ "bundle_of": device.name });
+    Ok(units::keep(server, &sent, right, &By::from(&caller), &source).await?)
 }
 
 /// The units of a device's scope, and those above it.
@@ -129,6 +176,6 @@ async fn known_to(server: &Server, device: &DeviceRecord) -> Result<Vec<Unit>, S
     Ok(units.into_iter().filter(is_seen).collect())
 }
 
-pub(crate) fn json(units: &[Unit]) -> Result<Vec<u8>, BundleError> {
+pub(crate) fn to_json(units: &[Unit]) -> Result<Vec<u8>, BundleError> {
     serde_json::to_vec(units).map_err(|error| BundleError::Content(error.to_string()))
 }

@@ -31,6 +31,7 @@ pub mod tallies;
 pub mod tls;
 mod twins;
 pub mod undo;
+pub mod units;
 pub mod uploads;
 
 use std::sync::Arc;

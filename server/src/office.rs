@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, Document,
-    bundle::{self, BundleError, BundleReply, BundleRequest, Keys, PublicKeys},
+    bundle::{self, Asked, BundleError, BundleReply, BundleRequest, Keys, PublicKeys, RefusedUnit},
     document::{DocumentError, LocalChange, RowKey, change_actor},
     message::{DocumentPull, DocumentPush, ExchangeRequest, PROTOCOL, PushedChange, RefusedChange, Successor},
     unit::Unit,
@@ -12,14 +12,20 @@ use sync_protocol::{
 
 use crate::{
     Server,
-    bundle::json,
+    audit::By,
+    bundle::to_json,
     clock, erasure, installation, projection,
     store::{Committed, DocumentWrite, NewChange, ProposalWrites, Replacement, StoreError},
+    units::{self, Right},
 };
 
 const TOKEN: &str = "office_token";
 const COUNTY: &str = "office_county";
 const CURSOR: &str = "office_cursor";
+/// The bundles that were written last.
+const ASKED: &str = "office_asked";
+/// The units as the county has sent them.
+const UNITS: &str = "office_units";
 /// Whoever wrote what comes from the county: not this office.
 const THE_COUNTY: DeviceId = DeviceId::from_bytes([0; 16]);
 /// How often a document is tried that somebody else is writing to.
@@ -60,6 +66,8 @@ pub struct Taken {
     pub receipts: usize,
     /// Own changes that it did not take.
     pub refusals: Vec<RefusedChange>,
+    /// Own units that it did not take.
+    pub refused_units: Vec<RefusedUnit>,
 }
 
 /// Joins a county: its token for this office, and its public keys.
@@ -95,24 +103,58 @@ pub async fn write(server: &Server) -> Result<(Vec<u8>, usize), OfficeError> {
         asks: Vec::new(),
         held: Vec::new(),
     };
-    let units = json(&server.store.units().await?)?.into();
-    Ok((bundle::seal(&BundleRequest { request, units, answer_bytes_max: None }, &keys, &county)?, count))
+    let units = to_json(&own_units(server).await?)?.into();
+    let (bytes, digest) =
+        bundle::seal(&BundleRequest { request, units, answer_bytes_max: None }, None, &keys, &county)?;
+    // Known before the file is out of this office: its answer is taken, and no other.
+    let mut asked = asked(server).await?;
+    asked.add(digest);
+    server.store.put_secret(ASKED, &asked.to_bytes()).await?;
+    Ok((bytes, count))
+}
+
+async fn asked(server: &Server) -> Result<Asked, StoreError> {
+    let bytes = server.store.get_secret(ASKED).await?;
+    Ok(bytes.map(|bytes| Asked::from_bytes(&bytes)).unwrap_or_default())
+}
+
+/// The units that this office has added or changed since the county has sent its own: what the county has changed meanwhile is not
+/// taken back.
+async fn own_units(server: &Server) -> Result<Vec<Unit>, OfficeError> {
+    let sent = server.store.get_secret(UNITS).await?.unwrap_or_else(|| b"[]".to_vec());
+    let sent: Vec<Unit> = serde_json::from_slice(&sent).map_err(|error| StoreError::Damaged(error.to_string()))?;
+    let mut units = server.store.units().await?;
+    units.retain(|unit| unit.id != server.county && !sent.contains(unit));
+    Ok(units)
+}
+
+/// What the county says of units. Where one of this office's own has a code that the county has given to another, that counts.
+async fn take_units(server: &Server, json: &[u8]) -> Result<usize, OfficeError> {
+    let mut units: Vec<Unit> = serde_json::from_slice(json).map_err(|error| BundleError::Content(error.to_string()))?;
+    let is_root = |unit: &&Unit| unit.parent.is_none();
+    if units.iter().find(is_root).map(|unit| unit.id) != Some(server.county) {
+        return Err(OfficeError::OtherCounty);
+    }
+    let count = units.len();
+    let own = server.store.units().await?.into_iter().filter(|own| !units.iter().any(|unit| unit.id == own.id));
+    let is_taken = |own: &Unit| own.code.is_some() && units.iter().any(|unit| unit.code == own.code);
+    let without: Vec<Unit> = own.filter(is_taken).map(|own| Unit { code: None, ..own }).collect();
+    units.extend(without);
+    let source = serde_json::json!({ "answer_of": server.county_name });
+    units::keep(server, &units, Right::All, &By::from("taizhang-import"), &source).await?;
+    server.store.put_secret(UNITS, json).await?;
+    Ok(count)
 }
 
 /// Takes what the county sends: units, the key of restricted natural keys, documents. As often as one likes.
 pub async fn take(server: &Server, bytes: &[u8]) -> Result<Taken, OfficeError> {
     let (keys, county) = keys(server).await?;
-    let (BundleReply { replies, units, county_key, .. }, sender) = bundle::open(bytes, &keys)?;
-    if sender != county.signing {
-        return Err(BundleError::Forged.into());
-    }
-    let units: Vec<Unit> = serde_json::from_slice(&units).map_err(|error| BundleError::Content(error.to_string()))?;
-    let is_root = |unit: &&Unit| unit.parent.is_none();
-    if units.iter().find(is_root).map(|unit| unit.id) != Some(server.county) {
-        return Err(OfficeError::OtherCounty);
-    }
-    let mut taken = Taken { units: units.len(), ..Taken::default() };
-    server.store.put_units(&units).await?;
+    let file = bytes.to_vec();
+    let known = asked(server).await?;
+    let opened = tokio::task::spawn_blocking(move || bundle::open_reply(&file, &keys, &county, &known)).await;
+    let BundleReply { replies, units, county_key, refused_units, .. } =
+        opened.map_err(|error| StoreError::Database(error.to_string()))??;
+    let mut taken = Taken { units: take_units(server, &units).await?, refused_units, ..Taken::default() };
     if let Some(key) = county_key {
         server.store.put_secret(installation::COUNTY_KEY, &key).await?;
         installation::note_keys(server.store.as_ref()).await?;

@@ -12,6 +12,7 @@ use sync_protocol::{
 use crate::{
     Server,
     returns::{ReturnError, read, record_name},
+    store::{StoreError, UnitFault, units::STEPS_MAX},
 };
 
 /// Units whose rows are in memory at once.
@@ -45,7 +46,7 @@ pub async fn quality(
 ) -> Result<Vec<QualityLine>, ReturnError> {
     let mut variables = server.catalogue.variables(server.campaign_year, None);
     variables.insert("statistics_date".into(), Value::Text(date.to_string()));
-    let county = County::of(server.store.units().await?);
+    let county = County::of(server.store.units().await?)?;
     let mut wide: Vec<Peers<'_>> =
         server.catalogue.rules().iter().filter(|rule| rule.is_wide()).map(Peers::of).collect();
     let looked_at: BTreeSet<&str> = wide.iter().flat_map(Peers::ledgers).collect();
@@ -85,9 +86,19 @@ struct County {
 }
 
 impl County {
-    fn of(units: Vec<Unit>) -> Self {
+    /// Where the register has a circle nothing can be said of what is in it, and what is summed would be wrong.
+    fn of(units: Vec<Unit>) -> Result<Self, ReturnError> {
         let by_id = units.iter().enumerate().map(|(index, unit)| (unit.id, index)).collect();
-        Self { units, by_id }
+        let county = Self { units, by_id };
+        match county.units.iter().find(|unit| county.way_up(unit).count() >= STEPS_MAX) {
+            Some(unit) => Err(StoreError::from(UnitFault::Circle(unit.name.clone())).into()),
+            None => Ok(county),
+        }
+    }
+
+    /// A unit and those above it; as many as [`STEPS_MAX`] where that is a circle.
+    fn way_up<'u>(&'u self, unit: &'u Unit) -> impl Iterator<Item = &'u Unit> {
+        std::iter::successors(Some(unit), |at| self.parent(at)).take(STEPS_MAX)
     }
 
     fn parent(&self, unit: &Unit) -> Option<&Unit> {
@@ -95,11 +106,9 @@ impl County {
     }
 
     fn place(&self, unit: &Unit) -> Place {
-        let mut above = unit;
-        while let Some(parent) = self.parent(above).filter(|_| above.level == UnitLevel::Organisation) {
-            above = parent;
-        }
-        Place { unit: unit.id, reporting_unit: above.id }
+        let above = self.way_up(unit).find(|above| above.level != UnitLevel::Organisation);
+        let highest = || self.way_up(unit).last();
+        Place { unit: unit.id, reporting_unit: above.or_else(highest).map_or(unit.id, |above| above.id) }
     }
 
     /// The rows of these units that have any, with what the register says of each filled in.

@@ -363,7 +363,7 @@ pub fn apply(server: &Server, id: &str, caller: Caller) -> Result<Status, Upload
         let _turn = server.uploads.turns.acquire().await;
         let progress = upload.progress();
         let applied = async {
-            let report = import::import(&server, upload.source(&caller).await?, &caller.name, &progress).await?;
+            let report = import::import(&server, upload.source(&caller).await?, &caller, &progress).await?;
             let detail = json!({ "file": report.file, "documents": report.documents, "counts": report.counts });
             audit::note(&server, &caller, Event::Imported, Some(caller.grant.unit), detail).await?;
             let told = serde_json::value::to_raw_value(&report);

@@ -14,6 +14,7 @@ import { type Author, LedgerDocument, type Written } from "./src/document/docume
 import type { Identity } from "./src/document/identity";
 import { rowOf } from "./src/document/row-id";
 import type { Value } from "./src/document/value";
+import { opened, Purpose, signed } from "./src/sync/bundle";
 import { bytes, decodeReply, encodeRequest, hex, receiptStatement } from "./src/sync/frames";
 
 type Cells = Record<string, Value>;
@@ -45,6 +46,16 @@ interface Vectors {
     after: Described;
   };
   frames: { request: string; empty: string; reply: string; plain: string; statement: string };
+  bundles: {
+    secret: string;
+    county: string;
+    own: string;
+    payload: string;
+    request: string;
+    digest: string;
+    reply: string;
+    others: string[];
+  };
   rules: { variables: Variables; rules: [Node | null, Node][]; cases: [number, Cells, boolean, boolean][] };
   besides: [Rule, Record<string, Cells[]>, boolean[]][];
   entries: [string, string, Value][];
@@ -196,6 +207,23 @@ same(
 const bare = decodeReply(bytes(frames.plain));
 same("a plain reply", [bare.receipts, bare.documents, bare.more, bare.signature ?? null, bare.erase], [[], [], false, null, false]);
 same("a receipt's statement", hex(receiptStatement([hash(1), hash(2)], 1_335_744_000_456)), frames.statement);
+
+// Bundles, inside their encryption.
+const { bundles } = vectors;
+const outgoing = signed(bytes(bundles.payload), Purpose.request, bytes(bundles.secret), bytes(bundles.county));
+same("a bundle", hex(outgoing.plain), bundles.request);
+same("what names a bundle", outgoing.digest, bundles.digest);
+const answer = opened(bytes(bundles.reply), Purpose.reply, bytes(bundles.own));
+same("an answer", [answer.sender, answer.regarding, hex(answer.payload)], [bundles.county, bundles.digest, bundles.payload]);
+for (const other of bundles.others) {
+  let isTaken = true;
+  try {
+    opened(bytes(other), Purpose.reply, bytes(bundles.own));
+  } catch {
+    isTaken = false;
+  }
+  same(`another bundle ${other.slice(0, 12)}`, isTaken, false);
+}
 
 // Rules.
 for (const [index, cells, when, check] of vectors.rules.cases) {

@@ -1,10 +1,12 @@
 //! Bundles (`.tzb`): the frames of the exchange in a file, for where there is no network at all.
 //!
-//! Signed by the sender (Ed25519), packed, and encrypted to the one recipient (age): a lost USB stick tells nobody
-//! anything, and nobody else's file is taken. What is inside goes the same way as what comes over the network, so a
-//! file may be imported any number of times.
+//! Signed by the sender (Ed25519) for one purpose and one recipient, packed, and encrypted to that recipient (age): a lost USB
+//! stick tells nobody anything, and nobody else's file is taken. An answer names the request that it is for. What is inside goes
+//! the same way as what comes over the network, so a file may be imported any number of times.
 
-use std::{fmt, io::Read, str::FromStr};
+mod envelope;
+
+use std::{fmt, str::FromStr};
 
 use age::x25519;
 use bech32::ToBase32;
@@ -14,13 +16,17 @@ use hmac::{Hmac, KeyInit, Mac};
 use minicbor::{Decode, Encode, bytes::ByteVec};
 use sha2::Sha256;
 
-use crate::{
-    ids::Identity,
-    message::{ExchangeReply, ExchangeRequest, decode, encode},
+pub use envelope::{
+    Content, HEAD_BYTES_MAX, Head, Purpose, encrypted, head, open, open_reply, seal, signed, statement,
 };
 
-/// Bytes of a bundle, packed or not.
-const BUNDLE_BYTES_MAX: u64 = 256 << 20;
+use crate::{
+    ids::{Identity, UnitId},
+    message::{ExchangeReply, ExchangeRequest},
+};
+
+/// Requests of which a replica still takes answers.
+const ASKED_MAX: usize = 100;
 
 /// What a device or an office hands over.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -53,6 +59,25 @@ pub struct BundleReply {
     /// The documents that were asked about.
     #[n(3)]
     pub asked: Vec<Identity>,
+    /// Units that the county did not take into its register.
+    #[n(4)]
+    #[cbor(default)]
+    pub refused_units: Vec<RefusedUnit>,
+}
+
+/// A unit that the county did not take into its register.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct RefusedUnit {
+    /// The unit.
+    #[n(0)]
+    pub unit: UnitId,
+    /// Its name, as it was sent.
+    #[n(1)]
+    pub name: String,
+    /// Why and what to do.
+    #[n(2)]
+    pub sentence: String,
 }
 
 /// Why a bundle was not written or not taken.
@@ -64,6 +89,29 @@ pub enum BundleError {
     /// Its signature is not its sender's.
     #[error("数据包签名无效，已拒绝 | the bundle is not signed by its sender: refused")]
     Forged,
+    /// It is for somebody else, whoever has encrypted it anew.
+    #[error("数据包不是写给本机的，已拒绝 | the bundle was made for somebody else: refused")]
+    Misdirected,
+    /// A request where an answer should be, or the other way round.
+    #[error(
+        "数据包用途不符：待交的数据包和回复包弄反了 | not this kind of bundle: an outgoing bundle and an answer were mixed up"
+    )]
+    Purpose,
+    /// It answers a request that this replica has not made.
+    #[error(
+        "这不是对本机所交数据包的回复，或那个数据包太久以前；请重新导出数据包，交县里处理后再导入回复 | it answers no bundle of this device, or one of too long ago: write a new bundle and import its answer"
+    )]
+    Unasked,
+    /// It is of a version that is not taken any more.
+    #[error(
+        "数据包是旧版程序写的，已不再接收；请更新写它的程序，重新导出 | the bundle was written by an older version and is not taken any more: update the program that wrote it, and export it anew"
+    )]
+    Older,
+    /// It is of a version that is not known yet.
+    #[error(
+        "数据包是更新版本的程序写的，请更新本程序 | the bundle was written by a newer version: update this program"
+    )]
+    Newer,
     /// It holds too much.
     #[error("数据包过大 | the bundle is too large")]
     TooLarge,
@@ -99,6 +147,12 @@ impl Keys {
         let text = bech32::encode("age-secret-key-", bytes, bech32::Variant::Bech32).expect("a valid prefix");
         let identity = text.to_uppercase().parse().expect("32 bytes are an identity");
         Self { signing: SigningKey::from_bytes(&derive("taizhang bundle signing")), identity }
+    }
+
+    /// The same with another key to sign with, as a phone has that draws both.
+    #[must_use]
+    pub fn with_signing_key(secret: &[u8; 32]) -> Self {
+        Self { signing: SigningKey::from_bytes(secret), ..Self::of(secret) }
     }
 
     /// Signs a statement.
@@ -148,87 +202,51 @@ impl FromStr for PublicKeys {
     }
 }
 
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct Envelope {
-    #[n(0)]
-    sender: ByteVec,
-    /// zstd over CBOR.
-    #[n(1)]
-    payload: ByteVec,
-    #[n(2)]
-    signature: ByteVec,
-}
+/// What names a bundle.
+pub type Digest = [u8; 32];
 
-/// Signs, packs and encrypts.
-pub fn seal<T: Encode<()>>(content: &T, from: &Keys, to: &PublicKeys) -> Result<Vec<u8>, BundleError> {
-    let failed = |error: &dyn fmt::Display| BundleError::Content(error.to_string());
-    let payload = zstd::bulk::compress(&encode(content), 9).map_err(|error| failed(&error))?;
-    let envelope = Envelope {
-        sender: from.signing.verifying_key().to_bytes().to_vec().into(),
-        signature: from.signing.sign(&payload).to_bytes().to_vec().into(),
-        payload: payload.into(),
-    };
-    let recipient: x25519::Recipient = to.recipient.parse().map_err(|_| BundleError::Keys)?;
-    age::encrypt(&recipient, &encode(&envelope)).map_err(|error| failed(&error))
-}
+/// The requests that a replica has written last, by what names them: answers to others are not taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked(Vec<Digest>);
 
-/// Decrypts, and checks the signature of whoever says to be the sender: whether that is somebody known is the caller's
-/// question.
-pub fn open<T: for<'b> Decode<'b, ()>>(bytes: &[u8], keys: &Keys) -> Result<(T, [u8; 32]), BundleError> {
-    let foreign = |error: &dyn fmt::Display| BundleError::Foreign(error.to_string());
-    if bytes.len() as u64 > BUNDLE_BYTES_MAX {
-        return Err(BundleError::TooLarge);
+impl Asked {
+    /// Those that were kept as bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let (digests, _) = bytes.as_chunks::<32>();
+        Self(digests.to_vec())
     }
-    let plain = age::decrypt(&keys.identity, bytes).map_err(|error| foreign(&error))?;
-    let envelope: Envelope = decode(&plain).map_err(|error| foreign(&error))?;
-    let sender: [u8; 32] = Vec::from(envelope.sender).try_into().map_err(|_| BundleError::Forged)?;
-    if !is_signed_by(&sender, &envelope.payload, &envelope.signature) {
-        return Err(BundleError::Forged);
+
+    /// For keeping.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.concat()
     }
-    let content = |error: &dyn fmt::Display| BundleError::Content(error.to_string());
-    let mut inflated = Vec::new();
-    let reader = zstd::Decoder::new(envelope.payload.as_slice()).map_err(|error| content(&error))?;
-    reader.take(BUNDLE_BYTES_MAX + 1).read_to_end(&mut inflated).map_err(|error| content(&error))?;
-    if inflated.len() as u64 > BUNDLE_BYTES_MAX {
-        return Err(BundleError::TooLarge);
+
+    /// One more; the oldest is forgotten where there are too many.
+    pub fn add(&mut self, request: Digest) {
+        self.0.retain(|known| *known != request);
+        self.0.push(request);
+        let too_many = self.0.len().saturating_sub(ASKED_MAX);
+        self.0.drain(..too_many);
     }
-    Ok((decode(&inflated).map_err(|error| content(&error))?, sender))
+
+    /// Whether this is one of them.
+    pub fn contains(&self, request: &Digest) -> bool {
+        self.0.contains(request)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::PROTOCOL;
-
-    fn request() -> ExchangeRequest {
-        let (cursor, push, asks, held) = (None, vec![], vec![], vec![]);
-        ExchangeRequest { protocol: PROTOCOL, cursor, push, device_time_ms: 7, asks, held }
-    }
 
     #[test]
-    fn only_the_recipient_reads_it_and_only_the_sender_writes_it() {
-        let (device, server, other) = (Keys::of(b"token"), Keys::of(b"server"), Keys::of(b"other"));
-        let sealed = seal(&request(), &device, &server.public()).expect("sealed");
-        let (opened, sender) = open::<ExchangeRequest>(&sealed, &server).expect("opened");
-        assert_eq!((opened, sender), (request(), device.public().signing));
-        assert!(matches!(open::<ExchangeRequest>(&sealed, &other), Err(BundleError::Foreign(_))));
-        assert!(matches!(open::<ExchangeRequest>(&[], &server), Err(BundleError::Foreign(_))));
-        for at in 0..sealed.len() {
-            let mut broken = sealed.clone();
-            broken[at] ^= 1;
-            assert!(open::<ExchangeRequest>(&broken, &server).is_err(), "byte {at}");
+    fn the_last_requests_are_known() {
+        let mut asked = Asked::default();
+        for number in 0..150 {
+            asked.add([number; 32]);
         }
-        // Somebody who knows the recipient's public key still cannot sign for the device.
-        let payload = zstd::bulk::compress(&encode(&request()), 1).expect("packed");
-        let envelope = Envelope {
-            sender: device.public().signing.to_vec().into(),
-            signature: other.signing.sign(&payload).to_bytes().to_vec().into(),
-            payload: payload.into(),
-        };
-        let recipient: x25519::Recipient = server.public().recipient.parse().expect("a recipient");
-        let forged = age::encrypt(&recipient, &encode(&envelope)).expect("encrypted");
-        assert!(matches!(open::<ExchangeRequest>(&forged, &server), Err(BundleError::Forged)));
+        let asked = Asked::from_bytes(&asked.to_bytes());
+        assert!(asked.contains(&[149; 32]) && asked.contains(&[50; 32]) && !asked.contains(&[49; 32]));
     }
 
     #[test]

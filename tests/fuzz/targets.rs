@@ -146,7 +146,7 @@ pub fn bundle_file(bytes: &[u8]) {
     static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::of(b"fuzz"));
     assert!(bundle::open::<BundleRequest>(bytes, &KEYS).is_err(), "nobody guesses the key");
     if let Ok(request) = message::decode::<BundleRequest>(bytes) {
-        let sealed = bundle::seal(&request, &KEYS, &KEYS.public()).expect("sealed");
+        let (sealed, _) = bundle::seal(&request, None, &KEYS, &KEYS.public()).expect("sealed");
         bundle::open::<BundleRequest>(&sealed, &KEYS).expect("opened");
     }
     drop(message::decode::<BundleReply>(bytes));

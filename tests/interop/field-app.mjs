@@ -203,7 +203,7 @@ const reply = { name: "answer.tzb", mimeType: "application/octet-stream", buffer
 const choosing = a.page.waitForEvent("filechooser");
 await a.button("导入回复包").click();
 await (await choosing).setFiles({ ...reply, buffer: reply.buffer.subarray(1) });
-await a.sees("不是给本机的回复包");
+await a.sees("不是对本机所交数据包的回复");
 for (const _ of [1, 2]) {
   const again = a.page.waitForEvent("filechooser");
   await a.button("导入回复包").click();

@@ -56,6 +56,7 @@ impl FindingKind {
             K::BlankUnit { above: Some(above) } => {
                 format!("本行党组织一格为空，未导入。如与上一行同为“{above}”，请补填、填“同上”或合并单元格")
             }
+            K::UnitKept { why, .. } => format!("单位名录未按本行更改：{why}"),
             K::UnitTaken { unit } => format!("名录中没有这个名称，按“{unit}”导入。请核对"),
             K::UnitFromTitle { unit } => format!("表中没有党组织一列，按标题、填报单位或工作表名归入“{unit}”"),
             K::RowsLeftOut { rows, what } => format!("第 {rows} 行作为{what}，没有作为记录导入。如是记录，请核对"),
@@ -175,6 +176,7 @@ impl FindingKind {
             K::BlankUnit { above: Some(above) } => format!(
                 "the row's organisation is blank; not imported: if it is `{above}` as above, fill it in, write 同上 or merge the cells"
             ),
+            K::UnitKept { why_en, .. } => format!("the register of units was not changed by this row: {why_en}"),
             K::UnitTaken { unit } => format!("no such organisation; imported as `{unit}`: check it"),
             K::UnitFromTitle { unit } => {
                 format!("no column names the organisation; by the title, the line above or the sheet's name it is `{unit}`")

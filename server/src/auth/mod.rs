@@ -1,6 +1,7 @@
 //! Who may do what, and where. Every route and every way of syncing asks here, and nowhere else is it decided.
 
 mod password;
+mod register;
 mod role;
 mod sign_in;
 mod table;
@@ -8,6 +9,7 @@ mod table;
 use sync_protocol::{Book, UnitId, catalogue::Sensitivity, session::Scope};
 
 pub use password::{Weak, hash, is_right, new_password};
+pub use register::{UnitDenied, UnitRights};
 pub use role::{Books, Grant, Permission, Role};
 pub use sign_in::{
     LOCK_MS, SESSION_MS, SignInError, SignedIn, change_password, confirm_totp, new_totp, remove_totp, sign_in, sign_out,

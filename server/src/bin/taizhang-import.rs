@@ -207,7 +207,8 @@ async fn take(server: &Server, file: &Path) -> anyhow::Result<bool> {
     for refusal in &taken.refusals {
         println!("  {} {}", refusal.hash, refusal.sentence);
     }
-    Ok(taken.refusals.is_empty())
+    console::print_refused_units(&taken.refused_units);
+    Ok(taken.refusals.is_empty() && taken.refused_units.is_empty())
 }
 
 /// Looks at files; `false` when one has errors.

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::Context;
-use serde_json::json;
 
 use crate::{
     Server,
@@ -15,19 +14,21 @@ use crate::{
 pub async fn answer(server: &Server, file: &Path, to: &Path) -> anyhow::Result<bool> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
     let answer = bundle::answer(server, &bytes).await.with_context(|| file.display().to_string())?;
-    let detail = json!({ "device": answer.device.name, "taken": answer.taken, "refused": answer.refused });
-    audit::note_console(server, "taizhang", Event::BundleAnswered, Some(answer.device.unit), detail).await?;
+    let unit = Some(answer.device.unit);
+    audit::note_console(server, "taizhang", Event::BundleAnswered, unit, answer.detail()).await?;
     super::write_whole(to, &answer.bytes)?;
     println!(
-        "{}（{}）：收下 taken {}，未接收 refused {}，新单位 units {}；回复包 answer in {}",
+        "{}（{}）：收下 taken {}，未接收 refused {}，增改单位 units {}，未收单位 units refused {}；回复包 answer in {}",
         answer.device.name,
         answer.device.owner,
         answer.taken,
         answer.refused,
-        answer.units,
+        answer.units.changed,
+        answer.units.refused.len(),
         to.display()
     );
-    Ok(answer.refused == 0)
+    super::print_refused_units(&answer.units.refused);
+    Ok(answer.refused == 0 && answer.units.refused.is_empty())
 }
 
 /// The public keys that bundles for this installation are made with.

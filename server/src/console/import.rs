@@ -14,12 +14,13 @@ use sync_protocol::{Book, RowId, UnitId, session::Scope, unit::Unit};
 
 use crate::{
     Server,
-    audit::{self, Event},
+    audit::{self, By, Event},
     clock,
     doubts::{self, Choice, Decided},
     import::{ImportError, ImportReport, Source, findings_workbook, import as import_source, preview_beside, units_of},
     store::{StoredBatch, StoredDoubt},
     undo::{Action, GoneRow, KeptCell, Undone, UndoneCell, Why},
+    units::{self, Right},
 };
 
 /// Who imports, unless somebody is named.
@@ -150,7 +151,9 @@ pub(super) async fn import_and(
     last: impl Fn(String),
 ) -> anyhow::Result<bool> {
     let (units, counts) = sender.units(server, files).await?;
-    server.store.put_units(&units).await?;
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let by = By::from(sender.who.as_str());
+    units::keep(server, &units, Right::All, &by, &json!({ "files": names })).await?;
     let mut reports = Vec::new();
     for (file, units) in files.iter().zip(counts) {
         let mut report = import_with_bar(server, file, sender).await;
@@ -201,7 +204,7 @@ async fn import_with_bar(server: &Server, file: &Path, sender: &Sender) -> Resul
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     };
-    let report = async { import_source(server, sender.open(file).await?, &sender.who, &progress).await }.await;
+    let report = async { import_source(server, sender.open(file).await?, sender.who.as_str(), &progress).await }.await;
     bar.finish_and_clear();
     report
 }

@@ -144,3 +144,10 @@ pub fn exit_code(result: anyhow::Result<bool>) -> ExitCode {
         }
     }
 }
+
+/// Says which units were not taken, and why.
+pub fn print_refused_units(refused: &[sync_protocol::bundle::RefusedUnit]) {
+    for unit in refused {
+        println!("  单位 unit {}：{}", unit.name, unit.sentence);
+    }
+}

@@ -7,7 +7,6 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use serde_json::json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -39,7 +38,7 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     caller.may(Permission::CarryBundles)?;
     let answer = bundle::answer(&server, &bytes).await?;
-    let detail = json!({ "device": answer.device.name, "taken": answer.taken, "refused": answer.refused });
+    let detail = answer.detail();
     audit::note(&server, &caller, Event::BundleAnswered, Some(answer.device.unit), detail).await?;
     let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, answer.bytes).into_response())
@@ -48,6 +47,7 @@ async fn answer(
 impl From<AnswerError> for ApiError {
     fn from(error: AnswerError) -> Self {
         match error {
+            AnswerError::Interrupted(_) => ApiError::Unavailable(error.to_string()),
             AnswerError::Bundle(_) | AnswerError::Stranger => ApiError::BadRequest(error.to_string()),
             AnswerError::Exchange(error) => error.into(),
             AnswerError::Store(error) => error.into(),

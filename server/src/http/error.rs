@@ -70,6 +70,10 @@ pub(super) struct Problem {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         tracing::error!(?error, "request failed");
+        // Whoever asks can have a register of units mended that is no tree.
+        if let StoreError::Unit(fault) = &error {
+            return ApiError::Conflict(fault.to_string());
+        }
         // What is outside of this program is told: whoever asks can have it mended.
         if error.is_outside() { ApiError::Unavailable(error.to_string()) } else { ApiError::Internal }
     }

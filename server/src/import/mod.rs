@@ -6,6 +6,7 @@
 mod held;
 mod registers;
 mod returned;
+mod rights;
 mod units;
 
 use std::{
@@ -27,6 +28,7 @@ use importer::{
     workbook::grid::address,
 };
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use sync_protocol::{
     RowId, UnitId,
@@ -43,8 +45,12 @@ pub(crate) use units::document_write;
 use units::{known_documents, round, unit_documents};
 
 use crate::{
-    Server, clock,
+    Server,
+    audit::By,
+    auth::UnitRights,
+    clock,
     store::{Batch, StoreError},
+    units::{self as register, Right},
 };
 
 /// Rounds in which units are planned again because a device wrote to them meanwhile.
@@ -234,13 +240,14 @@ pub async fn import_file(
     import(server, Source::open(path).await?, who, progress).await
 }
 
-/// Imports a file.
+/// Imports a file. Changes will name whoever sends it.
 pub async fn import(
     server: &Server,
     source: Source,
-    who: &str,
+    by: impl Into<By>,
     progress: Progress<'_>,
 ) -> Result<ImportReport, ImportError> {
+    let by = by.into();
     let Source { name, bytes, scope } = source.clone();
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
     if server.store.is_imported(&digest).await? {
@@ -250,8 +257,8 @@ pub async fn import(
     let actor = job.actor;
     let Decided { mappings, decisions, .. } = &job.decided;
     let office = scope.map_or(server.county, |scope| scope.unit);
-    server.store.learn(office, mappings, decisions, who, clock::now_ms()).await?;
-    let (id, report) = carry_out(server, job, (name, digest), who, progress).await?;
+    server.store.learn(office, mappings, decisions, &by.name, clock::now_ms()).await?;
+    let (id, report) = carry_out(server, job, (name, digest), &by, progress).await?;
     if !report.doubts.is_empty() {
         server.store.proposals().note_sender(&digest, actor).await?;
         server.store.put_doubts(&id, &digest, &bytes, &report.doubts).await?;
@@ -274,7 +281,7 @@ pub(crate) async fn import_decided(
     job.memory = job.memory.only(decisions);
     // Whoever decides that it is a record or another does not decide what the sender could not: an old file's sender is not known.
     job.actor = server.store.proposals().sender(&digest).await?.unwrap_or(Actor::Branch);
-    carry_out(server, job, (name, part.finalize().into()), who, &|_, _| {}).await.map(|(_, report)| report)
+    carry_out(server, job, (name, part.finalize().into()), &By::from(who), &|_, _| {}).await.map(|(_, report)| report)
 }
 
 /// Writes what a job plans; returns the batch and what it did.
@@ -282,12 +289,19 @@ async fn carry_out(
     server: &Server,
     job: Job,
     (name, digest): (String, [u8; 32]),
-    who: &str,
+    by: &By,
     progress: Progress<'_>,
 ) -> Result<(String, ImportReport), ImportError> {
     let batch =
         Batch { id: Batch::new_id(clock::random()), file: name.clone(), digest, started_at_ms: clock::now_ms() };
-    server.store.put_units(&job.units).await?;
+    let right = job.rights.as_ref().map_or(Right::All, Right::Some);
+    let kept = register::keep(server, &job.units, right, by, &json!({ "file": name })).await?;
+    if let Some(refused) = kept.refused.first() {
+        // It was looked at before: somebody has changed the register since.
+        let message =
+            format!("单位名录刚被他人更改，请重新导入 the register has changed, import again: {}", refused.sentence);
+        return Err(ImportError::Interrupted(message));
+    }
     server.store.begin_batch(&batch).await?;
     let mut report = ImportReport {
         file: name,
@@ -300,7 +314,7 @@ async fn carry_out(
     };
     let author = Author {
         actor: batch.actor().unwrap_or_else(|| unreachable!("a new batch has an actor")),
-        provenance: Provenance { who: who.to_owned(), how: Means::Import, source: Some(batch.id.clone()) },
+        provenance: Provenance { who: by.name.clone(), how: Means::Import, source: Some(batch.id.clone()) },
         time_s: batch.started_at_ms / 1000,
     };
     let settled: Vec<RowId> = job.decided.decisions.iter().map(|(doubt, _)| *doubt).collect();
@@ -342,6 +356,8 @@ struct Job {
     /// What people have decided, this file included.
     memory: Memory,
     server: Server,
+    /// Which units its sender may change; all, where there are none.
+    rights: Option<UnitRights>,
     /// For whom it was sent in.
     actor: Actor,
     /// Values of county parameters, for what steps of workflows need.
@@ -378,6 +394,12 @@ impl Job {
             unread::look(&workbook, &server.catalogue, &mut tables, &mut findings);
             findings.extend(decided.findings.iter().cloned());
             let mut units = importer.define_units(&workbook, &tables, &mut register);
+            let rights = scope.as_ref().map(|scope| UnitRights::of(scope, &server.catalogue));
+            // What the register says once the file has changed what its sender may change: whose a row is follows from that.
+            let (own, unchanged) = match &rights {
+                Some(rights) => rights::apply(&server, (&known, &mut units), rights),
+                None => (register.clone(), Vec::new()),
+            };
             // What is a merged ledger's own is no row to be matched.
             let mut others = tables.clone();
             let mut returned = Returned::of(&server, &workbook, &mut others, known);
@@ -390,13 +412,14 @@ impl Job {
             findings.extend(grouped.findings);
             if let Some(returned) = &mut returned {
                 let job = (&server, &workbook, tables.as_slice());
-                returned.complete(job, &mut grouped.units, (scope.as_ref(), &register), &mut findings);
+                returned.complete(job, &mut grouped.units, (scope.as_ref(), &own), &mut findings);
             }
             if let Some(scope) = scope {
-                units.retain(|unit| register.is_below(unit.id, scope.unit));
+                let of = (&workbook, tables.as_slice());
+                findings.extend(rights::findings(&server, of, &grouped.units, &own, &unchanged));
                 let may = |unit: UnitId, row: &RowRef| {
                     let book = server.catalogue.ledgers()[tables[row.table].ledger].book;
-                    register.is_below(unit, scope.unit)
+                    own.is_below(unit, scope.unit)
                         && [book, book.restricted()].iter().all(|book| scope.books.contains(book))
                 };
                 for (unit, rows) in &mut grouped.units {
@@ -410,7 +433,20 @@ impl Job {
             }
             drop(importer);
             let rows = grouped.units;
-            Ok(Self { workbook, tables, rows, returned, units, findings, decided, memory, server, actor, variables })
+            Ok(Self {
+                workbook,
+                tables,
+                rows,
+                returned,
+                units,
+                findings,
+                decided,
+                memory,
+                server,
+                rights,
+                actor,
+                variables,
+            })
         };
         tokio::task::spawn_blocking(prepare).await.map_err(|e| ImportError::Interrupted(e.to_string()))?
     }

@@ -5,7 +5,7 @@ use sync_protocol::{ChangeHash, DeviceId, UnitId};
 
 use super::{
     AuditEntry, DeviceRecord, DocumentWrite, Invitation, Person, PersonId, ProposalDecision, QuarantineState,
-    Replacement, Submission, SubmissionStep,
+    Replacement, Submission, SubmissionStep, UnitChange,
 };
 use crate::auth::Books;
 
@@ -156,6 +156,8 @@ pub enum Act {
         /// The step.
         step: SubmissionStep,
     },
+    /// Adds units, and changes those that still are what they were read as; parents come before their children or are known.
+    KeepUnits(Vec<UnitChange>),
     /// Puts successors in the place of documents and forgets photos; stale while changes or imported rows of the unit wait.
     Erase {
         /// The unit.

@@ -1,6 +1,6 @@
 //! What can go wrong below a store.
 
-use super::Refused;
+use super::{Refused, units::UnitFault};
 
 /// What can go wrong below.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -29,6 +29,9 @@ pub enum StoreError {
     /// The writer has stopped.
     #[error("the store is shutting down")]
     Closed,
+    /// A unit would not fit into the tree; nothing was written.
+    #[error(transparent)]
+    Unit(#[from] UnitFault),
     /// It is not the database that is meant.
     #[error(transparent)]
     Refused(#[from] Refused),

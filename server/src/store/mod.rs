@@ -12,6 +12,7 @@ mod records;
 mod refused;
 pub mod sqlite;
 mod submissions;
+pub mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +44,7 @@ pub use records::{
 };
 pub use refused::Refused;
 pub use submissions::{Submission, SubmissionStep};
+pub use units::{UnitChange, UnitFault};
 
 /// A change on its way into the store.
 #[derive(Debug, Clone)]
@@ -243,7 +245,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The part that knows people.
     fn people(&self) -> &dyn PeopleStore;
 
-    /// Adds units or brings them up to date; parents come before their children or are known.
+    /// Adds units or brings them up to date; parents come before their children or are known. What nobody notes: for stores that
+    /// are made up, and for repairs, which are noted as such.
     async fn put_units(&self, units: &[Unit]) -> Result<(), StoreError>;
 
     /// All units, parents first.
@@ -300,8 +303,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The documents that have changes behind this number.
     async fn moved(&self, after: i64) -> Result<Moved, StoreError>;
 
-    /// How often units have moved in the tree: what stands below a unit may have changed since.
-    async fn moves(&self) -> Result<i64, StoreError>;
+    /// The number of the last move in the tree that has changed what stands below a unit.
+    async fn moves(&self, unit: UnitId) -> Result<i64, StoreError>;
 
     /// The rows of a ledger in these units, open and restricted books, by unit.
     async fn rows(&self, ledger: &str, period: &str, units: &[UnitId]) -> Result<Vec<StoredRow>, StoreError>;

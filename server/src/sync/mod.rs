@@ -186,7 +186,7 @@ impl Sync {
         now_ms: i64,
     ) -> Result<ExchangeReply, ExchangeError> {
         self.counters.exchanges.fetch_add(1, Ordering::Relaxed);
-        let scope = scope(device, self.store.moves().await?);
+        let scope = scope(device, self.store.moves(device.unit).await?);
         let device_time_ms = request.device_time_ms;
         let clock_ahead_ms = device_time_ms.saturating_sub(now_ms);
         let healing_until_ms = self.open_cursor(device, &mut request, now_ms).await?;
@@ -271,7 +271,8 @@ fn turn_of(document: DocumentId) -> usize {
     usize::from(document.as_bytes()[15]) % TURNS
 }
 
-/// What a device may see and write. Its version follows from its content, and from how often units have moved.
+/// What a device may see and write. Its version follows from its content, and from the last move that has changed
+/// what stands below its unit.
 pub fn scope(device: &DeviceRecord, moves: i64) -> Scope {
     let books: Vec<&str> = device.books.iter().map(|book| Book::as_str(*book)).collect();
     let digest = Sha256::digest(format!("{}\0{}\0{moves}", device.unit, books.join(",")));

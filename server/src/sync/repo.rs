@@ -31,7 +31,7 @@ impl Sync {
                 None => return Ok(Turned::Unavailable),
             },
         };
-        let mut scope = scope(&device, self.store.moves().await?);
+        let mut scope = scope(&device, self.store.moves(device.unit).await?);
         // What an official client has merged it never forgets: it gets nothing that may have to be erased.
         scope.books.retain(|book| !book.is_restricted());
         let brings = !changes.is_empty() && (device.is_revoked || device.may_write(identity.book));

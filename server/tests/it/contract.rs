@@ -53,7 +53,7 @@ contract!(
     a_feed_with_the_same_change_at_the_same_number_is_not_the_same_feed,
     the_projection_follows_the_documents,
     secrets_and_devices_stay,
-    a_unit_that_moves_takes_its_subtree_along,
+    a_unit_that_moves_is_below_its_new_place_and_nowhere_else,
     many_writers_at_once_lose_nothing,
     a_quarantined_change_waits_for_a_decision_and_has_its_room,
 );
@@ -383,14 +383,22 @@ async fn secrets_and_devices_stay(store: Arc<dyn Store>) {
     assert_eq!(store.get_secret("key").await.expect("read").as_deref(), Some(b"third".as_slice()));
 }
 
-async fn a_unit_that_moves_takes_its_subtree_along(store: Arc<dyn Store>) {
+async fn a_unit_that_moves_is_below_its_new_place_and_nowhere_else(store: Arc<dyn Store>) {
     register(&store).await;
-    let mut town = store.units().await.expect("units").into_iter().find(|u| u.id == unit_id("a")).expect("town");
-    town.parent = Some(unit_id("b"));
-    store.put_units(&[town]).await.expect("moved");
+    let moves = async |code: &str| store.moves(unit_id(code)).await.expect("read");
+    let branch = store.unit(unit_id("a1")).await.expect("read").expect("a branch");
+    let moved = Unit { parent: Some(unit_id("b")), ..branch.clone() };
+    store.put_units(std::slice::from_ref(&moved)).await.expect("moved");
     assert!(store.is_below(unit_id("a1"), unit_id("b")).await.expect("read"));
     assert!(store.is_below(unit_id("a1"), unit_id("county")).await.expect("read"));
-    assert_eq!(store.moves().await.expect("read"), 1);
+    assert!(!store.is_below(unit_id("a1"), unit_id("a")).await.expect("read"));
+    // What stands below the county, the other branches and the branch itself is what it was.
+    let touched = [moves("a").await, moves("b").await];
+    let others = [moves("county").await, moves("a1").await, moves("a2").await, moves("b1").await];
+    assert_eq!((touched, others), ([1, 1], [0; 4]));
+    store.put_units(std::slice::from_ref(&moved)).await.expect("nothing new");
+    store.put_units(&[branch]).await.expect("moved back");
+    assert_eq!([moves("a").await, moves("b").await, moves("county").await], [2, 2, 0]);
 }
 
 async fn a_quarantined_change_waits_for_a_decision_and_has_its_room(store: Arc<dyn Store>) {

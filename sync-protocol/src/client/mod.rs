@@ -19,7 +19,7 @@ use std::{
 };
 
 use crate::{
-    bundle::{self, BundleError, BundleReply, BundleRequest, Keys, PublicKeys},
+    bundle::{self, BundleError, BundleRequest, Keys, PublicKeys},
     catalogue::Catalogue,
     conflict::{Conflict, Means, Provenance},
     document::{Author, Document, Edit},
@@ -327,15 +327,17 @@ impl Device {
         );
         let request = session.next_request(now_ms).ok_or_else(|| DeviceError::Protocol("nothing to ask".into()))?;
         let bundle = BundleRequest { request, units: b"[]".to_vec().into(), answer_bytes_max };
-        Ok(bundle::seal(&bundle, &self.keys(), server)?)
+        let (bytes, digest) = bundle::seal(&bundle, None, &self.keys(), server)?;
+        // Known before the file is out of this device: its answer is taken, and no other.
+        let mut asked = self.store.asked().await?;
+        asked.add(digest);
+        self.store.put_asked(&asked).await?;
+        Ok(bytes)
     }
 
     /// Takes the server's answer; as often as one likes.
     pub async fn read_bundle(&self, bytes: &[u8], server: &PublicKeys) -> Result<Exchanged, DeviceError> {
-        let (reply, sender): (BundleReply, _) = bundle::open(bytes, &self.keys())?;
-        if sender != server.signing {
-            return Err(BundleError::Forged.into());
-        }
+        let reply = bundle::open_reply(bytes, &self.keys(), server, &self.store.asked().await?)?;
         let mut done = Exchanged::default();
         let asked = reply.asked;
         for reply in reply.replies {

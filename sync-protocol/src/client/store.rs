@@ -10,6 +10,7 @@ use sqlx::{
 
 use super::{DeviceError, SignedReceipt};
 use crate::{
+    bundle::Asked,
     document::{Document, LocalChange, change_dependencies},
     ids::{ActorId, ChangeHash, Identity, UnitId},
     message::Ask,
@@ -103,6 +104,21 @@ impl DeviceStore {
 
     pub(super) async fn cursor(&self) -> Result<Option<Vec<u8>>, sqlx::Error> {
         sqlx::query_scalar("SELECT value FROM meta WHERE key = 'cursor'").fetch_optional(&self.pool).await
+    }
+
+    /// The bundles that were written last.
+    pub(super) async fn asked(&self) -> Result<Asked, sqlx::Error> {
+        let bytes: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT value FROM meta WHERE key = 'asked'").fetch_optional(&self.pool).await?;
+        Ok(bytes.map(|bytes| Asked::from_bytes(&bytes)).unwrap_or_default())
+    }
+
+    pub(super) async fn put_asked(&self, asked: &Asked) -> Result<(), sqlx::Error> {
+        sqlx::query("INSERT INTO meta (key, value) VALUES ('asked', $1) ON CONFLICT (key) DO UPDATE SET value = $1")
+            .bind(asked.to_bytes())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     pub(super) async fn unsent(&self) -> Result<Vec<Outgoing>, sqlx::Error> {

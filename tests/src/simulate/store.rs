@@ -271,7 +271,7 @@ delegate! {
     fn feed(scope: &Scope, query: &FeedQuery) -> FeedPage => page;
     fn newest() -> i64;
     fn moved(after: i64) -> Moved;
-    fn moves() -> i64;
+    fn moves(unit: UnitId) -> i64;
     fn rows(ledger: &str, period: &str, units: &[UnitId]) -> Vec<StoredRow>;
     fn sums_by_unit(top: UnitId, level: UnitLevel, period: &str, measures: &[String]) -> Vec<TallySum>;
     fn sums_by_group(top: UnitId, groups: &[String], period: &str, measures: &[String]) -> Vec<TallySum>;

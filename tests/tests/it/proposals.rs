@@ -34,7 +34,7 @@ pub fn unit_of(server: &Server, actor: Actor) -> UnitId {
 /// Imports a sheet in which `CODE` stands for the first branch.
 pub async fn import_as(server: &Server, actor: Option<Actor>, name: &str, text: &str) -> Result<ImportReport> {
     let source = source(server, actor, name, text)?;
-    let report = import(server, source, &format!("{actor:?}"), &|_, _| {}).await?;
+    let report = import(server, source, format!("{actor:?}").as_str(), &|_, _| {}).await?;
     assert!(!report.already_imported, "{name}");
     Ok(report)
 }

@@ -18,6 +18,7 @@ use minicbor::bytes::ByteVec;
 use serde_json::{Value as Json, json};
 use sync_protocol::{
     ActorId, Address, Book, ChangeHash, Document, Identity, Row, RowId, UnitId, Value,
+    bundle::{self, Keys, Purpose},
     catalogue::{Catalogue, Column, ColumnType, Ledger, Place, Requirement, Rule, Sensitivity, UnitRows},
     conflict::{Means, Provenance},
     document::{Author, Edit, RefusalCode},
@@ -245,6 +246,33 @@ fn frames() -> Json {
     })
 }
 
+/// What stands inside the encryption of bundles: a request as both write it, its answer, and what is no answer for this device.
+fn bundles() -> Result<Json> {
+    let secret = [7; 32];
+    let (device, county, other) = (Keys::with_signing_key(&secret), Keys::of(b"county"), Keys::of(b"other"));
+    let (own, server) = (device.public().signing, county.public().signing);
+    let payload = b"payload".as_slice();
+    let (request, digest) = bundle::signed(payload, (Purpose::Request, None), &device, &server)?;
+    let (reply, _) = bundle::signed(payload, (Purpose::Reply, Some(&digest)), &county, &own)?;
+    let (misdirected, _) = bundle::signed(payload, (Purpose::Reply, Some(&digest)), &county, &other.public().signing)?;
+    let (mixed_up, _) = bundle::signed(payload, (Purpose::Request, Some(&digest)), &county, &own)?;
+    let mut older = reply.clone();
+    older[3] = 1;
+    let mut altered = reply.clone();
+    *altered.last_mut().context("a payload")? ^= 1;
+    let others = [misdirected, mixed_up, older, altered].map(|plain| hex(&plain));
+    Ok(json!({
+        "secret": hex(&secret),
+        "county": hex(&server),
+        "own": hex(&own),
+        "payload": hex(payload),
+        "request": hex(&request),
+        "digest": hex(&digest),
+        "reply": hex(&reply),
+        "others": others,
+    }))
+}
+
 /// A fixed sequence of numbers.
 struct Draw(u64);
 
@@ -399,6 +427,7 @@ fn the_field_app_does_as_this_program_does() -> Result<()> {
         "addresses": addresses(),
         "documents": documents()?,
         "frames": frames(),
+        "bundles": bundles()?,
         "rules": rules(&catalogue),
         "besides": besides(&catalogue)?,
         "entries": entries(&catalogue),

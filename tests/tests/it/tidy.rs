@@ -54,7 +54,7 @@ fn each_library_has_one_room() {
         ("automerge::", &["sync-protocol/src/document/", "sync-protocol/tests/", "tests/src/repo.rs"]),
         ("sqlx::", &["server/src/store/", "sync-protocol/src/client/"]),
         ("axum::", &["server/src/http/"]),
-        ("ed25519_dalek::", &["sync-protocol/src/bundle.rs"]),
+        ("ed25519_dalek::", &["sync-protocol/src/bundle.rs", "sync-protocol/src/bundle/"]),
         ("argon2::", &["server/src/auth/password.rs"]),
         ("totp_rs::", &["server/src/auth/sign_in.rs", "tests/tests/it/people.rs"]),
         ("rcgen::", &["server/src/tls.rs"]),

@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{accounts, audit, enrolment, erase, proposals, quarantine, submissions, tx::Writer, write};
+use super::{accounts, audit, enrolment, erase, proposals, quarantine, submissions, tx::Writer, units, write};
 use crate::store::{Act, Deed, Performed, StoreError, Tally};
 
 /// What the rows beside the documents say of a use case, inside its transaction.
@@ -65,6 +65,7 @@ async fn act(tx: &mut SqliteConnection, tally: &dyn Tally, act: &Act) -> Result<
         Act::DecideProposal(decision) => Ok(Outcome::of_one(u64::from(proposals::decide(tx, decision).await?))),
         Act::Submit { submission, workbook } => submissions::add(tx, submission, workbook).await,
         Act::Step { number, step } => submissions::step(tx, *number, step).await,
+        Act::KeepUnits(changes) => units::keep(tx, changes).await,
         Act::Erase { unit, replacements, photos } => erase::erase(tx, tally, *unit, (replacements, photos)).await,
     }
 }

@@ -253,6 +253,7 @@ impl ExamineStore for SqliteStore {
         }
         // What stands below a unit has changed for whoever asked meanwhile.
         sqlx::query("UPDATE moves SET count = count + 1").execute(&mut *tx).await?;
+        sqlx::query("UPDATE units SET moved = (SELECT count FROM moves)").execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }

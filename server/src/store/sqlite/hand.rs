@@ -89,6 +89,18 @@ impl Hand {
         Ok(())
     }
 
+    /// Two units stand under one another, as an earlier version let anybody write it.
+    pub async fn circle(&self, one: &str, other: &str) -> anyhow::Result<()> {
+        for (unit, above) in [(one, other), (other, one)] {
+            sqlx::query("UPDATE units SET parent = (SELECT id FROM units WHERE code = $1) WHERE code = $2")
+                .bind(above)
+                .bind(unit)
+                .execute(&self.0)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// As if what was erased had not been swept.
     pub async fn unsweep(&self) -> anyhow::Result<()> {
         sqlx::query("INSERT INTO meta (key, value) VALUES ('unswept', x'01')").execute(&self.0).await?;

@@ -28,6 +28,7 @@ mod registry;
 mod submissions;
 mod tallies;
 mod tx;
+mod units;
 mod write;
 
 use std::{
@@ -97,7 +98,7 @@ impl Store for SqliteStore {
     }
 
     async fn put_units(&self, units: &[Unit]) -> Result<(), StoreError> {
-        registry::put_units(&self.writer, units).await
+        units::put(&self.writer, units).await
     }
 
     async fn units(&self) -> Result<Vec<Unit>, StoreError> {
@@ -185,8 +186,8 @@ impl Store for SqliteStore {
         feed::moved(&self.readers, after).await
     }
 
-    async fn moves(&self) -> Result<i64, StoreError> {
-        registry::moves(&self.readers).await
+    async fn moves(&self, unit: UnitId) -> Result<i64, StoreError> {
+        registry::moves(&self.readers, unit).await
     }
 
     async fn rows(&self, ledger: &str, period: &str, units: &[UnitId]) -> Result<Vec<StoredRow>, StoreError> {

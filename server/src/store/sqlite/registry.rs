@@ -20,51 +20,10 @@ pub(super) fn subtree_end(top: &str) -> String {
     format!("{}0", top.trim_end_matches('/'))
 }
 
-pub(super) async fn put_units(writer: &Writer, units: &[Unit]) -> Result<(), StoreError> {
-    let mut tx = writer.begin().await?;
-    for unit in units {
-        let above: String = match unit.parent {
-            Some(parent) => path(&mut *tx, parent)
-                .await?
-                .ok_or_else(|| StoreError::Damaged(format!("unit `{}` comes before its parent", unit.name)))?,
-            None => String::new(),
-        };
-        let before = path(&mut *tx, unit.id).await?;
-        let path = format!("{above}{}/", unit.id);
-        sqlx::query(
-            "INSERT INTO units (id, parent, level, code, name, short_name, sort_order, path)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-             ON CONFLICT (id) DO UPDATE SET parent = $2, level = $3, code = $4, name = $5, short_name = $6,
-                                            sort_order = $7, path = $8",
-        )
-        .bind(unit.id.as_bytes().as_slice())
-        .bind(unit.parent.map(|parent| parent.as_bytes().to_vec()))
-        .bind(unit.level.as_str())
-        .bind(&unit.code)
-        .bind(&unit.name)
-        .bind(&unit.short_name)
-        .bind(unit.sort_order)
-        .bind(&path)
-        .execute(&mut *tx)
-        .await?;
-        // A unit that moved takes everything below it along.
-        if let Some(before) = before.filter(|before| *before != path) {
-            sqlx::query("UPDATE units SET path = $1 || substr(path, $2) WHERE path > $3 AND path < $4")
-                .bind(&path)
-                .bind(i64::try_from(before.len()).unwrap_or(i64::MAX) + 1)
-                .bind(&before)
-                .bind(subtree_end(&before))
-                .execute(&mut *tx)
-                .await?;
-            sqlx::query("UPDATE moves SET count = count + 1").execute(&mut *tx).await?;
-        }
-    }
-    tx.commit().await
-}
-
-pub(super) async fn moves(pool: &SqlitePool) -> Result<i64, StoreError> {
-    let moves = sqlx::query_scalar("SELECT count FROM moves").fetch_one(pool).await?;
-    Ok(moves)
+/// The number of the last move that has changed what stands below a unit.
+pub(super) async fn moves(pool: &SqlitePool, unit: UnitId) -> Result<i64, StoreError> {
+    let moved = sqlx::query_scalar("SELECT moved FROM units WHERE id = $1").bind(unit.as_bytes().as_slice());
+    Ok(moved.fetch_optional(pool).await?.unwrap_or(0))
 }
 
 pub(super) async fn units(pool: &SqlitePool) -> Result<Vec<Unit>, StoreError> {
@@ -76,12 +35,21 @@ pub(super) async fn units(pool: &SqlitePool) -> Result<Vec<Unit>, StoreError> {
     rows.iter().map(read_unit).collect()
 }
 
-pub(super) async fn unit(pool: &SqlitePool, unit: UnitId) -> Result<Option<Unit>, StoreError> {
+pub(super) async fn unit(executor: impl SqliteExecutor<'_>, unit: UnitId) -> Result<Option<Unit>, StoreError> {
     let row = sqlx::query("SELECT id, parent, level, code, name, short_name, sort_order FROM units WHERE id = $1")
         .bind(unit.as_bytes().as_slice())
-        .fetch_optional(pool)
+        .fetch_optional(executor)
         .await?;
     row.as_ref().map(read_unit).transpose()
+}
+
+/// The units that stand directly under one.
+pub(super) async fn below(executor: impl SqliteExecutor<'_>, unit: UnitId) -> Result<Vec<Unit>, StoreError> {
+    let rows = sqlx::query("SELECT id, parent, level, code, name, short_name, sort_order FROM units WHERE parent = $1")
+        .bind(unit.as_bytes().as_slice())
+        .fetch_all(executor)
+        .await?;
+    rows.iter().map(read_unit).collect()
 }
 
 fn read_unit(row: &SqliteRow) -> Result<Unit, StoreError> {

@@ -4,7 +4,7 @@
 mod at_once;
 mod clocks;
 #[path = "../../../src/store/sqlite/hand.rs"]
-mod hand;
+pub mod hand;
 mod whole;
 
 use anyhow::{Context, Result};

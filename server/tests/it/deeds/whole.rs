@@ -9,13 +9,14 @@ use server::{
     proposals::{self, Decider},
     store::{Act, CodeTaken, Deed, NewProposal, Performed, Submission},
     submissions::{self, SubmissionError},
+    units::{self, Right},
 };
 use sync_protocol::{
-    Book, ChangeHash, Identity, Value,
+    Book, ChangeHash, Identity, UnitId, Value,
     bundle::Keys,
     catalogue::{Actor, Sensitivity},
     document::RowKey,
-    unit::UnitLevel,
+    unit::{Unit, UnitLevel},
 };
 
 use super::{ANOTHER, Desk, PASSWORD, token};
@@ -23,7 +24,7 @@ use super::{ANOTHER, Desk, PASSWORD, token};
 const SECRET: &[u8] = b"a secret of 20 bytes";
 
 /// What each use case writes to, and its event. Each begins from what those before it have left.
-const DEEDS: [(&str, &[&str], &str); 19] = [
+const DEEDS: [(&str, &[&str], &str); 20] = [
     ("add", &["people", "audit"], "person-added"),
     ("change password", &["people", "audit"], "password-changed"),
     ("sign in", &["people", "sessions", "audit"], "signed-in"),
@@ -42,6 +43,7 @@ const DEEDS: [(&str, &[&str], &str); 19] = [
     ("refuse", &["proposals", "audit"], "proposal-rejected"),
     ("submit", &["submissions", "changes", "documents", "rows", "audit"], "return-submitted"),
     ("step", &["submissions", "changes", "documents", "rows", "audit"], "return-stepped"),
+    ("units", &["units", "audit"], "units-changed"),
     ("erase", &["snapshots", "changes", "documents", "rows", "erased_rows", "meta", "audit"], "erased"),
 ];
 
@@ -116,6 +118,13 @@ async fn carry_out(desk: &Desk, deed: &str, given: &Given) -> Result<()> {
         "step" => {
             let submission = submissions::submission(server, 1).await?;
             submissions::step(server, &submission, ("approved", None), ("test", UnitLevel::County)).await?;
+        }
+        "units" => {
+            let above = desk.unit("T1").await?.id;
+            let branch = desk.unit("A1").await?;
+            let id = UnitId::derive(&server.tenant, None, "A9");
+            let new = Unit { id, parent: Some(above), code: Some("A9".into()), name: "新支部".into(), ..branch };
+            units::keep(server, &[new], Right::All, &"test".into(), &serde_json::json!({ "file": "test" })).await?;
         }
         "erase" => {
             let order = erasure::Order { by: "test".into(), reason: "保存期满" };

@@ -20,6 +20,7 @@ import { Database, NoRoom, TakenOver } from "../store/database";
 import { decodeReply, encodeRequest, receiptStatement } from "../sync/frames";
 import { Replica, type StoredChange, type Writes } from "../sync/replica";
 import { DeviceSession, type Page, SessionError } from "../sync/session";
+import { asked, remember } from "./asked";
 import { Carried } from "./carried";
 import { Drafts } from "./drafts";
 import { Photos } from "./photos";
@@ -340,18 +341,22 @@ export class Device {
     const session = DeviceSession.inOne(replica.cursor, replica.unsent(), replica.held(), replica.unconfirmed());
     const request = session.nextRequest(Date.now());
     if (request === undefined || this.setup === undefined) throw new SessionError("nothing to ask");
-    return sealRequest(request, this.setup.keys, this.serverKeys, answerMax);
+    const { file, digest } = await sealRequest(request, this.setup.keys, this.serverKeys, answerMax);
+    // Known before the file is out of this device: its answer is taken, and no other.
+    await this.inTurn(() => remember(this.opened(), digest));
+    return file;
   }
 
   /** Takes the server's answer, as often as one likes; says how many changes it confirms. */
   async readBundle(file: Uint8Array): Promise<number> {
     if (this.setup === undefined) throw new SessionError("locked");
-    const { replies, asked } = await openReply(file, this.setup.keys, this.serverKeys);
+    const known = await asked(this.opened());
+    const { replies, asked: about } = await openReply(file, this.setup.keys, this.serverKeys, known);
     let confirmed = 0;
     for (const reply of replies) {
       const page = DeviceSession.page(reply);
       if (!this.isCountys(page)) throw new SessionError("a receipt that the county's server has not signed");
-      if (await this.take({ ...page, asked: page.complete ? asked : [] })) return confirmed;
+      if (await this.take({ ...page, asked: page.complete ? about : [] })) return confirmed;
       confirmed += page.receipts.length;
     }
     return confirmed;

@@ -167,7 +167,10 @@ const WORDS = {
     "A little goes as codes that a colleague scans and sends for you; or hand a file to your township, by chat or USB stick, and import its answer here. Only the county's server can open either.",
   ],
   bundleTaken: ["回复包已导入：确认 {0} 处", "Answer imported: {0} confirmed"],
-  bundleForeign: ["不是给本机的回复包，或文件不完整", "Not an answer for this phone, or not whole"],
+  bundleForeign: [
+    "不是对本机所交数据包的回复，或文件不完整、版本太旧。请重新导出数据包，交乡镇处理后再导入回复",
+    "No answer to a bundle of this phone, not whole, or of an older version. Export a bundle anew, and import its answer",
+  ],
 
   units: ["我的单位", "My units"],
   unitsEmpty: ["还没有下载到单位。请在有信号的地方点“同步”。", "No units yet: sync where there is a signal."],
