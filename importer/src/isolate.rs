@@ -8,10 +8,13 @@ use std::{
     time::Duration,
 };
 
-use crate::workbook::{
-    grid::Workbook,
-    read::{ReadError, ReadLimits, read},
-    transfer,
+use crate::{
+    seal::{self, Examined},
+    workbook::{
+        grid::Workbook,
+        read::{ReadError, ReadLimits, read},
+        transfer,
+    },
 };
 
 /// How the other process says that the file was refused; its sentence follows.
@@ -33,27 +36,94 @@ pub enum Isolation {
     },
 }
 
+/// What a process of its own does with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Reads it.
+    Read,
+    /// Examines its seal.
+    Examine,
+    /// Examines its seal for somebody whom nobody knows: with little memory and time.
+    ExamineForStranger,
+}
+
+impl Task {
+    /// The task that arguments name.
+    pub fn of(examine: bool, for_stranger: bool) -> Self {
+        match (examine, for_stranger) {
+            (_, true) => Task::ExamineForStranger,
+            (true, _) => Task::Examine,
+            _ => Task::Read,
+        }
+    }
+
+    /// The argument by which the other process is told.
+    const fn argument(self) -> Option<&'static str> {
+        match self {
+            Task::Read => None,
+            Task::Examine => Some("--examine"),
+            Task::ExamineForStranger => Some("--examine-for-stranger"),
+        }
+    }
+
+    /// How much of a file it takes in.
+    pub fn limits(self) -> ReadLimits {
+        if self == Task::ExamineForStranger { ReadLimits::of_strangers() } else { ReadLimits::default() }
+    }
+}
+
+/// Memory for a file of somebody whom nobody knows.
+const STRANGER_MEMORY_MAX: u64 = 768 << 20;
+/// Time for it.
+const STRANGER_TIME_MAX: Duration = Duration::from_secs(10);
+
 impl Isolation {
     /// Reads a workbook.
     pub fn read(&self, bytes: &[u8], limits: &ReadLimits) -> Result<Workbook, ReadError> {
         match self {
             Isolation::None => read(bytes, limits),
-            Isolation::Process { program, arguments, time_max } => {
-                let child = Command::new(program)
-                    .args(arguments)
-                    .stdin(Stdio::piped())
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::null())
-                    .spawn()
-                    .map_err(|error| ReadError::Failed(error.to_string()))?;
-                exchange(child, bytes, *time_max)
+            Isolation::Process { .. } => {
+                let answer = self.answer(bytes, Task::Read)?;
+                transfer::read(&answer).map_err(|error| ReadError::Failed(error.to_string()))
             }
         }
+    }
+
+    /// Examines the seal of a workbook; nothing, if it bears none.
+    pub fn examine(&self, bytes: &[u8], task: Task) -> Result<Option<Examined>, ReadError> {
+        match self {
+            Isolation::None => seal::examine(bytes, &task.limits()),
+            Isolation::Process { .. } => {
+                // What is too large is not handed on.
+                let limit = task.limits().file_bytes_max;
+                if bytes.len() > limit {
+                    return Err(ReadError::TooLarge { what: "字节 bytes", limit: limit as u64 });
+                }
+                let answer = self.answer(bytes, task)?;
+                serde_json::from_slice(&answer).map_err(|error| ReadError::Failed(error.to_string()))
+            }
+        }
+    }
+
+    fn answer(&self, bytes: &[u8], task: Task) -> Result<Vec<u8>, ReadError> {
+        let Isolation::Process { program, arguments, time_max } = self else {
+            return Err(ReadError::Failed("no process".into()));
+        };
+        let child = Command::new(program)
+            .args(arguments)
+            .args(task.argument())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| ReadError::Failed(error.to_string()))?;
+        let is_stranger = task == Task::ExamineForStranger;
+        exchange(child, bytes, if is_stranger { STRANGER_TIME_MAX.min(*time_max) } else { *time_max })
     }
 }
 
 /// Sends the file, takes the answer, and ends a process that takes too long.
-fn exchange(mut child: Child, bytes: &[u8], time_max: Duration) -> Result<Workbook, ReadError> {
+fn exchange(mut child: Child, bytes: &[u8], time_max: Duration) -> Result<Vec<u8>, ReadError> {
     let failed = |what: &dyn std::fmt::Display| ReadError::Failed(what.to_string());
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let (Some(mut stdin), Some(mut stdout)) = (stdin, stdout) else { return Err(failed(&"no pipe")) };
@@ -78,7 +148,7 @@ fn exchange(mut child: Child, bytes: &[u8], time_max: Duration) -> Result<Workbo
     let status = child.lock().map_err(|e| failed(&e))?.wait().map_err(|e| failed(&e))?;
     taken.map_err(|e| failed(&e))?;
     match status.code() {
-        Some(0) => transfer::read(&answer).map_err(|e| failed(&e)),
+        Some(0) => Ok(answer),
         Some(code) if code == i32::from(REFUSED) => {
             Err(ReadError::Refused(String::from_utf8_lossy(&answer).into_owned()))
         }
@@ -89,13 +159,19 @@ fn exchange(mut child: Child, bytes: &[u8], time_max: Duration) -> Result<Workbo
 
 /// The other process: reads a file from standard input under a limit of memory and answers on standard output.
 /// Returns the exit code.
-pub fn serve(memory_max: u64, limits: &ReadLimits) -> u8 {
+pub fn serve(memory_max: u64, task: Task) -> u8 {
+    let is_stranger = task == Task::ExamineForStranger;
+    let memory_max = if is_stranger { memory_max.min(STRANGER_MEMORY_MAX) } else { memory_max };
     // Where the system has no such limit, the limits on cells still hold.
     drop(rlimit::setrlimit(rlimit::Resource::AS, memory_max, memory_max));
     let mut bytes = Vec::new();
     let mut stdout = std::io::stdout().lock();
     let answered = match std::io::stdin().lock().read_to_end(&mut bytes) {
-        Ok(_) => match read(&bytes, limits) {
+        Ok(_) if task != Task::Read => match seal::examine(&bytes, &task.limits()) {
+            Ok(examined) => return u8::from(serde_json::to_writer(&mut stdout, &examined).is_err()),
+            Err(error) => stdout.write_all(error.to_string().as_bytes()),
+        },
+        Ok(_) => match read(&bytes, &task.limits()) {
             Ok(workbook) => {
                 let mut buffered = std::io::BufWriter::with_capacity(1 << 20, &mut stdout);
                 let written = transfer::write(&workbook, minicbor::encode::write::Writer::new(&mut buffered));

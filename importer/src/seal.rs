@@ -1,25 +1,32 @@
-//! What a drawn return says of itself: of what it was drawn, and a mark of each of its cells, signed. Whoever has the file
-//! can have it checked, and is told which cells are not as they were drawn.
+//! What a drawn return says of itself: of what it was drawn, and what a reader sees of it, signed. Whoever has the file
+//! can have it checked, and is told what is not as it was drawn, whichever program has saved it since.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write,
+    collections::BTreeMap,
+    io::{Cursor, Read, Write},
 };
 
-use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use data_encoding::{BASE32_NOPAD, BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::workbook::{
-    grid::{Cell, Sheet, Workbook, address},
+    grid::{Cell, Sheet, Workbook},
+    look::{Difference, Look, look, may_be_sealed, part_of_sheet, parts_digest},
+    read::{ReadError, ReadLimits},
     write::{Book, Out, Style, WriteError},
 };
 
 /// The hidden sheet.
 const SHEET: &str = "台账通签章";
-const FIRST_LINE: &str = "taizhang return 1";
+const MARK: &str = "taizhang return ";
+const FIRST_LINE: &str = "taizhang return 2";
+/// The first line of seals that covered no more than what cells say.
+const FIRST_LINE_OF_OLD: &str = "taizhang return 1";
 /// Characters of one cell: spreadsheets hold 32,767.
 const LINE_MAX: usize = 30_000;
+/// Differences that are told; of more it is only said how many.
+const TOLD_MAX: usize = 200;
 
 /// Of what a return was drawn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,15 +47,12 @@ pub struct Drawn {
     pub class: String,
     /// The last change that it knows, by its number in the feed.
     pub seq: i64,
-}
-
-/// A cell that is not as it was drawn.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Altered {
-    /// The sheet.
-    pub sheet: String,
-    /// `F17`; empty where the whole sheet is missing.
-    pub cell: String,
+    /// To whom it was handed, as the foot of each page says.
+    #[serde(default)]
+    pub reader: Option<String>,
+    /// The period of the submitted copies that it was merged from, if it was.
+    #[serde(default)]
+    pub copies: Option<String>,
 }
 
 /// Cells by place.
@@ -59,166 +63,258 @@ pub type Cells = BTreeMap<String, BTreeMap<(u32, u16), String>>;
 pub struct Seal {
     /// Of what it is.
     pub drawn: Drawn,
-    /// A mark of each cell.
-    marks: BTreeMap<String, BTreeMap<String, String>>,
+    /// The code that is printed.
+    pub code: String,
+    /// What a reader sees, without the seal itself.
+    pub look: Look,
+    /// A digest of the parts of the file, without the seal's own.
+    parts: String,
 }
 
-/// A number as cells show it: what is behind the tenth digit is the program's that saved it.
+/// Why a workbook was not sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// It cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// What was written cannot be looked at.
+    #[error("a drawn workbook cannot be looked at: {0}")]
+    Look(#[from] ReadError),
+    /// It cannot be packed again.
+    #[error("a drawn workbook cannot be packed: {0}")]
+    Pack(String),
+}
+
+/// What somebody's file says of itself, and whether it is so. Whether the seal is ours is not asked here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Examined {
+    /// What is signed.
+    pub statement: String,
+    /// The signature, whoever's.
+    pub signature: Vec<u8>,
+    /// Of what it says it was drawn.
+    pub drawn: Drawn,
+    /// The code of its seal.
+    pub code: String,
+    /// The seal is of a kind that covers less than is asked for today.
+    pub is_old: bool,
+    /// Each part of the file is as it was written.
+    pub is_exact: bool,
+    /// What is not as it was drawn: the first of it.
+    pub differences: Vec<Difference>,
+    /// How much that is.
+    pub count: usize,
+}
+
+/// A number as codes and cells hold it: what is behind the tenth digit is the program's that saved it.
 pub(crate) fn number(value: f64) -> String {
     format!("{value:.9e}")
 }
 
-fn mark(sheet: &str, cell: &str, text: &str) -> String {
-    let digest = Sha256::digest(format!("{sheet}\0{cell}\0{}", text.trim()));
-    HEXLOWER.encode(&digest[..4])
+/// The code of what is drawn: `K3QF-7XWA-…`.
+pub fn code(drawn: &Drawn, cells: &Cells) -> String {
+    let mut all = Sha256::new();
+    all.update(serde_json::to_string(drawn).unwrap_or_default());
+    for (sheet, cells) in cells {
+        all.update(format!("\0{sheet}"));
+        for ((row, column), text) in cells {
+            all.update(format!("\0{row},{column},{}", text.trim()));
+        }
+    }
+    let text = BASE32_NOPAD.encode(&all.finalize()[..10]);
+    let parts: Vec<&str> = [0, 4, 8, 12].iter().map(|at| &text[*at..at + 4]).collect();
+    parts.join("-")
+}
+
+/// A code as somebody has typed it, as it is printed; none, if it cannot be one.
+pub fn typed_code(text: &str) -> Option<String> {
+    let letters: String = text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_uppercase();
+    // What is printed has neither of these digits: who reads them means the letters.
+    let letters = letters.replace('0', "O").replace('1', "I").replace('8', "B");
+    let is_code = letters.len() == 16 && BASE32_NOPAD.decode(letters.as_bytes()).is_ok();
+    let parts: Vec<&str> = is_code.then(|| [0, 4, 8, 12].iter().map(|at| &letters[*at..at + 4]).collect())?;
+    Some(parts.join("-"))
+}
+
+/// Seals a workbook: adds the hidden sheet, and gives the file.
+pub fn finish(
+    mut book: Book,
+    drawn: &Drawn,
+    code: &str,
+    sign: impl Fn(&[u8]) -> [u8; 64],
+) -> Result<Vec<u8>, SealError> {
+    let mut page = book.long_sheet(SHEET)?;
+    page.put(0, 0, &Out::Text(FIRST_LINE.to_owned()), Style::Plain)?;
+    page.hide();
+    let bytes = book.bytes()?;
+    let limits = ReadLimits::default();
+    let part = part_of_sheet(&bytes, SHEET)?.ok_or_else(|| SealError::Pack("no sheet for the seal".into()))?;
+    let look = without_seal(look(&bytes, &limits)?);
+    let parts = parts_digest(&bytes, &part, &limits)?;
+    let seal = Seal { drawn: drawn.clone(), code: code.to_owned(), look, parts };
+    let mut lines = seal.lines().map_err(|error| SealError::Pack(error.to_string()))?;
+    lines.push(format!("signature {}", HEXLOWER.encode(&sign(lines.join("\n").as_bytes()))));
+    put_lines(bytes, &part, &lines).map_err(|error| SealError::Pack(error.to_string()))
+}
+
+/// What is seen of a workbook besides the seal.
+fn without_seal(mut look: Look) -> Look {
+    for sheet in look.sheets.iter_mut().filter(|sheet| sheet.name == SHEET) {
+        (sheet.cells, sheet.facts) = (BTreeMap::new(), std::collections::BTreeSet::new());
+    }
+    look
+}
+
+/// The same file, with these lines on the seal's sheet.
+fn put_lines(bytes: Vec<u8>, part: &str, lines: &[String]) -> zip::result::ZipResult<Vec<u8>> {
+    let mut from = zip::ZipArchive::new(Cursor::new(bytes))?;
+    let mut to = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for index in 0..from.len() {
+        let file = from.by_index_raw(index)?;
+        if file.name() != part {
+            to.raw_copy_file(file)?;
+            continue;
+        }
+        drop(file);
+        let mut text = String::new();
+        from.by_index(index)?.read_to_string(&mut text)?;
+        let head = text.split("<sheetData").next().unwrap_or_default();
+        let foot = text.split("</sheetData>").nth(1).unwrap_or_default();
+        let options = zip::write::SimpleFileOptions::default().last_modified_time(zip::DateTime::default());
+        to.start_file(part, options)?;
+        write!(to, "{head}<sheetData>")?;
+        for (row, line) in (1..).zip(lines) {
+            let line = line.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            write!(to, r#"<row r="{row}"><c r="A{row}" t="inlineStr"><is><t>{line}</t></is></c></row>"#)?;
+        }
+        write!(to, "</sheetData>{foot}")?;
+    }
+    Ok(to.finish()?.into_inner())
 }
 
 impl Seal {
-    /// A seal of these cells.
-    pub fn new(drawn: Drawn, cells: &Cells) -> Self {
-        let marks = cells.iter().map(|(sheet, cells)| {
-            let marks = cells.iter().map(|((row, column), text)| {
-                let cell = address(*row, *column);
-                let mark = mark(sheet, &cell, text);
-                (cell, mark)
-            });
-            (sheet.clone(), marks.collect())
-        });
-        Self { drawn, marks: marks.collect() }
+    /// The figures that were sealed.
+    pub fn figures(&self) -> BTreeMap<(String, u32, u16), String> {
+        printed(&self.look, &code_line(&self.code, self.drawn.seq))
     }
 
-    fn lines(&self) -> Vec<String> {
-        let drawn = serde_json::to_string(&self.drawn).expect("texts and a number always serialise");
-        let mut lines = vec![FIRST_LINE.to_owned(), drawn];
-        for (sheet, marks) in &self.marks {
-            lines.push(format!("sheet {sheet}"));
-            let mut line = String::from("cells");
-            for (cell, mark) in marks {
-                if line.len() > LINE_MAX {
-                    lines.push(std::mem::replace(&mut line, "cells".into()));
-                }
-                // Writing to a string does not fail.
-                let _ = write!(line, " {cell}={mark}");
-            }
-            lines.push(line);
+    fn lines(&self) -> std::io::Result<Vec<String>> {
+        // Spreadsheets take `_x0041_` for a character.
+        let drawn = serde_json::to_string(&self.drawn).map_err(std::io::Error::other)?.replace("_x", "\\u005fx");
+        let mut lines =
+            vec![FIRST_LINE.to_owned(), drawn, format!("code {}", self.code), format!("parts {}", self.parts)];
+        let look = minicbor::to_vec(&self.look).map_err(std::io::Error::other)?;
+        let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+        packer.write_all(&look)?;
+        let packed = BASE64.encode(&packer.finish()?);
+        let mut rest = packed.as_str();
+        while !rest.is_empty() {
+            let (line, next) = rest.split_at(rest.len().min(LINE_MAX));
+            lines.push(format!("look {line}"));
+            rest = next;
         }
-        lines
+        Ok(lines)
     }
 
-    /// What is signed.
-    fn statement(&self) -> String {
-        self.lines().join("\n")
-    }
-
-    /// The code that is printed: `K3QF-7XWA-…`.
-    pub fn code(&self) -> String {
-        let text = BASE32_NOPAD.encode(&Sha256::digest(self.statement())[..10]);
-        let parts: Vec<&str> = [0, 4, 8, 12].iter().map(|at| &text[*at..at + 4]).collect();
-        parts.join("-")
-    }
-
-    /// Writes the hidden sheet.
-    pub fn write(&self, book: &mut Book, sign: impl Fn(&[u8]) -> [u8; 64]) -> Result<(), WriteError> {
-        let signature = HEXLOWER.encode(&sign(self.statement().as_bytes()));
-        let mut page = book.long_sheet(SHEET)?;
-        for (row, line) in (0u32..).zip(self.lines().iter().chain([&format!("signature {signature}")])) {
-            page.put(row, 0, &Out::Text(line.clone()), Style::Plain)?;
-        }
-        page.hide();
-        Ok(())
-    }
-
-    /// Reads it, and its signature; none, if the workbook has none.
-    pub fn read(workbook: &Workbook) -> Option<(Self, Vec<u8>)> {
-        let text = |sheet: &Sheet, row: usize| match sheet.cell(row, 0) {
-            Some(Cell::Text(id)) => workbook.texts.get(id).trim().to_owned(),
-            _ => String::new(),
-        };
-        let sheet = workbook.sheets.iter().find(|sheet| sheet.row_count() > 2 && text(sheet, 0) == FIRST_LINE)?;
-        let drawn = serde_json::from_str(&text(sheet, 1)).ok()?;
-        let mut seal = Self { drawn, marks: BTreeMap::new() };
-        let (mut name, mut signature) = (String::new(), None);
-        for row in 2..sheet.row_count() {
-            let line = text(sheet, row);
-            if let Some(sheet) = line.strip_prefix("sheet ") {
-                sheet.clone_into(&mut name);
-                seal.marks.entry(name.clone()).or_default();
-            } else if let Some(cells) = line.strip_prefix("cells") {
-                let marks = cells.split_whitespace().filter_map(|cell| cell.split_once('='));
-                let marks = marks.map(|(cell, mark)| (cell.to_owned(), mark.to_owned()));
-                seal.marks.entry(name.clone()).or_default().extend(marks);
-            } else if let Some(hex) = line.strip_prefix("signature ") {
-                signature = HEXLOWER.decode(hex.as_bytes()).ok();
-            }
-        }
-        Some((seal, signature?))
-    }
-
-    /// Whether a signature is of this seal.
-    pub fn is_signed(&self, signature: &[u8], verify: impl Fn(&[u8], &[u8]) -> bool) -> bool {
-        verify(self.statement().as_bytes(), signature)
-    }
-
-    /// The cells that are not as they were drawn.
-    pub fn altered(&self, workbook: &Workbook) -> Vec<Altered> {
-        let mut altered = Vec::new();
-        for (name, marks) in &self.marks {
-            let Some(sheet) = workbook.sheets.iter().find(|sheet| sheet.name == *name) else {
-                altered.push(Altered { sheet: name.clone(), cell: String::new() });
-                continue;
-            };
-            let mut seen = BTreeSet::new();
-            for ((row, column), text) in texts(workbook, sheet, number) {
-                let place = address(row, column);
-                if !text.starts_with(CODE) && marks.get(&place) != Some(&mark(name, &place, &text)) {
-                    altered.push(Altered { sheet: name.clone(), cell: place.clone() });
-                }
-                seen.insert(place);
-            }
-            let gone = marks.keys().filter(|cell| !seen.contains(*cell));
-            altered.extend(gone.map(|cell| Altered { sheet: name.clone(), cell: cell.clone() }));
-        }
-        altered
+    /// The seal that a statement is of; none, if it is of none.
+    pub fn parse(statement: &str, limits: &ReadLimits) -> Option<Self> {
+        let mut lines = statement.split('\n');
+        lines.next().filter(|line| *line == FIRST_LINE)?;
+        let drawn = serde_json::from_str(lines.next()?).ok()?;
+        let code = lines.next()?.strip_prefix("code ")?.to_owned();
+        let parts = lines.next()?.strip_prefix("parts ")?.to_owned();
+        let packed: String = lines.filter_map(|line| line.strip_prefix("look ")).collect();
+        let packed = BASE64.decode(packed.as_bytes()).ok()?;
+        let mut look = Vec::new();
+        let limit = limits.inflated_bytes_max;
+        flate2::read::DeflateDecoder::new(packed.as_slice()).take(limit).read_to_end(&mut look).ok()?;
+        Some(Self { drawn, code, look: minicbor::decode(&look).ok()?, parts })
     }
 }
 
-/// Every cell of the returns in a workbook as a person reads it: sheet, row and column from 0, text.
-pub fn printed(workbook: &Workbook) -> BTreeMap<(String, u32, u16), String> {
-    // Shares have four digits that anybody looks at.
-    let rounded = |value: f64| format!("{}", (value * 1e4).round() / 1e4);
+/// Examines somebody's file; nothing, if it bears no seal.
+pub fn examine(bytes: &[u8], limits: &ReadLimits) -> Result<Option<Examined>, ReadError> {
+    if !may_be_sealed(bytes) {
+        return Ok(None);
+    }
+    let look = look(bytes, limits)?;
+    let line = |says: &str| says.strip_prefix('t').unwrap_or_default().to_owned();
+    let sheet = look.sheets.iter().find(|sheet| sheet.name == SHEET);
+    let lines = sheet.iter().flat_map(|sheet| &sheet.cells).filter(|((_, column), _)| *column == 0);
+    let mut lines: Vec<String> = lines.map(|(_, cell)| line(&cell.says)).collect();
+    let signature = lines.pop().and_then(|last| HEXLOWER.decode(last.strip_prefix("signature ")?.as_bytes()).ok());
+    let (Some(first), Some(signature)) = (lines.first(), signature) else { return Ok(None) };
+    let is_old = first == FIRST_LINE_OF_OLD;
+    let statement = lines.join("\n");
+    if is_old {
+        let Some(drawn) = lines.get(1).and_then(|line| serde_json::from_str(line).ok()) else { return Ok(None) };
+        let (code, differences) = (String::new(), Vec::new());
+        let old = Examined { statement, signature, drawn, code, is_old, is_exact: false, differences, count: 0 };
+        return Ok(Some(old));
+    }
+    let Some(seal) = Seal::parse(&statement, limits) else { return Ok(None) };
+    let mut differences = seal.look.differences(&without_seal(look));
+    let count = differences.len();
+    differences.truncate(TOLD_MAX);
+    let is_exact = count == 0 && is_as_written(bytes, &seal.parts, limits);
+    let Seal { drawn, code, .. } = seal;
+    Ok(Some(Examined { statement, signature, drawn, code, is_old, is_exact, differences, count }))
+}
+
+/// Whether the parts of a file are those that were written.
+fn is_as_written(bytes: &[u8], parts: &str, limits: &ReadLimits) -> bool {
+    let part = part_of_sheet(bytes, SHEET).ok().flatten();
+    part.is_some_and(|part| parts_digest(bytes, &part, limits).is_ok_and(|digest| digest == parts))
+}
+
+/// The figures of a workbook as a person reads them: sheet, row and column from 0, text. Without the line of the code,
+/// which is another one each time.
+fn printed(look: &Look, line: &str) -> BTreeMap<(String, u32, u16), String> {
     let mut printed = BTreeMap::new();
-    for sheet in workbook.sheets.iter().filter(|sheet| !is_seal(workbook, sheet)) {
-        for ((row, column), text) in texts(workbook, sheet, rounded) {
-            if !text.starts_with(CODE) {
-                printed.insert((sheet.name.clone(), row, column), text);
+    for sheet in &look.sheets {
+        for ((row, column), cell) in &sheet.cells {
+            // Shares have four digits that anybody looks at.
+            let rounded = |value: f64| format!("{}", (value * 1e4).round() / 1e4);
+            let words = match cell.says.strip_prefix('n') {
+                Some(number) => number.parse().map_or_else(|_| number.to_owned(), rounded),
+                None => cell.says.get(1..).unwrap_or_default().to_owned(),
+            };
+            if words != line {
+                printed.insert((sheet.name.clone(), *row, *column), words);
             }
         }
     }
     printed
 }
 
-/// The filled cells of a sheet, by row and column from 0, as texts; numbers as `say` says them.
-fn texts<'w>(
-    workbook: &'w Workbook,
-    sheet: &'w Sheet,
-    say: impl Fn(f64) -> String + 'w,
-) -> impl Iterator<Item = ((u32, u16), String)> + 'w {
-    let cells = (0..sheet.row_count())
-        .flat_map(move |row| sheet.row(row).iter().map(move |(column, cell)| ((sheet.row_number(row), *column), cell)));
-    let text = move |cell: &Cell| match cell {
-        Cell::Text(id) => workbook.texts.get(*id).trim().to_owned(),
-        Cell::Number { value, .. } => say(*value),
-        Cell::Date(stamp) => number(stamp.serial()),
-        Cell::Bool(flag) => flag.to_string(),
-        Cell::Error | Cell::Uncomputed => "#".to_owned(),
-    };
-    cells.map(move |(place, cell)| (place, text(cell))).filter(|(_, text)| !text.is_empty())
+/// The figures of a workbook that was drawn here, whether or not it bears a seal that says them.
+pub fn figures(bytes: &[u8], limits: &ReadLimits) -> Result<BTreeMap<(String, u32, u16), String>, ReadError> {
+    let (look, examined) = (without_seal(look(bytes, limits)?), examine(bytes, limits)?);
+    let (code, seq) = examined.map_or_else(Default::default, |examined| (examined.code, examined.drawn.seq));
+    Ok(printed(&look, &code_line(&code, seq)))
 }
 
-/// What the line of the code begins with.
-pub const CODE: &str = "校验码：";
+/// The line below each table.
+pub fn code_line(code: &str, seq: i64) -> String {
+    format!("校验码：{code}　　回执号：{seq}")
+}
 
 pub(crate) fn is_seal(workbook: &Workbook, sheet: &Sheet) -> bool {
     matches!(sheet.row_count().checked_sub(1).and_then(|_| sheet.cell(0, 0)),
-        Some(Cell::Text(id)) if workbook.texts.get(id).trim() == FIRST_LINE)
+        Some(Cell::Text(id)) if workbook.texts.get(id).trim().starts_with(MARK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::typed_code;
+
+    #[test]
+    fn a_code_is_typed_as_people_type() {
+        for typed in ["K3QF-7XWA-ABCD-EFGO", " k3qf 7xwa abcd efg0 ", "k3qf7xwaabcdefgo"] {
+            assert_eq!(typed_code(typed).as_deref(), Some("K3QF-7XWA-ABCD-EFGO"), "{typed}");
+        }
+        for typed in ["", "K3QF-7XWA-ABCD", "K3QF-7XWA-ABCD-EFG9", "校验码"] {
+            assert_eq!(typed_code(typed), None, "{typed}");
+        }
+    }
 }

@@ -61,6 +61,8 @@ pub struct Server {
     pub keys: Arc<Keys>,
     /// Where workbooks are read.
     pub isolation: importer::isolate::Isolation,
+    /// Returns that were drawn again to be checked.
+    pub verified: Arc<returns::verify::Remembered>,
     /// The exchange.
     pub sync: Arc<sync::Sync>,
     /// Workbooks that offices have sent in.
@@ -137,6 +139,7 @@ impl Server {
             county_key,
             keys,
             isolation: importer::isolate::Isolation::None,
+            verified: Arc::default(),
             sync,
             uploads: Arc::new(uploads::Uploads::new(config.data_dir.join("uploads"))),
             sockets: Arc::default(),

@@ -6,7 +6,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use importer::{ReadLimits, isolate};
+use importer::isolate::{self, Task};
 use server::{
     Server, auth,
     config::Config,
@@ -77,6 +77,10 @@ enum Command {
     ReadWorkbook {
         #[arg(long)]
         memory_mib: u64,
+        #[arg(long)]
+        examine: bool,
+        #[arg(long)]
+        examine_for_stranger: bool,
     },
     /// 生成报表或合并台账 · Draw a return (R03) or a merged ledger (members)
     Return(ReturnArguments),
@@ -229,8 +233,8 @@ enum CatalogueCommand {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // A process that only reads a workbook needs no runtime, which takes memory of its own.
-    if let Command::ReadWorkbook { memory_mib } = arguments.command {
-        return ExitCode::from(isolate::serve(memory_mib << 20, &ReadLimits::default()));
+    if let Command::ReadWorkbook { memory_mib, examine, examine_for_stranger } = arguments.command {
+        return ExitCode::from(isolate::serve(memory_mib << 20, Task::of(examine, examine_for_stranger)));
     }
     answer(arguments)
 }

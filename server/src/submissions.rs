@@ -345,14 +345,12 @@ pub async fn differences(server: &Server, submission: &Submission) -> Result<Vec
     let copy = server.store.submitted_workbook(submission.number).await?;
     let copy = copy.ok_or(SubmissionError::Unknown(submission.number))?;
     let (_, today, _) = drawn(server, form, &unit, &submission.choices, submission.date).await?;
-    let reader = server.clone();
     let read = move || {
         let limits = ReadLimits::default();
-        Ok::<_, ReadError>((reader.isolation.read(&copy, &limits)?, reader.isolation.read(&today, &limits)?))
+        Ok::<_, ReadError>((seal::figures(&copy, &limits)?, seal::figures(&today, &limits)?))
     };
     let read = aside(read).await?;
-    let (copy, today) = read?;
-    let (copy, mut today) = (seal::printed(&copy), seal::printed(&today));
+    let (copy, mut today) = read?;
     let mut differences = Vec::new();
     for (place, submitted) in copy {
         let now = today.remove(&place).unwrap_or_default();

@@ -3,6 +3,7 @@
 //! Beside each file stands what became of it: an upload outlives the server, and is planned again when that starts again.
 
 mod kept;
+mod turns;
 
 use std::{
     collections::BTreeMap,
@@ -14,10 +15,7 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
-use serde_json::{json, value::RawValue};
-use tokio::sync::Semaphore;
-
+use self::turns::Turns;
 use crate::{
     Server,
     audit::{self, Event},
@@ -26,13 +24,16 @@ use crate::{
     import::{self, ImportError, ImportReport, Preview, Source, findings_workbook},
     store::{Batch, StoreError},
 };
+use serde::{Deserialize, Serialize};
+use serde_json::{json, value::RawValue};
 
 /// Uploads of one sender that are remembered; the oldest gives way.
 const UPLOADS_MAX: usize = 8;
 /// Uploads of everybody that are remembered.
 const UPLOADS_OF_ALL_MAX: usize = 64;
-/// Files that are read or written at once: each may need the memory that reading is allowed.
-const JOBS_AT_ONCE: usize = 1;
+/// Files that are read at once, of different senders: each may need the memory that reading is allowed. Whoever sends a file
+/// that takes all the time it may keeps nobody waiting but themselves.
+const JOBS_AT_ONCE: usize = 2;
 /// How long an upload is remembered.
 const KEPT_MS: u64 = 7 * 24 * 3600 * 1000;
 /// How often those that are older are swept out.
@@ -114,7 +115,7 @@ impl Outcome {
 pub struct Uploads {
     folder: PathBuf,
     known: Mutex<BTreeMap<String, Arc<Upload>>>,
-    turns: Semaphore,
+    turns: Turns,
     /// Whether this process serves them: until then it neither knows nor touches them.
     is_serving: AtomicBool,
 }
@@ -201,7 +202,7 @@ impl Upload {
 impl Uploads {
     /// Uploads in this folder; nothing is looked at or changed before they are served.
     pub fn new(folder: PathBuf) -> Self {
-        let (known, turns, is_serving) = (Mutex::default(), Semaphore::new(JOBS_AT_ONCE), AtomicBool::new(false));
+        let (known, turns, is_serving) = (Mutex::default(), Turns::new(JOBS_AT_ONCE), AtomicBool::new(false));
         Self { folder, known, turns, is_serving }
     }
 
@@ -239,7 +240,7 @@ impl Uploads {
             let outcome = lock(&upload.outcome);
             (outcome.state, outcome.done.clone(), outcome.plan.clone())
         };
-        let _turn = self.turns.acquire().await;
+        let _turn = self.turns.of(caller).await;
         let source = upload.source(caller).await?;
         let (findings, doubts) = match (done, plan) {
             (Some(done), _) => (done.findings.clone(), done.doubts.clone()),
@@ -334,7 +335,7 @@ pub async fn receive(server: &Server, sender: Caller, file: String, bytes: &[u8]
 
 /// Reads and compares a file.
 async fn plan(server: Server, upload: Arc<Upload>) {
-    let _turn = server.uploads.turns.acquire().await;
+    let _turn = server.uploads.turns.of(&upload.sender).await;
     let planned =
         async { import::preview(&server, upload.source(&upload.sender).await?, Arc::new(upload.progress())).await };
     match planned.await {
@@ -360,7 +361,7 @@ pub fn apply(server: &Server, id: &str, caller: Caller) -> Result<Status, Upload
     let status = upload.status(id);
     let server = server.clone();
     tokio::spawn(async move {
-        let _turn = server.uploads.turns.acquire().await;
+        let _turn = server.uploads.turns.to_write(&upload.sender).await;
         let progress = upload.progress();
         let applied = async {
             let report = import::import(&server, upload.source(&caller).await?, &caller, &progress).await?;

@@ -4,6 +4,7 @@ pub mod bombs;
 pub mod browser;
 pub mod county;
 pub mod faults;
+pub mod forge;
 pub mod node;
 pub mod office;
 pub mod people;

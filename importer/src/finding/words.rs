@@ -4,6 +4,7 @@ use super::FindingKind;
 
 impl FindingKind {
     /// The sentence for people.
+    #[expect(clippy::too_many_lines, reason = "one line for each kind")]
     pub fn chinese(&self) -> String {
         use FindingKind as K;
         match self {
@@ -109,6 +110,7 @@ impl FindingKind {
     }
 
     /// The sentence in English.
+    #[expect(clippy::too_many_lines, reason = "one line for each kind")]
     pub fn english(&self) -> String {
         use FindingKind as K;
         match self {

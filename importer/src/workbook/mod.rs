@@ -6,6 +6,7 @@ mod delimited;
 mod excel;
 pub mod grid;
 mod html;
+pub mod look;
 mod ods;
 pub mod ole;
 pub mod read;

@@ -23,6 +23,19 @@ pub struct ReadLimits {
     pub merges_max: usize,
 }
 
+impl ReadLimits {
+    /// For files of people whom nobody knows.
+    pub fn of_strangers() -> Self {
+        Self {
+            file_bytes_max: 4 << 20,
+            inflated_bytes_max: 64 << 20,
+            cells_max: 200_000,
+            sheets_max: 200,
+            merges_max: 20_000,
+        }
+    }
+}
+
 impl Default for ReadLimits {
     fn default() -> Self {
         Self {

@@ -141,7 +141,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // A process that only reads a workbook needs no runtime, which takes memory of its own.
     if let Command::ReadWorkbook { memory_mib } = arguments.command {
-        return ExitCode::from(isolate::serve(memory_mib << 20, &ReadLimits::default()));
+        return ExitCode::from(isolate::serve(memory_mib << 20, isolate::Task::Read));
     }
     answer(arguments)
 }

@@ -105,21 +105,24 @@ pub async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result
 async fn verify(server: &Server, file: &Path, json: bool) -> anyhow::Result<bool> {
     let bytes = tokio::fs::read(file).await.with_context(|| file.display().to_string())?;
     let verified = returns::verify::verify(server, bytes).await?;
+    let is_whole = matches!(verified.verdict, "valid" | "resaved");
     if json {
         println!("{}", serde_json::to_string_pretty(&verified)?);
-        return Ok(verified.verdict == "valid");
+        return Ok(is_whole);
     }
     println!("{}: {}", verified.verdict, verified.sentence);
     if let (Some(drawn), Some(code)) = (&verified.drawn, &verified.code) {
         println!("  {} {} · {} · {} · {code}", drawn.number, drawn.title, drawn.unit_name, drawn.date);
     }
     if verified.is_stale {
-        println!("  生成以后，所依据的台账又有修改 something that it was drawn of has changed since");
+        println!(
+            "  生成以后，所统计的台账又有修改，现在的数据与此不同 facts that it counts have changed since: its figures would be others today"
+        );
     }
-    for cell in &verified.altered {
-        println!("  {cell}");
+    for change in &verified.changes {
+        println!("  {change}");
     }
-    Ok(verified.verdict == "valid")
+    Ok(is_whole)
 }
 
 /// Prints indicators.

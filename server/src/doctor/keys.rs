@@ -42,7 +42,7 @@ async fn seals(round: &mut Round<'_>) {
         None => Ok("gone"),
     };
     let what = match verdict {
-        Ok("valid") => return,
+        Ok("valid" | "outdated") => return,
         Ok("gone") => "工作簿不见了 its workbook is gone".to_owned(),
         Ok(_) => "签章与本机密钥或内容不符 its seal is not of these keys, or not of what it says".to_owned(),
         Err(error) => format!("无法读取 cannot be read: {error}"),

@@ -39,6 +39,12 @@ impl KeyExtractor for Address {
     }
 }
 
+/// The address that a request comes from.
+pub(super) fn address<T>(request: &Request<T>, is_behind_proxy: bool) -> Option<IpAddr> {
+    let address = if is_behind_proxy { Address::Named } else { Address::Peer };
+    address.extract(request).ok()
+}
+
 /// These routes, asked no oftener than that.
 pub(super) fn limited(router: Router<Arc<Server>>, is_behind_proxy: bool) -> Router<Arc<Server>> {
     let address = if is_behind_proxy { Address::Named } else { Address::Peer };

@@ -22,12 +22,13 @@ use super::{caller::COOKIE, error::Problem};
 struct Base;
 
 /// Routes that anybody may ask.
-pub(super) const OPEN: [(&str, &str); 7] = [
+pub(super) const OPEN: [(&str, &str); 8] = [
     ("get", "/"),
     ("get", "/api/status"),
     ("post", "/api/session"),
     ("post", "/api/enrol"),
     ("post", "/api/returns/verify"),
+    ("get", "/api/returns/codes/{code}"),
     ("get", "/verify"),
     ("get", "/verify.js"),
 ];

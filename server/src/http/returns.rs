@@ -110,7 +110,7 @@ impl From<ReturnError> for ApiError {
                 ApiError::BadRequest(error.to_string())
             }
             ReturnError::Store(error) => error.into(),
-            ReturnError::Damaged(_) | ReturnError::Write(_) | ReturnError::Io(_) => {
+            ReturnError::Damaged(_) | ReturnError::Write(_) | ReturnError::Seal(_) | ReturnError::Io(_) => {
                 tracing::error!(%error, "a return was not drawn");
                 ApiError::Internal
             }

@@ -1,29 +1,89 @@
-//! `/verify`: whoever holds a return has it checked. Open to everybody, and says nothing but what stands on the return.
+//! `/verify`: whoever holds a return has it checked, or its code looked up. Open to everybody, and says nothing to a stranger but
+//! what stands on the return.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use axum::{
     Json,
-    extract::{DefaultBodyLimit, State},
-    http::header,
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State},
+    http::{header, request::Parts},
     response::{Html, IntoResponse},
 };
-use tokio::sync::Semaphore;
+use serde_json::json;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{ApiError, caller::Raw};
+use super::{
+    ApiError, attempts,
+    caller::{Asker, Path, Raw},
+};
 use crate::{
     Server,
-    returns::verify::{self, Verified, VerifyError},
+    audit::{self, Event},
+    returns::{
+        codes::{self, Known},
+        verify::{self, Verified, VerifyError},
+    },
 };
 
 /// Bytes of a workbook that anybody may send.
 const WORKBOOK_BYTES_MAX: usize = 4 << 20;
 /// Workbooks of strangers that are read at once.
-static TURNS: Semaphore = Semaphore::const_new(1);
+const TURNS_MAX: usize = 2;
+/// Those that are read or wait for it.
+const WAITING_MAX: usize = 12;
+/// Those of one address.
+const WAITING_OF_ONE_MAX: usize = 2;
+
+static TURNS: Semaphore = Semaphore::const_new(TURNS_MAX);
+static WAITING: Mutex<BTreeMap<Option<IpAddr>, usize>> = Mutex::new(BTreeMap::new());
+
+/// A place in the queue: it is free again when this is dropped.
+struct Place {
+    of: Option<IpAddr>,
+    _turn: Option<SemaphorePermit<'static>>,
+}
+
+impl Place {
+    /// Takes a place and waits for its turn. One address cannot take all places.
+    async fn take(of: Option<IpAddr>) -> Result<Self, ApiError> {
+        let mut place = {
+            let mut waiting = waiting();
+            let all: usize = waiting.values().sum();
+            let own = waiting.entry(of).or_default();
+            if all >= WAITING_MAX || *own >= WAITING_OF_ONE_MAX {
+                return Err(ApiError::TooMany(5));
+            }
+            *own += 1;
+            Self { of, _turn: None }
+        };
+        // It is never closed.
+        place._turn = TURNS.acquire().await.ok();
+        Ok(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut waiting = waiting();
+        let left = waiting.get(&self.of).copied().unwrap_or(0).saturating_sub(1);
+        match left {
+            0 => waiting.remove(&self.of),
+            left => waiting.insert(self.of, left),
+        };
+    }
+}
+
+fn waiting() -> MutexGuard<'static, BTreeMap<Option<IpAddr>, usize>> {
+    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
-    OpenApiRouter::new().routes(routes!(check)).layer(DefaultBodyLimit::max(WORKBOOK_BYTES_MAX))
+    OpenApiRouter::new().routes(routes!(check)).routes(routes!(code)).layer(DefaultBodyLimit::max(WORKBOOK_BYTES_MAX))
 }
 
 pub(super) fn page_routes() -> OpenApiRouter<Arc<Server>> {
@@ -33,9 +93,34 @@ pub(super) fn page_routes() -> OpenApiRouter<Arc<Server>> {
 /// Check a return: is it as it was drawn here, and is what it was drawn of still so. The body is the workbook.
 #[utoipa::path(post, path = "/api/returns/verify", tag = "returns", request_body(content = Vec<u8>,
     content_type = "application/octet-stream"), responses((status = 200, body = Verified)))]
-async fn check(State(server): State<Arc<Server>>, Raw(bytes): Raw) -> Result<Json<Verified>, ApiError> {
-    let _turn = TURNS.acquire().await;
-    Ok(Json(verify::verify(&server, bytes.to_vec()).await?))
+async fn check(State(server): State<Arc<Server>>, request: Request) -> Result<Json<Verified>, ApiError> {
+    let address = attempts::address(&request, server.is_behind_proxy);
+    let Raw(bytes) = Raw::from_request(request, &server).await?;
+    let _place = Place::take(address).await?;
+    Ok(Json(verify::verify_for_stranger(&server, bytes.to_vec()).await?))
+}
+
+/// Look up the code that is printed on a return. Whoever has signed in and may draw returns of its unit is shown what it said;
+/// everybody else is told whether there is such a return.
+#[utoipa::path(get, path = "/api/returns/codes/{code}", tag = "returns", params(("code" = String, Path,
+    description = "As it is printed; blanks, dashes and small letters do not matter")),
+    responses((status = 200, body = Known)))]
+async fn code(
+    State(server): State<Arc<Server>>,
+    Path(typed): Path<String>,
+    mut parts: Parts,
+) -> Result<Json<Known>, ApiError> {
+    let caller = Asker::from_request_parts(&mut parts, &server).await.ok().map(|Asker(caller)| caller);
+    let address = attempts::address(&Request::from_parts(parts, ()), server.is_behind_proxy);
+    let _place = Place::take(address).await?;
+    let known = Box::pin(codes::look_up(&server, &typed, caller.as_ref())).await?;
+    let sentence = "校验码为 16 位字母和数字 2–7，见报表下方 | a code has 16 letters and digits from 2 to 7: it stands below the return";
+    let known = known.ok_or_else(|| ApiError::BadRequest(sentence.into()))?;
+    if let (Some(caller), Some(drawn)) = (&caller, &known.drawn) {
+        let detail = json!({ "return": drawn.number, "code": known.code, "class": drawn.class, "date": drawn.date });
+        audit::note(&server, caller, Event::ReturnDrawn, drawn.unit.parse().ok(), detail).await?;
+    }
+    Ok(Json(known))
 }
 
 /// A page on which anybody has a return checked.

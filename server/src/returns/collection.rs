@@ -101,8 +101,7 @@ pub(super) async fn draw(server: &Server, request: &ReturnRequest) -> Result<Dra
     let (edits, all) = changes::changes(server, &units, 0, request.clearance, CHANGES_MAX).await?;
     changes_sheet(&mut book, &edits, all)?;
     book.charts("图表", &charts)?;
-    let seal = Some(sealing::seal(server, &mut book, drawn)?);
-    book.save(&path)?;
+    let seal = Some(sealing::save(server, book, drawn, &path)?);
     Ok(Drawn { path, rows, failed_checks, seal })
 }
 

@@ -1,6 +1,7 @@
 //! Returns 报表: standardized workbooks from the projection.
 
 mod board;
+pub mod codes;
 mod collection;
 pub mod conflicts;
 mod figures;
@@ -56,6 +57,9 @@ pub enum ReturnError {
     /// The workbook cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// It cannot be sealed.
+    #[error(transparent)]
+    Seal(#[from] importer::seal::SealError),
     /// The folder.
     #[error("无法写入 cannot write: {0}")]
     Io(#[from] std::io::Error),
@@ -82,6 +86,8 @@ pub struct ReturnRequest {
     pub reader: Option<String>,
     /// What is printed below each table besides its own notes.
     pub notes: Vec<String>,
+    /// The period of the submitted copies that it is merged from, once it is known as of when each of them is.
+    pub copies: Option<String>,
 }
 
 impl ReturnRequest {
@@ -97,6 +103,7 @@ impl ReturnRequest {
             as_of: None,
             reader: None,
             notes: Vec::new(),
+            copies: None,
         }
     }
 }
@@ -110,7 +117,7 @@ pub struct Drawn {
     pub rows: usize,
     /// Check relations that do not hold: row label and relation.
     pub failed_checks: Vec<String>,
-    /// Its seal, if it is sealed.
+    /// Its seal, if it bears one.
     pub seal: Option<Sealed>,
 }
 
@@ -121,6 +128,9 @@ pub struct Sealed {
     pub code: String,
     /// 回执号: the last change that it knows, by its number in the feed.
     pub seq: i64,
+    /// Of what it was drawn: enough to draw it again.
+    #[serde(skip)]
+    pub of: importer::seal::Drawn,
 }
 
 /// The unit that everything stands below.
@@ -144,13 +154,29 @@ pub fn at_and_below(units: Vec<Unit>, top: UnitId) -> Vec<Unit> {
         .collect()
 }
 
-/// Draws a return or a merged ledger.
+/// Draws a return or a merged ledger, and keeps of what it was drawn: whoever holds it on paper can have its code looked up.
 pub async fn draw(server: &Server, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
+    let drawn = draw_again(server, request).await?;
+    if let Some(seal) = &drawn.seal {
+        let of = serde_json::to_string(&seal.of)?;
+        // A return can be drawn where nothing can be written: then its file alone says what it is.
+        if let Err(error) = server.store.keep_seal(&seal.code, &of, clock::now_ms()).await {
+            tracing::warn!(%error, code = seal.code, "the code of a return is not kept");
+        }
+    }
+    Ok(drawn)
+}
+
+/// Draws it without keeping anything.
+pub(crate) async fn draw_again(server: &Server, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
     let Some(as_of) = &request.as_of else { return draw_from(server, request).await };
     let (moment, notes) = past::moment(server, request, as_of).await?;
     let past = Past::open(server, &moment).await?;
     let mut request = ReturnRequest { as_of: Some(AsOf::Seq(moment.seq)), ..request.clone() };
     request.notes.extend(notes);
+    if let AsOf::Copies(period) = as_of {
+        request.copies = Some(period.clone());
+    }
     let drawn = Box::pin(draw_from(&past.server, &request)).await;
     past.close().await;
     drawn

@@ -1,8 +1,10 @@
 //! Sealing a workbook of returns: a hidden sheet, and below each table the code that stands for it, to be read and to be
 //! scanned.
 
+use std::path::Path;
+
 use importer::{
-    seal::{CODE, Drawn, Seal},
+    seal::{self, Drawn},
     workbook::write::{Book, Style},
 };
 
@@ -34,16 +36,16 @@ pub(super) async fn drawn(
         choices: request.variables.clone(),
         class: format!("{:?}", request.clearance),
         seq,
+        reader: request.reader.clone(),
+        copies: request.copies.clone(),
     })
 }
 
-/// Seals what the book has recorded.
-pub(super) fn seal(server: &Server, book: &mut Book, drawn: Drawn) -> Result<Sealed, ReturnError> {
+/// Seals a book that has recorded what was written, and writes the file: whole, or not at all.
+pub(super) fn save(server: &Server, mut book: Book, drawn: Drawn, path: &Path) -> Result<Sealed, ReturnError> {
     let cells = book.recorded();
-    let seq = drawn.seq;
-    let seal = Seal::new(drawn, &cells);
-    let sealed = Sealed { code: seal.code(), seq };
-    let text = format!("{CODE}{}　　回执号：{seq}", sealed.code);
+    let code = seal::code(&drawn, &cells);
+    let text = seal::code_line(&code, drawn.seq);
     let picture = qr(&text)?;
     for (sheet, cells) in &cells {
         let row = cells.keys().map(|(row, _)| row + 1).max().unwrap_or_default();
@@ -52,8 +54,11 @@ pub(super) fn seal(server: &Server, book: &mut Book, drawn: Drawn) -> Result<Sea
         page.merge((row, 0), (row, last), &text, Style::Note)?;
         book.picture(sheet, (row + 1, 0), &picture, QR_PIXELS)?;
     }
-    seal.write(book, |statement| server.keys.sign(statement))?;
-    Ok(sealed)
+    let bytes = seal::finish(book, &drawn, &code, |statement| server.keys.sign(statement))?;
+    let part = path.with_extension("xlsx.part");
+    std::fs::write(&part, bytes)?;
+    std::fs::rename(&part, path)?;
+    Ok(Sealed { code, seq: drawn.seq, of: drawn })
 }
 
 /// A QR code as a picture.

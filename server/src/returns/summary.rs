@@ -45,8 +45,7 @@ pub(super) async fn draw(server: &Server, form: &ReturnForm, request: &ReturnReq
     let mut book = book(&form.title, request)?;
     book.record();
     let Sheets { rows, failed_checks } = sheets(server, form, request, &mut book).await?;
-    let seal = Some(sealing::seal(server, &mut book, drawn)?);
-    book.save(&path)?;
+    let seal = Some(sealing::save(server, book, drawn, &path)?);
     Ok(Drawn { path, rows, failed_checks, seal })
 }
 

@@ -438,6 +438,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// All submitted returns, the oldest first.
     async fn submissions(&self) -> Result<Vec<Submission>, StoreError>;
 
+    /// Keeps of what a sealed return was drawn, by the code that is printed on it.
+    async fn keep_seal(&self, code: &str, drawn: &str, at_ms: i64) -> Result<(), StoreError>;
+
+    /// Of what the return with this code was drawn.
+    async fn seal(&self, code: &str) -> Result<Option<String>, StoreError>;
+
     /// The workbook of one.
     async fn submitted_workbook(&self, number: i64) -> Result<Option<Vec<u8>>, StoreError>;
 

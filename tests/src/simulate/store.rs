@@ -307,6 +307,8 @@ delegate! {
     fn append_attachment(part: &AttachmentPart) -> Received;
     fn attachment(unit: UnitId, hash: &[u8; 32]) -> Option<Vec<u8>>;
     fn submissions() -> Vec<Submission>;
+    fn keep_seal(code: &str, drawn: &str, at_ms: i64) -> ();
+    fn seal(code: &str) -> Option<String>;
     fn submitted_workbook(number: i64) -> Option<Vec<u8>>;
     fn check() -> Vec<String>;
     fn can_write() -> ();

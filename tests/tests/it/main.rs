@@ -7,6 +7,8 @@ mod decisions;
 mod erasure;
 mod exchange;
 mod field_app;
+mod forged;
+mod forgeries;
 mod formats;
 mod histories;
 mod hostile;

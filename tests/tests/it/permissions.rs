@@ -112,6 +112,8 @@ fn lines() -> Vec<Line> {
         ("get", "/api/submissions/{number}/workbook", READERS, 404, false),
         // Bytes that bear no seal.
         ("post", "/api/returns/verify", &everybody, 200, false),
+        // No code at all.
+        ("get", "/api/returns/codes/{code}", &everybody, 400, false),
         ("get", "/verify", &everybody, 200, false),
         ("get", "/verify.js", &everybody, 200, false),
         ("get", "/api/audit", "auditor administrator", 200, false),

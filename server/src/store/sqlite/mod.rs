@@ -25,6 +25,7 @@ mod proposals;
 mod quarantine;
 mod read;
 mod registry;
+mod seals;
 mod submissions;
 mod tallies;
 mod tx;
@@ -360,6 +361,14 @@ impl Store for SqliteStore {
 
     async fn attachment(&self, unit: UnitId, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
         attachments::one(&self.readers, unit, hash).await
+    }
+
+    async fn keep_seal(&self, code: &str, drawn: &str, at_ms: i64) -> Result<(), StoreError> {
+        seals::keep(&self.writer, code, drawn, at_ms).await
+    }
+
+    async fn seal(&self, code: &str) -> Result<Option<String>, StoreError> {
+        seals::of(&self.readers, code).await
     }
 
     async fn submissions(&self) -> Result<Vec<Submission>, StoreError> {
