@@ -226,7 +226,7 @@ async fn files_need_no_order() -> Result<()> {
         assert_eq!((preview.counts.added, preview.counts.refused), (1, 0), "{preview:?}");
     }
     assert_eq!(server.store.units().await?.len(), 1, "a preview writes nothing");
-    console::import::import(&server, &files, "县", None, true).await?;
+    console::import::import(&server, &files, &Sender::new("县", None), None, true).await?;
     assert_eq!(server.store.batches().await?.len(), 3, "each is imported once");
     assert_eq!(server.store.totals().await?.rows, 3);
     Ok(())
