@@ -24,6 +24,7 @@ use crate::{
     auth::Caller,
     clock,
     import::{self, ImportError, ImportReport, Preview, Source, findings_workbook},
+    origin::Carried,
     store::{Batch, StoreError},
 };
 
@@ -359,7 +360,7 @@ pub fn apply(server: &Server, id: &str, caller: Caller) -> Result<Status, Upload
     }
     let status = upload.status(id);
     let server = server.clone();
-    tokio::spawn(async move {
+    tokio::spawn(Carried::here().on(async move {
         let _turn = server.uploads.turns.acquire().await;
         let progress = upload.progress();
         let applied = async {
@@ -376,7 +377,7 @@ pub fn apply(server: &Server, id: &str, caller: Caller) -> Result<Status, Upload
             }),
             Err(error) => upload.fail(&error, true),
         }
-    });
+    }));
     Ok(status)
 }
 

@@ -7,7 +7,7 @@ mod table;
 
 use sync_protocol::{Book, UnitId, catalogue::Sensitivity, session::Scope};
 
-pub use password::{Weak, hash, is_right, new_password};
+pub use password::{Weak, check, hash, is_right, new_password};
 pub use role::{Books, Grant, Permission, Role};
 pub use sign_in::{
     LOCK_MS, SESSION_MS, SignInError, SignedIn, change_password, confirm_totp, new_totp, remove_totp, sign_in, sign_out,

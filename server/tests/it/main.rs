@@ -1,5 +1,6 @@
 //! Tests of the server: the store's contract, the command line, and being killed.
 
+mod attacks_console;
 mod cli;
 mod contract;
 mod deeds;
