@@ -221,7 +221,7 @@ async fn guarded(
     let note = By::from(person).notes(Event::LockedOut, None, &locked(&detail));
     // The one behind the last that may be wrong.
     let counted = people.failed(&attempt, FAILURES_MAX + 1, at_ms + LOCK_MS, Some(&note)).await?;
-    if counted == Failed::Locked {
+    if counted != Failed::Counted {
         return fail(SignInError::Locked(LOCK_MS.unsigned_abs() / 1000)).await;
     }
     match work.await {

@@ -207,6 +207,8 @@ pub enum Failed {
     Counted,
     /// It was one too many: nobody gets in from there for a while.
     Locked,
+    /// It was under way when the one before it was already one too many.
+    Still,
 }
 
 /// The part of the store that knows people. What they do is a [`Deed`](super::Deed).

@@ -266,7 +266,8 @@ impl County {
         let profile = json!({ "full_name": "某人", "role": "field-cadre", "unit": unit, "is_handler": false,
                               "is_disabled": false, "name": format!("somebody{number}") });
         let body: Option<Value> = match path.as_str() {
-            "/api/session" if *method == "post" => Some(json!({ "name": "x", "password": "y" })),
+            // Another name each time: whoever tries one again and again is told to wait.
+            "/api/session" if *method == "post" => Some(json!({ "name": format!("x{number}"), "password": "y" })),
             "/api/enrol" => {
                 Some(json!({ "code": "NONE", "keys": self.server.keys.public().to_string(), "token": TOKEN }))
             }

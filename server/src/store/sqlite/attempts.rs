@@ -36,7 +36,7 @@ pub(super) async fn failed(
     locked_until_ms: i64,
 ) -> Result<Failed, StoreError> {
     make_room(&mut *tx, attempt).await?;
-    let until: i64 = sqlx::query_scalar(
+    let failures: i64 = sqlx::query_scalar(
         "INSERT INTO attempts (subject, network, failures, locked_until_ms, last_ms) VALUES ($1, $2, 1, 0, $3)
          ON CONFLICT (subject, network) DO UPDATE SET
              failures = CASE WHEN last_ms > $3 - $4 AND last_ms <= $3 THEN failures + 1 ELSE 1 END, last_ms = $3
@@ -49,8 +49,8 @@ pub(super) async fn failed(
     .fetch_one(&mut *tx)
     .await?;
     // Each further round of them locks again.
-    if until % failures_max != 0 {
-        return Ok(Failed::Counted);
+    if failures % failures_max != 0 {
+        return Ok(if failures < failures_max { Failed::Counted } else { Failed::Still });
     }
     sqlx::query("UPDATE attempts SET locked_until_ms = $3 WHERE subject = $1 AND network = $2")
         .bind(attempt.subject.as_slice())
