@@ -1,7 +1,7 @@
 //! Columns that are not what they look like: heads that were renamed over a merged ledger's keys, a second table beside the
 //! first, contents without a head. They are not taken, and it is said so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sync_protocol::catalogue::{Catalogue, Ledger};
 
@@ -21,7 +21,7 @@ const HEADS_AGAIN_MIN: usize = 2;
 /// Looks the tables over: columns that must not be read as they seem are taken out of them.
 pub fn look(workbook: &Workbook, catalogue: &Catalogue, tables: &mut [Table], findings: &mut Vec<Finding>) {
     let has_keys = workbook.texts.iter().any(|text| text.trim() == KEYS);
-    for table in tables {
+    for table in tables.iter_mut() {
         let sheet = &workbook.sheets[table.sheet];
         let ledger = &catalogue.ledgers()[table.ledger];
         let look = Look { workbook, sheet, ledger };
@@ -39,7 +39,40 @@ pub fn look(workbook: &Workbook, catalogue: &Catalogue, tables: &mut [Table], fi
         };
         findings.retain(|finding| !is_told_better(finding));
         findings.append(&mut found);
-        findings.extend(look.headless(table));
+    }
+    headless(workbook, tables, findings);
+}
+
+/// Columns with contents and without a head. A column that another table beside this one has a head for is that one's.
+fn headless(workbook: &Workbook, tables: &[Table], findings: &mut Vec<Finding>) {
+    let has_head =
+        |table: &Table, column: u16| table.headers.get(&column).is_some_and(|path| !printed(path).is_empty());
+    let mut told: BTreeSet<(usize, u32, u16)> = BTreeSet::new();
+    for table in tables {
+        let sheet = &workbook.sheets[table.sheet];
+        let is_anybodys = |row: usize, column: u16| {
+            let goes_over = |other: &Table| other.body.first() <= Some(&row) && Some(&row) <= other.body.last();
+            let mut on_it = tables.iter().filter(|other| other.sheet == table.sheet && goes_over(other));
+            on_it.any(|other| has_head(other, column))
+        };
+        let last = table.headers.keys().next_back().copied().unwrap_or_default();
+        let mut cells: BTreeMap<u16, usize> = BTreeMap::new();
+        for row in &table.body {
+            for (column, cell) in sheet.row(*row) {
+                let is_filled = match cell {
+                    Cell::Text(id) => !workbook.texts.get(*id).trim().is_empty(),
+                    _ => true,
+                };
+                if is_filled && *column <= last.saturating_add(1) && !is_anybodys(*row, *column) {
+                    *cells.entry(*column).or_default() += 1;
+                }
+            }
+        }
+        cells.retain(|column, _| told.insert((table.sheet, table.header.1, *column)));
+        let kinds = cells.into_iter().map(|(column, cells)| (column, FindingKind::NoHead { cells }));
+        findings.extend(kinds.map(|(column, kind)| {
+            Finding::new(&kind, &sheet.name, address(table.header.1, column), "", String::new())
+        }));
     }
 }
 
@@ -114,24 +147,5 @@ impl Look<'_> {
         let rows = table.body.iter().filter(|row| self.sheet.row(**row).iter().any(|(column, _)| *column >= first));
         let kind = FindingKind::SideBySide { rows: rows.count() };
         vec![self.finding(&kind, table.header.1, first, &header)]
-    }
-
-    /// Columns with contents and without a head.
-    fn headless(&self, table: &Table) -> Vec<Finding> {
-        let mut cells: BTreeMap<u16, usize> = BTreeMap::new();
-        let has_head = |column: u16| table.headers.get(&column).is_some_and(|path| !printed(path).is_empty());
-        let last = table.headers.keys().next_back().copied().unwrap_or_default();
-        for row in &table.body {
-            for (column, cell) in self.sheet.row(*row) {
-                let is_filled = !matches!(cell, Cell::Text(_)) || !self.text(*cell).is_empty();
-                if is_filled && *column <= last.saturating_add(1) && !has_head(*column) {
-                    *cells.entry(*column).or_default() += 1;
-                }
-            }
-        }
-        let told = cells
-            .into_iter()
-            .map(|(column, cells)| self.finding(&FindingKind::NoHead { cells }, table.header.1, column, ""));
-        told.collect()
     }
 }

@@ -17,7 +17,7 @@ const found = { violations: [], errors: [] };
 const line = await Line.between(server);
 const { origin } = line;
 const api = asker(server, cookie);
-const TIMEOUT = 6_000;
+const TIMEOUT = 30_000;
 
 async function report(phone, name) {
   await phone.page.waitForTimeout(350);

@@ -322,7 +322,7 @@ fn masked_text_is_a_value_in_no_column() {
     let shown: Vec<(&str, &str)> = plan.changes.iter().map(|c| (c.before.as_str(), c.after.as_str())).collect();
     assert_eq!(
         shown,
-        [("（已有值）", "（另一值）"), ("县农机站", "5*8 楼"), ("（已有值）", "（另一值）")],
+        [("（已有值）", "（另一值）"), ("县农机站", "5*8 楼"), ("（已有值）", "长*宽*高")],
         "no change is shown as two equal texts"
     );
     // Masked names are no key: nobody is found by `张*`.

@@ -15,7 +15,7 @@ pub enum StoreError {
     Full,
     /// The disk did not do what it was asked to.
     #[error(
-        "磁盘读写出错，未能保存；请检查磁盘和权限 | the disk failed, nothing was saved: check the disk and the permissions of the data folder"
+        "磁盘读写出错，未能保存；请检查磁盘空间、磁盘和权限 | the disk failed, nothing was saved: check its free space, the disk itself, and the permissions of the data folder"
     )]
     Disk(String),
     /// Somebody else has kept the database for longer than we wait.

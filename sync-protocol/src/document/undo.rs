@@ -31,7 +31,7 @@ pub struct Taking<'a> {
     /// Other imports that were taken back before.
     pub before: &'a [ActorId],
     /// Whether an import that stands has found the cell saying, in that import's words, what its own file says.
-    pub is_affirmed: &'a dyn Fn(&Address, ActorId) -> bool,
+    pub is_affirmed: &'a (dyn Fn(&Address, ActorId) -> bool + Sync),
     /// Cells that the import has found saying what its file says.
     pub affirms: &'a BTreeSet<Address>,
 }

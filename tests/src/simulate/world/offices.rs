@@ -132,14 +132,15 @@ impl World {
     pub(super) async fn decide(&mut self, unit: usize) -> Result<()> {
         self.offices.files += 1;
         let (code, number) = (roster::branch_code(unit), self.offices.files);
-        let text = format!("党组织编码|定级轮次|初定等次|审定等次|定级理由\n{code}|首次|先进|先进|v{number}00000");
+        let reason = format!("v{number}00000");
+        let text = format!("党组织编码|定级轮次|初定等次|审定等次|定级理由\n{code}|首次|先进|先进|{reason}");
         let scope = Scope { unit: self.unit_of(Some(unit)), books: Book::ALL.to_vec(), version: 0 };
         let scope = (self.mutant != Some(Mutant::LetsVillagesDecide)).then_some(scope);
         let bytes = sheet::workbook(&[("定级", &text)])?.into();
         if self.imported(Source { name: format!("{number}.xlsx"), bytes, scope }).await?.is_none() {
             return Ok(());
         }
-        self.remember_batch(BTreeSet::new()).await?;
+        self.remember_batch(BTreeSet::from([reason])).await?;
         let graded = |document: &Document| {
             document.rows("grading").into_values().any(|row| row.cells.contains_key("final_grade"))
         };
