@@ -85,7 +85,9 @@ fn draw(book: &mut Book, workbook: &Workbook, sheet: &Sheet, marks: &Marks<'_>) 
         for (column, cell) in sheet.row(index) {
             let mark = marks.get(&(row, *column)).map(|findings| worst(findings));
             let (value, style) = match cell {
-                Cell::Text(id) => (Out::Text(workbook.texts.get(*id).to_owned()), Style::marked(mark, Style::Plain)),
+                Cell::Text(id) => {
+                    (Out::Text(workbook.texts.get(*id).to_owned()), Style::marked(mark, Style::PlainText))
+                }
                 Cell::Number { value, percent: false } => (Out::Number(*value), Style::marked(mark, Style::Plain)),
                 Cell::Number { value, percent: true } => (Out::Number(*value), Style::marked(mark, Style::Percent)),
                 Cell::Date(at) => (Out::Serial(at.serial()), Style::marked(mark, Style::Date)),

@@ -410,19 +410,21 @@ pub(crate) fn helpful(text: &str, sensitivity: Sensitivity) -> String {
     masked(text, sensitivity)
 }
 
-/// What a finding may show of a value: restricted columns only their ends.
+/// Characters of a restricted number that are shown.
+const SHOWN: usize = 4;
+
+/// What is shown of a value: of a restricted number its first digits, which many have in common, and of other restricted texts
+/// nothing. What is hidden must not follow from other columns: of an identity number the middle is the date of birth, and the last
+/// digit follows from the others.
 pub fn masked(text: &str, sensitivity: Sensitivity) -> String {
     let count = text.chars().count();
     if sensitivity < Sensitivity::S3 || count == 0 {
         return text.chars().take(60).collect();
     }
-    if count < 12 {
+    if count < 12 || !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return "***".to_owned();
     }
-    let chars: Vec<char> = text.chars().take(40).collect();
-    let head: String = chars[..6].iter().collect();
-    let tail: String = chars[chars.len() - 4..].iter().collect();
-    format!("{head}{}{tail}", "*".repeat(chars.len() - 10))
+    format!("{}{}", &text[..SHOWN], "*".repeat(count.min(40) - SHOWN))
 }
 
 #[cfg(test)]
@@ -431,7 +433,8 @@ mod tests {
 
     #[test]
     fn restricted_values_are_masked_in_findings() {
-        assert_eq!(masked("340099198001010013", Sensitivity::S3), "340099********0013");
+        assert_eq!(masked("340099198001010013", Sensitivity::S3), "3400**************");
+        assert_eq!(masked("安徽省示范县青山镇青石村七组三号", Sensitivity::S3), "***");
         assert_eq!(masked("青山镇青石村", Sensitivity::S3), "***");
         assert_eq!(masked("张三", Sensitivity::S1), "张三");
         assert_eq!(helpful("3.40099E+17", Sensitivity::S3), "3.40099E+17", "it says nothing of anybody");

@@ -1,15 +1,22 @@
 //! The audit log: who did what. It is only appended to, and each line's hash covers the line before it.
 
+mod repeats;
+
 use serde_json::Value;
 use sync_protocol::{DeviceId, UnitId};
+
+pub use repeats::Repeats;
 
 use crate::{
     Server,
     auth::Caller,
     clock,
+    origin::{self, Origin},
     store::{AuditEntry, Person, PersonId, Store, StoreError},
 };
 
+/// Whoever has not signed in.
+const STRANGER: &str = "（未登录 not signed in）";
 /// Lines that are read at once.
 const PAGE: i64 = 1000;
 
@@ -18,8 +25,16 @@ const PAGE: i64 = 1000;
 pub enum Event {
     /// Somebody signed in.
     SignedIn,
+    /// Somebody was not let in.
+    SignInFailed,
+    /// Somebody who had signed in could not show that it is they: a wrong password, a wrong one-time code.
+    ConfirmFailed,
     /// Too many wrong attempts.
     LockedOut,
+    /// Somebody signed out.
+    SignedOut,
+    /// Somebody asked for what they may not.
+    Denied,
     /// A person's own new password.
     PasswordChanged,
     /// One-time codes are asked for from now on.
@@ -36,6 +51,10 @@ pub enum Event {
     DeviceInvited,
     /// A device was enrolled.
     DeviceEnrolled,
+    /// The person whose device it is has said that it is theirs.
+    DeviceConfirmed,
+    /// A device without anything took what it may hold.
+    DeviceFilled,
     /// A device got a new token.
     TokenRotated,
     /// A device was revoked.
@@ -56,8 +75,16 @@ pub enum Event {
     SubmissionRead,
     /// A file with findings, which quotes the workbook, was handed out.
     FindingsDrawn,
+    /// What an import would change, or has changed, was looked at.
+    ImportRead,
     /// The history of a cell was looked at.
     HistoryRead,
+    /// Cells in dispute were looked at.
+    ConflictsRead,
+    /// Photos of a unit's records were looked at.
+    PhotosRead,
+    /// Photos that no record names, or that have never become whole, were removed.
+    PhotosExpired,
     /// A change that was held back was looked at.
     QuarantineRead,
     /// A change that was held back was taken.
@@ -85,7 +112,11 @@ impl Event {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SignedIn => "signed-in",
+            Self::SignInFailed => "sign-in-failed",
+            Self::ConfirmFailed => "confirm-failed",
             Self::LockedOut => "locked-out",
+            Self::SignedOut => "signed-out",
+            Self::Denied => "denied",
             Self::PasswordChanged => "password-changed",
             Self::TotpConfirmed => "totp-confirmed",
             Self::TotpRemoved => "totp-removed",
@@ -94,6 +125,8 @@ impl Event {
             Self::PasswordReset => "password-reset",
             Self::DeviceInvited => "device-invited",
             Self::DeviceEnrolled => "device-enrolled",
+            Self::DeviceConfirmed => "device-confirmed",
+            Self::DeviceFilled => "device-filled",
             Self::TokenRotated => "token-rotated",
             Self::DeviceRevoked => "device-revoked",
             Self::UnitsChanged => "units-changed",
@@ -104,7 +137,11 @@ impl Event {
             Self::ReturnStepped => "return-stepped",
             Self::SubmissionRead => "submission-read",
             Self::FindingsDrawn => "findings-drawn",
+            Self::ImportRead => "import-read",
             Self::HistoryRead => "history-read",
+            Self::ConflictsRead => "conflicts-read",
+            Self::PhotosRead => "photos-read",
+            Self::PhotosExpired => "photos-expired",
             Self::QuarantineRead => "quarantine-read",
             Self::QuarantineAdmitted => "quarantine-admitted",
             Self::QuarantineRejected => "quarantine-rejected",
@@ -131,6 +168,16 @@ pub struct By {
 }
 
 impl By {
+    /// Who, and where they did it.
+    pub fn in_words(&self) -> &str {
+        &self.who
+    }
+
+    /// Who, if they have signed in.
+    pub fn person(&self) -> Option<PersonId> {
+        self.person
+    }
+
     /// A line of the audit log, to be written in the transaction of what it tells of.
     pub fn notes(&self, event: Event, unit: Option<UnitId>, detail: &Value) -> AuditEntry {
         AuditEntry {
@@ -141,7 +188,15 @@ impl By {
             event: event.as_str().to_owned(),
             unit,
             detail: detail.to_string(),
+            address: origin::address().map(|address| address.to_string()),
         }
+    }
+}
+
+impl By {
+    /// Somebody of whom nobody knows who it is.
+    pub fn stranger() -> Self {
+        Self { name: STRANGER.to_owned(), who: STRANGER.to_owned(), person: None, device: None }
     }
 }
 
@@ -199,6 +254,47 @@ async fn append(
     detail: &Value,
 ) -> Result<(), StoreError> {
     server.store.people().append_audit(&by.into().notes(event, unit, detail)).await
+}
+
+/// Notes what may happen again and again, be it that an attacker makes it happen: the first time at once, and how often it has
+/// happened since in one line, later. What cannot be noted is not done.
+pub async fn note_often(
+    server: &Server,
+    by: impl Into<By>,
+    event: Event,
+    unit: Option<UnitId>,
+    detail: &Value,
+) -> Result<(), StoreError> {
+    let entry = by.into().notes(event, unit, detail);
+    if !server.repeats.is_first(&entry) {
+        return Ok(());
+    }
+    let noted = server.store.people().append_audit(&entry).await;
+    if noted.is_err() {
+        server.repeats.forget(&entry);
+    }
+    noted
+}
+
+/// The same of what was not done: if it cannot be noted, there is nothing left to refuse.
+pub async fn note_failed(server: &Server, by: impl Into<By>, event: Event, detail: &Value) {
+    if let Err(error) = note_often(server, by, event, None, detail).await {
+        tracing::error!(%error, "what was refused could not be noted");
+    }
+}
+
+/// Notes that a request was refused.
+pub async fn note_refused(server: &Server, origin: &Origin, detail: &Value) {
+    note_failed(server, origin.by().unwrap_or_else(By::stranger), Event::Denied, detail).await;
+}
+
+/// Notes how often it has happened what was only counted: of what began long enough ago, or of everything.
+pub async fn note_counted(server: &Server, everything: bool) {
+    for entry in server.repeats.take(clock::now_ms(), everything) {
+        if let Err(error) = server.store.people().append_audit(&entry).await {
+            tracing::error!(%error, "what was counted could not be noted");
+        }
+    }
 }
 
 /// What verification found.

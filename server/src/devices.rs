@@ -8,7 +8,9 @@ use crate::{
     audit::{By, Event},
     auth::{Books, Caller, Permission},
     clock,
-    store::{Act, Deed, DeviceRecord, INVITATION_MS, Invitation, Performed, Person, StoreError, token_hash},
+    store::{
+        Act, Deed, DeviceRecord, INVITATION_MS, Invitation, Performed, Person, SeenDevice, StoreError, token_hash,
+    },
 };
 
 /// How often an enrolment is tried while somebody changes the person whose device it is.
@@ -108,9 +110,11 @@ pub async fn invite(server: &Server, person: &Person, name: &str, by: impl Into<
     let now_ms = clock::now_ms();
     let expires_at_ms = now_ms + INVITATION_MS;
     let (code_hash, device_name) = (token_hash(&code), name.trim().to_owned());
-    let invitation = Invitation { code_hash, person: person.id, device_name, expires_at_ms };
+    let by = by.into();
+    let (invited_by, inviter) = (by.in_words().to_owned(), by.person());
+    let invitation = Invitation { code_hash, person: person.id, device_name, expires_at_ms, invited_by, inviter };
     let detail = json!({ "device": invitation.device_name, "person": person.name });
-    let note = by.into().notes(Event::DeviceInvited, Some(person.unit), &detail);
+    let note = by.notes(Event::DeviceInvited, Some(person.unit), &detail);
     match server.store.perform(&Deed::new(Act::Invite { invitation, at_ms: now_ms }, note)).await? {
         Performed::Done(_) => Ok(Invited { code, expires_at_ms }),
         Performed::Stale | Performed::NotNow => Err(EnrolError::Disabled),
@@ -159,6 +163,29 @@ pub async fn enrol(server: &Server, code: &str, keys: PublicKeys, token: &str) -
         }
     }
     Err(EnrolError::Unknown)
+}
+
+/// A person says whether a device that somebody else has invited in their name is theirs; one that is not is revoked. `false` if
+/// they have no such device.
+pub async fn confirm(server: &Server, person: &Person, id: DeviceId, is_mine: bool) -> Result<bool, StoreError> {
+    let device = server.store.device(id).await?.filter(|device| device.person == Some(person.id));
+    let Some(device) = device else { return Ok(false) };
+    if is_mine {
+        let detail = json!({ "device": device.name });
+        let note = By::from(person).notes(Event::DeviceConfirmed, Some(device.unit), &detail);
+        // Whether it is done now or was before makes no difference.
+        server.store.perform(&Deed::new(Act::ConfirmDevice(id), note)).await?;
+    } else {
+        revoke(server, &device, person).await?;
+    }
+    Ok(true)
+}
+
+/// The devices in a person's name of which they have not said yet whether they are theirs.
+pub async fn unconfirmed(server: &Server, person: &Person) -> Result<Vec<SeenDevice>, StoreError> {
+    let mut seen = server.store.devices().await?;
+    seen.retain(|seen| seen.is_unconfirmed && !seen.device.is_revoked && seen.device.person == Some(person.id));
+    Ok(seen)
 }
 
 /// Revokes a device; `false` if it was revoked already.

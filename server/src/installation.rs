@@ -121,6 +121,7 @@ async fn look(config: &Config, examined: bool) -> Result<Looked, StoreError> {
 /// Opens the database of a configuration. It has to be there, whole, of this county, and no older than what was acknowledged.
 pub async fn open(config: &Config) -> Result<Arc<SqliteStore>, StoreError> {
     let looked = look(config, false).await?;
+    keep_private(config);
     let store = SqliteStore::open(&database(config), tally(config)).await?;
     store.keep(outside(config), looked.known);
     Ok(Arc::new(store))
@@ -134,6 +135,37 @@ pub async fn open_unchanged(config: &Config) -> Result<Arc<SqliteStore>, StoreEr
     }
     look(config, false).await?;
     Ok(Arc::new(SqliteStore::open_unchanged(&database(config), tally(config)).await?))
+}
+
+/// What is stored is its owner's alone, be it that an earlier version or a copy has left it open to others.
+fn keep_private(config: &Config) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+
+        let shut = |path: &Path, mode: u32| -> std::io::Result<()> {
+            let is_open = std::fs::metadata(path)?.permissions().mode() & 0o077 != 0;
+            if is_open { std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)) } else { Ok(()) }
+        };
+        let path = database(config);
+        let mut files = vec![(config.data_dir.clone(), 0o700)];
+        for ending in ["", "-wal", "-shm"] {
+            let mut file = path.as_os_str().to_owned();
+            file.push(ending);
+            files.push((file.into(), 0o600));
+        }
+        files.push((outside(config), 0o600));
+        for (file, mode) in files {
+            match shut(&file, mode) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!(%error, "others may read {}", file.display());
+                }
+                _ => {}
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = config;
 }
 
 /// A database that is opened whatever it lacks, to be looked over.
@@ -185,6 +217,7 @@ impl Examined {
 pub async fn make(config: &Config) -> Result<(), StoreError> {
     let path = database(config);
     std::fs::create_dir_all(&config.data_dir).map_err(|error| io(&error))?;
+    keep_private(config);
     if path.exists() {
         return Err(Refused::Exists.into());
     }

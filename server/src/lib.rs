@@ -19,7 +19,9 @@ pub mod import;
 pub mod indicators;
 pub mod installation;
 pub mod office;
+pub mod origin;
 pub mod people;
+pub mod photos;
 pub mod projection;
 pub mod proposals;
 pub mod quality;
@@ -73,8 +75,10 @@ pub struct Server {
     pub tls: Option<tls::Shown>,
     /// Whether people reach it by https.
     pub is_secure: bool,
-    /// Whether a proxy says whom it asks for.
-    pub is_behind_proxy: bool,
+    /// The proxies that say whom they ask for.
+    pub proxies: Vec<tls::Proxies>,
+    /// What is noted of what happens again and again.
+    pub repeats: Arc<audit::Repeats>,
 }
 
 impl Server {
@@ -145,7 +149,8 @@ impl Server {
             sockets: Arc::default(),
             tls: None,
             is_secure: config.tls.is_secure(),
-            is_behind_proxy: config.tls == tls::Tls::Proxy,
+            proxies: config.tls.proxies(),
+            repeats: Arc::default(),
         }
     }
 

@@ -144,28 +144,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// 登记一台手机，打印其令牌 · Enrol a device and print its token
-    Device {
-        /// 设备名称 · Name of the device
-        name: String,
-        /// 使用人 · The person who carries it
-        #[arg(long)]
-        owner: String,
-        /// 党组织或填报单位的编码 · Code of its unit
-        #[arg(long)]
-        unit: String,
-        /// 办公室：可见并可导入本级全部台账 · An office: holds every book of its level, and may send workbooks in
-        #[arg(long)]
-        office: bool,
-        /// 只能查看 · It may only read
-        #[arg(long, conflicts_with = "office")]
-        read_only: bool,
-    },
+    /// 登记一台手机，打印其令牌；device list 列出全部设备 · Enrol a device and print its token; `device list` lists all
+    Device(console::device::Device),
     /// 停用一台手机：它清除自己的数据，之后送来的修改待上级处理 · Revoke a device: it erases itself, what it still sends waits
-    Revoke {
-        /// 设备名称 · Name of the device
-        name: String,
-    },
+    Revoke(console::device::Which),
     /// 处理一个数据包（U 盘或聊天带来的 .tzb），写出回复包 · Take a bundle from a device or office, write its answer
     Bundle {
         /// 收到的数据包 · The bundle
@@ -305,12 +287,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             look::print_changes(&server, unit.as_deref(), (since, since_seq), json).await
         }
         Command::Conflicts { json } => look::print_conflicts(&server, json).await,
-        Command::Device { name, owner, unit, office, read_only } => {
-            let kind = console::device::Kind { office, read_only };
-            let unit = look::unit_with_code(&server, &unit).await?;
-            console::device::enrol(&server, &name, &owner, &unit, kind).await
-        }
-        Command::Revoke { name } => console::device::revoke(&server, &name).await,
+        Command::Device(command) => console::device::device(&server, command).await,
+        Command::Revoke(which) => console::device::revoke(&server, &which).await,
         Command::Bundle { file, answer } => console::bundle::answer(&server, &file, &answer).await,
         Command::Keys => {
             console::bundle::keys(&server);

@@ -1,9 +1,14 @@
 //! TLS: the county's own certificate, or one from files. An intranet has no domain name and no authority that would vouch
 //! for it: the server makes a certificate for its addresses, and people compare its fingerprint once.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
+    sync::Arc,
+};
 
 use anyhow::Context;
+use ipnet::IpNet;
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -19,7 +24,12 @@ pub enum Tls {
     #[default]
     None,
     /// In the clear, behind a proxy that speaks TLS and says whom it asks for (`X-Forwarded-For`).
-    Proxy,
+    Proxy {
+        /// Addresses and networks of such proxies, `10.0.0.2` or `10.0.0.0/24`: nobody else's word is taken. This machine
+        /// itself where none are given.
+        #[serde(default = "this_machine")]
+        trusted_proxies: Vec<Proxies>,
+    },
     /// By a certificate that the server makes for these names and addresses.
     OwnCertificate {
         /// For example `10.0.0.5` or `taizhang.county.local`.
@@ -32,6 +42,39 @@ pub enum Tls {
         /// Its key.
         key: std::path::PathBuf,
     },
+}
+
+/// The address of a proxy, or the network that it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Proxies(IpNet);
+
+impl Proxies {
+    /// Whether this is one of them.
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+}
+
+impl TryFrom<String> for Proxies {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let one = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+        let wrong = |_| format!("不是地址或网段 neither an address nor a network: `{text}` (10.0.0.2, 10.0.0.0/24)");
+        one.or_else(|_| text.parse()).map(Self).map_err(wrong)
+    }
+}
+
+impl From<Proxies> for String {
+    fn from(proxies: Proxies) -> Self {
+        proxies.0.to_string()
+    }
+}
+
+fn this_machine() -> Vec<Proxies> {
+    let loopback = [IpNet::new(Ipv4Addr::new(127, 0, 0, 0).into(), 8), IpNet::new(Ipv6Addr::LOCALHOST.into(), 128)];
+    loopback.into_iter().flatten().map(Proxies).collect()
 }
 
 /// A certificate and its key, for the listener.
@@ -52,10 +95,15 @@ impl Tls {
         *self != Tls::None
     }
 
+    /// The proxies whose word is taken for whom they ask for.
+    pub fn proxies(&self) -> Vec<Proxies> {
+        if let Tls::Proxy { trusted_proxies } = self { trusted_proxies.clone() } else { Vec::new() }
+    }
+
     /// Makes it ready; an own certificate is kept in the data folder, and made once.
     pub fn ready(&self, data_dir: &Path) -> anyhow::Result<Option<Ready>> {
         let (certificate, key) = match self {
-            Tls::None | Tls::Proxy => return Ok(None),
+            Tls::None | Tls::Proxy { .. } => return Ok(None),
             Tls::Files { certificate, key } => (certificate.clone(), key.clone()),
             Tls::OwnCertificate { names } => {
                 let (certificate, key) = (data_dir.join("tls.crt"), data_dir.join("tls.key"));

@@ -22,6 +22,7 @@ use crate::{
     auth::Caller,
     clock,
     import::{self, ImportError, ImportReport, Preview, Source, findings_workbook},
+    origin::Carried,
     store::{Batch, StoreError},
 };
 use serde::{Deserialize, Serialize};
@@ -360,7 +361,7 @@ pub fn apply(server: &Server, id: &str, caller: Caller) -> Result<Status, Upload
     }
     let status = upload.status(id);
     let server = server.clone();
-    tokio::spawn(async move {
+    tokio::spawn(Carried::here().on(async move {
         let _turn = server.uploads.turns.to_write(&upload.sender).await;
         let progress = upload.progress();
         let applied = async {
@@ -377,7 +378,7 @@ pub fn apply(server: &Server, id: &str, caller: Caller) -> Result<Status, Upload
             }),
             Err(error) => upload.fail(&error, true),
         }
-    });
+    }));
     Ok(status)
 }
 

@@ -45,6 +45,7 @@ pub async fn cookie(server: &Server, person: &Person) -> anyhow::Result<String> 
         person: person.id,
         password: Hidden(credentials.password),
         code: None,
+        attempt: None,
         token_hash: token_hash(&token),
         at_ms,
         expires_at_ms: at_ms + SESSION_MS,

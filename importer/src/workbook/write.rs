@@ -63,6 +63,8 @@ pub enum Style {
     Note,
     /// No format at all: what messy people write.
     Plain,
+    /// A text that stays the text that it is, whoever types over it: `007`, `340099198001010013`.
+    PlainText,
     /// A date cell.
     Date,
     /// A cell with something wrong in it: an error or else a warning; a date, a percentage or else a text.
@@ -110,6 +112,7 @@ impl Style {
             Style::TotalHundredths => Style::Hundredths.format().set_bold(),
             Style::Note => base(10.0).set_align(FormatAlign::Left).set_text_wrap(),
             Style::Plain => Format::new(),
+            Style::PlainText => Format::new().set_num_format("@"),
             Style::Date => Format::new().set_num_format("yyyy/m/d"),
             Style::Marked { error, date, percent } => {
                 let colour = if error { 0x00FF_C7CE } else { 0x00FF_EB9C };
@@ -122,6 +125,19 @@ impl Style {
             }
         }
     }
+}
+
+/// A style, and whether the text in it is one that a spreadsheet would take for a formula.
+type Look = (Style, bool);
+
+fn look((style, is_live): Look) -> Format {
+    let format = style.format();
+    if is_live { format.set_num_format("@").set_quote_prefix() } else { format }
+}
+
+/// Whether a spreadsheet takes this text for a formula as soon as somebody opens its cell and leaves it again.
+fn is_live(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
 }
 
 /// Rows that a chart stands in front of, and its width.
@@ -177,7 +193,7 @@ pub struct Print {
 /// A workbook that is being written.
 pub struct Book {
     workbook: Workbook,
-    formats: HashMap<Style, Format>,
+    formats: HashMap<Look, Format>,
     /// What was written, where it is to be sealed.
     cells: Option<Cells>,
     has_pictures: bool,
@@ -323,7 +339,7 @@ fn packed_again(bytes: Vec<u8>) -> zip::result::ZipResult<Vec<u8>> {
 /// A sheet that is being written.
 pub struct Page<'a> {
     sheet: &'a mut Worksheet,
-    formats: &'a mut HashMap<Style, Format>,
+    formats: &'a mut HashMap<Look, Format>,
     cells: Option<&'a mut BTreeMap<(u32, u16), String>>,
     footer: &'a str,
 }
@@ -338,7 +354,8 @@ impl Page<'_> {
     /// Writes one cell.
     pub fn put(&mut self, row: u32, column: u16, value: &Out, style: Style) -> Result<(), WriteError> {
         self.note_down(row, column, value);
-        let format = self.formats.entry(style).or_insert_with(|| style.format());
+        let is_live = matches!(value, Out::Text(text) if is_live(text));
+        let format = self.formats.entry((style, is_live)).or_insert_with(|| look((style, is_live)));
         match value {
             Out::Text(text) if text.is_empty() => self.sheet.write_blank(row, column, format)?,
             // A cell holds at most 32,767 characters.
@@ -378,7 +395,8 @@ impl Page<'_> {
             return self.put(from.0, from.1, &Out::Text(text.to_owned()), style);
         }
         self.note_down(from.0, from.1, &Out::Text(text.to_owned()));
-        let format = self.formats.entry(style).or_insert_with(|| style.format()).clone();
+        let is_live = is_live(text);
+        let format = self.formats.entry((style, is_live)).or_insert_with(|| look((style, is_live))).clone();
         self.sheet.merge_range(from.0, from.1, to.0, to.1, text, &format)?;
         Ok(())
     }

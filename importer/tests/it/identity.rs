@@ -286,7 +286,8 @@ fn masked_text_is_a_value_in_no_column() {
     let catalogue = Catalogue::builtin();
     let branch = Branch::open();
     let importer = Importer::new(&catalogue, Tenant::new("340099"), branch.documents.unit, 2012, Some(vec![1; 32]));
-    for masked in ["***", "●●●", "138****5678", "1980-01*"] {
+    for masked in ["***", "●●●", "138****5678", "1980-01*", "3400**************", "340099********0013", "0551-*****67"]
+    {
         for ledger in catalogue.ledgers() {
             let columns = ledger.columns.iter().filter(|column| !ledger.unit.names_unit(&column.key));
             let columns: Vec<_> = columns.collect();

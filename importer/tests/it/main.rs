@@ -7,6 +7,7 @@ mod folder;
 mod hostile;
 mod identity;
 mod ledgers;
+mod live;
 mod messy;
 mod raw;
 mod refuse;

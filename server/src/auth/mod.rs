@@ -8,7 +8,7 @@ mod table;
 
 use sync_protocol::{Book, UnitId, catalogue::Sensitivity, session::Scope};
 
-pub use password::{Weak, hash, is_right, new_password};
+pub use password::{Weak, check, hash, is_right, new_password};
 pub use register::{UnitDenied, UnitRights};
 pub use role::{Books, Grant, Permission, Role};
 pub use sign_in::{

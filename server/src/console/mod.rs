@@ -114,9 +114,19 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path)).with_context(|| path.display().to_string())
 }
 
+/// Whatever a program writes is its owner's alone, and nothing of its memory goes to the disk when it ends badly: both hold personal
+/// data.
+fn keep_private() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    // Where the system has no such limit, it writes nothing either.
+    drop(rlimit::setrlimit(rlimit::Resource::CORE, 0, 0));
+}
+
 /// Begins a program: logs go to standard error. Output that cannot be written is no crash, be it that its reader has had
 /// enough (`| head`), or that the disk is full.
 pub fn begin() {
+    keep_private();
     let otherwise = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.payload_as_str().unwrap_or_default();

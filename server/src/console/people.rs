@@ -139,7 +139,9 @@ pub async fn audit(server: &Server, command: Audit) -> anyhow::Result<bool> {
             after = last.number;
             for line in &lines {
                 let when = clock::local(line.entry.at_ms).strftime("%Y-%m-%d %H:%M:%S");
-                println!("{} {when} {} {} {}", line.number, line.entry.who, line.entry.event, line.entry.detail);
+                let from = line.entry.address.as_deref().map(|address| format!(" {address}")).unwrap_or_default();
+                let entry = &line.entry;
+                println!("{} {when} {}{from} {} {}", line.number, entry.who, entry.event, entry.detail);
             }
         },
         Audit::Verify { head } => {

@@ -11,6 +11,7 @@ use axum::{
 };
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use sync_protocol::UnitId;
 use utoipa::{IntoParams, ToSchema};
@@ -22,7 +23,8 @@ use super::{
 };
 use crate::{
     Server,
-    auth::{Caller, Permission},
+    audit::{self, Event},
+    auth::{Caller, Denied, Permission},
     clock,
     store::{AttachmentPart, Received},
 };
@@ -31,6 +33,8 @@ use crate::{
 const SIZE_MAX: i64 = 2 << 20;
 /// Bytes of all photos of a unit.
 const UNIT_BYTES_MAX: i64 = 512 << 20;
+/// Bytes of all photos that one device has sent.
+const DEVICE_BYTES_MAX: i64 = 512 << 20;
 /// What a JPEG begins with.
 const JPEG: [u8; 3] = [0xff, 0xd8, 0xff];
 
@@ -68,6 +72,10 @@ async fn put(
     Raw(bytes): Raw,
 ) -> Result<Json<Progress>, ApiError> {
     caller.may(Permission::Sync)?;
+    // Its records still come in and wait; a photo, which nobody could look over, does not.
+    if caller.device.as_ref().is_some_and(|device| device.is_revoked) {
+        return Err(Denied::Revoked.into());
+    }
     // Whoever writes no record has no photo of one.
     if caller.books.writes.is_empty() {
         return Err(ApiError::NotFound);
@@ -90,6 +98,7 @@ async fn put(
         device: caller.device.as_ref().map(|device| device.id),
         received_at_ms: clock::now_ms(),
         unit_bytes_max: UNIT_BYTES_MAX,
+        device_bytes_max: DEVICE_BYTES_MAX,
         is_it: |hash, whole| whole.starts_with(&JPEG) && <[u8; 32]>::from(Sha256::digest(whole)) == *hash,
     };
     let received = match server.store.append_attachment(&stored).await? {
@@ -119,6 +128,7 @@ async fn get(
     }
     let (unit, hash) = named(&server, &caller, &unit, &hash, permission).await?;
     let bytes = server.store.attachment(unit, &hash).await?.ok_or(ApiError::NotFound)?;
+    audit::note_often(&server, &caller, Event::PhotosRead, Some(unit), &json!({})).await?;
     let headers = [(header::CONTENT_TYPE, "image/jpeg"), (header::CONTENT_DISPOSITION, "inline")];
     Ok((StatusCode::OK, headers, bytes).into_response())
 }

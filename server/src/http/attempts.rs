@@ -3,14 +3,10 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{Router, http::Request, response::IntoResponse};
-use tower_governor::{
-    GovernorError, GovernorLayer,
-    governor::GovernorConfigBuilder,
-    key_extractor::{KeyExtractor, PeerIpKeyExtractor, SmartIpKeyExtractor},
-};
+use tower_governor::{GovernorError, GovernorLayer, governor::GovernorConfigBuilder, key_extractor::KeyExtractor};
 
-use super::ApiError;
-use crate::Server;
+use super::{ApiError, origin::Source};
+use crate::{Server, origin};
 
 /// Attempts from one address: so many at once …
 const AT_ONCE: u32 = 30;
@@ -19,36 +15,22 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How often addresses that have been quiet are forgotten.
 const FORGET_INTERVAL: Duration = Duration::from_mins(5);
 
-/// Whose attempt it is.
+/// Whose attempt it is: by the address that it comes from.
 #[derive(Debug, Clone, Copy)]
-enum Address {
-    /// The peer's.
-    Peer,
-    /// The one that a proxy names.
-    Named,
-}
+struct ByAddress;
 
-impl KeyExtractor for Address {
+impl KeyExtractor for ByAddress {
     type Key = IpAddr;
 
     fn extract<T>(&self, request: &Request<T>) -> Result<IpAddr, GovernorError> {
-        match self {
-            Address::Peer => PeerIpKeyExtractor.extract(request),
-            Address::Named => SmartIpKeyExtractor.extract(request),
-        }
+        let source = request.extensions().get::<Source>().ok_or(GovernorError::UnableToExtractKey)?;
+        Ok(origin::network(source.0))
     }
 }
 
-/// The address that a request comes from.
-pub(super) fn address<T>(request: &Request<T>, is_behind_proxy: bool) -> Option<IpAddr> {
-    let address = if is_behind_proxy { Address::Named } else { Address::Peer };
-    address.extract(request).ok()
-}
-
 /// These routes, asked no oftener than that.
-pub(super) fn limited(router: Router<Arc<Server>>, is_behind_proxy: bool) -> Router<Arc<Server>> {
-    let address = if is_behind_proxy { Address::Named } else { Address::Peer };
-    let mut builder = GovernorConfigBuilder::default().key_extractor(address);
+pub(super) fn limited(router: Router<Arc<Server>>) -> Router<Arc<Server>> {
+    let mut builder = GovernorConfigBuilder::default().key_extractor(ByAddress);
     let config = builder.period(INTERVAL).burst_size(AT_ONCE).finish().expect("neither number is zero");
     let limiter = Arc::downgrade(config.limiter());
     tokio::spawn(async move {

@@ -47,6 +47,8 @@ struct LogLine {
     /// More of it; no value of a restricted column.
     #[schema(value_type = Object)]
     detail: serde_json::Value,
+    /// The address that it was done from; none on the server's own command line.
+    address: Option<String>,
     /// SHA-256 over the line before it and this one.
     hash: String,
 }
@@ -61,6 +63,7 @@ impl From<AuditLine> for LogLine {
             event: entry.event,
             unit: entry.unit.map(|unit| unit.to_string()),
             detail: serde_json::from_str(&entry.detail).unwrap_or_default(),
+            address: entry.address,
             hash: HEXLOWER.encode(&hash),
         }
     }

@@ -14,8 +14,9 @@ use axum_extra::extract::cookie::CookieJar;
 use super::ApiError;
 use crate::{
     Server,
+    audit::By,
     auth::{Caller, Denied, Permission},
-    clock,
+    clock, origin,
     store::{DeviceRecord, Person, token_hash},
 };
 
@@ -104,7 +105,9 @@ fn bearer(parts: &Parts) -> Option<&str> {
 
 async fn known(server: &Server, token: Option<&str>) -> Result<DeviceRecord, ApiError> {
     let token = token.ok_or(ApiError::Unauthorized)?;
-    server.store.device_by_token(&token_hash(token)).await?.ok_or(ApiError::Unauthorized)
+    let device = server.store.device_by_token(&token_hash(token)).await?.ok_or(ApiError::Unauthorized)?;
+    origin::met(By::from(&Caller::device(device.clone())));
+    Ok(device)
 }
 
 /// The device with this token, if it may sync; a revoked one may, since its work is still taken.
@@ -119,6 +122,7 @@ async fn signed_in(parts: &Parts, server: &Server) -> Result<Person, ApiError> {
     let token = jar.get(COOKIE).ok_or(ApiError::Unauthorized)?;
     let person = server.store.people().session(&token_hash(token.value()), clock::now_ms()).await?;
     let person = person.ok_or(ApiError::Unauthorized)?;
+    origin::met(By::from(&person));
     if !parts.method.is_safe() && !is_same_site(&parts.headers) {
         let sentence = "请求来自其他网站，已拒绝 | the request comes from another site";
         return Err(ApiError::Forbidden(sentence.into()));

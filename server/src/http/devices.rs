@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sync_protocol::DeviceId;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     Server,
+    audit::{self, By, Event},
     auth::{Caller, Denied, Permission},
     devices::{self, EnrolError},
     store::{PersonId, SeenDevice},
@@ -51,11 +53,15 @@ struct KnownDevice {
     clock_ahead_ms: Option<i64>,
     /// How old the oldest change was that it handed over then, in milliseconds by its own clock.
     oldest_unsent_ms: Option<i64>,
+    /// Who has invited it, if that is known.
+    invited_by: Option<String>,
+    /// Whether somebody else has invited it, and the person whose it is has not said yet that it is theirs.
+    is_unconfirmed: bool,
 }
 
 impl From<SeenDevice> for KnownDevice {
     fn from(seen: SeenDevice) -> Self {
-        let SeenDevice { device, last_seen_ms, clock_ahead_ms, oldest_unsent_ms } = seen;
+        let SeenDevice { device, last_seen_ms, clock_ahead_ms, oldest_unsent_ms, invited_by, is_unconfirmed } = seen;
         Self {
             id: device.id.to_string(),
             name: device.name,
@@ -65,6 +71,8 @@ impl From<SeenDevice> for KnownDevice {
             last_seen_ms,
             clock_ahead_ms,
             oldest_unsent_ms,
+            invited_by,
+            is_unconfirmed,
         }
     }
 }
@@ -164,7 +172,11 @@ async fn enrol(
     Body(Enrol { code, keys, token }): Body<Enrol>,
 ) -> Result<(StatusCode, Json<Enrolled>), ApiError> {
     let keys = keys.parse().map_err(|_| ApiError::BadRequest("设备公钥有误 | these are no public keys".into()))?;
-    let caller = Caller::device(devices::enrol(&server, &code, keys, &token).await?);
+    let enrolled = devices::enrol(&server, &code, keys, &token).await;
+    if matches!(enrolled, Err(EnrolError::Unknown)) {
+        audit::note_failed(&server, By::stranger(), Event::SignInFailed, &json!({ "what": "enrol" })).await;
+    }
+    let caller = Caller::device(enrolled?);
     let names = |books: &[sync_protocol::Book]| books.iter().map(|book| book.as_str().to_owned()).collect();
     let enrolled = Enrolled {
         device: caller.device.as_ref().map(|device| device.id.to_string()).unwrap_or_default(),

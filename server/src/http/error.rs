@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::{
     auth::{Denied, SignInError},
+    origin,
     store::StoreError,
     sync::ExchangeError,
 };
@@ -91,7 +92,11 @@ impl From<ExchangeError> for ApiError {
 impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::Outside => ApiError::NotFound,
+            // The answer does not say so, the audit log does.
+            Denied::Outside => {
+                origin::refused();
+                ApiError::NotFound
+            }
             Denied::Store(error) => error.into(),
             Denied::Role(..) | Denied::MustChange | Denied::Revoked => ApiError::Forbidden(denied.to_string()),
         }

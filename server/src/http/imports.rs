@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Server,
     audit::{self, Event},
-    auth::Permission,
+    auth::{Caller, Permission},
     import::{ImportError, Preview},
     uploads::{self, Status, UploadError},
 };
@@ -97,7 +97,9 @@ async fn plan(
     Path(id): Path<String>,
 ) -> Result<Json<Arc<Preview>>, ApiError> {
     caller.may(Permission::Import)?;
-    Ok(Json(server.uploads.plan(&id, &caller)?))
+    let plan = server.uploads.plan(&id, &caller)?;
+    note_read(&server, &caller, &id, "plan").await?;
+    Ok(Json(plan))
 }
 
 /// Write what was planned.
@@ -121,7 +123,9 @@ async fn report(
     Path(id): Path<String>,
 ) -> Result<Json<Arc<RawValue>>, ApiError> {
     caller.may(Permission::Import)?;
-    Ok(Json(server.uploads.report(&id, &caller)?))
+    let report = server.uploads.report(&id, &caller)?;
+    note_read(&server, &caller, &id, "report").await?;
+    Ok(Json(report))
 }
 
 /// The workbook with its bad cells marked, and sheets to decide on what is doubtful.
@@ -137,6 +141,13 @@ async fn findings(
     let file = server.uploads.status(&id, &caller)?.file;
     audit::note(&server, &caller, Event::FindingsDrawn, Some(caller.grant.unit), json!({ "file": file })).await?;
     Ok(([(header::CONTENT_TYPE, XLSX), (header::CACHE_CONTROL, "no-store")], bytes))
+}
+
+/// Both quote cells of the workbook.
+async fn note_read(server: &Server, caller: &Caller, id: &str, what: &str) -> Result<(), ApiError> {
+    let file = server.uploads.status(id, caller)?.file;
+    let detail = json!({ "what": what, "file": file });
+    Ok(audit::note(server, caller, Event::ImportRead, Some(caller.grant.unit), detail).await?)
 }
 
 impl From<UploadError> for ApiError {

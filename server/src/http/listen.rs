@@ -5,10 +5,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsConfig};
 
 use super::router;
-use crate::{Server, uploads};
+use crate::{Server, audit, photos, uploads};
 
 /// How long requests that are under way may go on once the server stops.
 const GRACE: Duration = Duration::from_secs(10);
+/// How often it is noted what was only counted.
+const COUNT_INTERVAL: Duration = Duration::from_mins(1);
 /// How long a peer may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -20,8 +22,16 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     uploads::serve(&server).await.map_err(std::io::Error::other)?;
     let (store, sockets) = (server.store.clone(), server.sockets.clone());
-    let unswept = server.clone();
+    let (unswept, counted) = (server.clone(), server.clone());
     tokio::spawn(async move { crate::erasure::finish(&unswept).await });
+    let sweeps = tokio::spawn(photos::keep_swept(server.as_ref().clone()));
+    let counting = server.clone();
+    let counts = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(COUNT_INTERVAL).await;
+            audit::note_counted(&counting, false).await;
+        }
+    });
     let handle = Handle::new();
     let stopping = handle.clone();
     tokio::spawn(async move {
@@ -43,6 +53,9 @@ pub async fn serve(
             listening.acceptor(acceptor).serve(service).await?;
         }
     }
+    counts.abort();
+    sweeps.abort();
+    audit::note_counted(&counted, true).await;
     // Nothing is lost if this takes too long: what has a receipt is on the disk.
     let _ = tokio::time::timeout(GRACE, store.close()).await;
     Ok(())

@@ -16,10 +16,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     ApiError, BODY_BYTES_MAX,
     caller::SocketSender,
+    exchange::note_filled,
     sockets::{Heard, Socket},
 };
 use crate::{
     Server, clock,
+    origin::Carried,
     store::{DeviceRecord, Moved},
     sync::ExchangeError,
 };
@@ -38,7 +40,8 @@ async fn connect(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade?.max_message_size(BODY_BYTES_MAX).max_frame_size(BODY_BYTES_MAX);
-    Ok(upgrade.on_upgrade(move |socket| async move { run(&server, device, Socket::new(socket)).await }))
+    let origin = Carried::here();
+    Ok(upgrade.on_upgrade(move |socket| origin.on(async move { run(&server, device, Socket::new(socket)).await })))
 }
 
 async fn run(server: &Server, mut device: DeviceRecord, mut socket: Socket) {
@@ -111,6 +114,7 @@ async fn answer(
     // What it may do can have changed since it has connected.
     let known = server.store.device(device.id).await.map_err(|error| internal(&error))?;
     *device = known.ok_or_else(|| (1008, "no longer enrolled".into()))?;
+    note_filled(server, device, request.cursor.is_none()).await.map_err(|error| internal(&error))?;
     match server.sync.exchange(device, request, clock::now_ms()).await {
         Ok(reply) => Ok(LiveFrame::Reply(Box::new(reply))),
         Err(ExchangeError::Refused(refusal)) => Err((1008, refusal.sentence.into())),

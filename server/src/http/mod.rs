@@ -15,6 +15,7 @@ mod imports;
 mod listen;
 mod live;
 mod openapi;
+mod origin;
 mod people;
 mod proposals;
 mod quarantine;
@@ -110,11 +111,11 @@ pub fn router(server: Arc<Server>) -> Router {
     let Routes { requests, attempts, checks, sockets } = routes();
     let (requests, attempts) = (Router::from(requests), Router::from(attempts));
     let (checks, sockets) = (Router::from(checks), Router::from(sockets));
-    let (is_secure, is_behind_proxy) = (server.is_secure, server.is_behind_proxy);
+    let is_secure = server.is_secure;
     let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT);
     let router = requests
-        .merge(attempts::limited(attempts, is_behind_proxy))
-        .merge(attempts::limited(checks, is_behind_proxy))
+        .merge(attempts::limited(attempts))
+        .merge(attempts::limited(checks))
         .layer(timeout)
         .layer(RequestBodyTimeoutLayer::new(SILENCE_MAX))
         .merge(sockets)
@@ -130,7 +131,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .layer(header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'self' 'unsafe-inline'"));
     let router =
         if is_secure { router.layer(header(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")) } else { router };
-    router.with_state(server)
+    router.layer(axum::middleware::from_fn_with_state(server.clone(), origin::remember)).with_state(server)
 }
 
 /// A text as a QR code: an SVG image.

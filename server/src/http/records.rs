@@ -94,6 +94,7 @@ async fn list_conflicts(
     let mut stored = server.store.conflicts().await?;
     stored.retain(|row| caller.books.reads.contains(&row.book) && units.iter().any(|unit| unit.id == row.unit));
     let lines = conflicts::lines(&server, &stored, &units, caller.clearance());
+    audit::note(&server, &caller, Event::ConflictsRead, Some(top), json!({ "cells": lines.len() })).await?;
     let disputed = lines.into_iter().map(|line| Disputed {
         ledger: line.ledger,
         unit: line.unit,

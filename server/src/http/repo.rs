@@ -22,9 +22,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     ApiError,
     caller::SocketSender,
+    exchange::note_filled,
     sockets::{Heard, Seat, Socket},
 };
-use crate::{Server, clock, store::DeviceRecord};
+use crate::{Server, clock, origin::Carried, store::DeviceRecord};
 
 /// How long a peer may be connected without saying who it is.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -46,7 +47,10 @@ async fn connect(
 ) -> Result<Response, ApiError> {
     let bytes_max = server.sync.limits().sync_bytes_max + FRAME_BYTES_MAX;
     let upgrade = upgrade?.max_message_size(bytes_max).max_frame_size(bytes_max);
-    Ok(upgrade.on_upgrade(move |socket| async move { run(server, device, socket).await }))
+    // Such a peer keeps nothing of what it has had: each time it takes what it may hold.
+    note_filled(&server, &device, true).await?;
+    let origin = Carried::here();
+    Ok(upgrade.on_upgrade(move |socket| origin.on(async move { run(server, device, socket).await })))
 }
 
 async fn run(server: Arc<Server>, device: DeviceRecord, socket: WebSocket) {
@@ -82,7 +86,7 @@ impl Connection {
         let mut joins = std::pin::pin!(tokio::time::sleep(JOIN_TIMEOUT));
         loop {
             while let Some(turn) = self.session.next_turn() {
-                turns.spawn(take(self.server.clone(), self.device.clone(), turn));
+                turns.spawn(Carried::here().on(take(self.server.clone(), self.device.clone(), turn)));
             }
             let effects = tokio::select! {
                 heard = socket.hear(), if !self.session.is_full() => match heard {

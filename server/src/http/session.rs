@@ -10,19 +10,21 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     ApiError,
-    caller::{Asker, Body, COOKIE, SignedInPerson, ready},
+    caller::{Asker, Body, COOKIE, Path, SignedInPerson, ready},
 };
 use crate::{
     Server,
     auth::{self, Caller, Permission, Role},
+    devices,
+    store::SeenDevice,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
-    OpenApiRouter::new().routes(routes!(who, sign_out)).routes(routes!(change_password)).routes(routes!(
-        begin_totp,
-        confirm_totp,
-        remove_totp
-    ))
+    OpenApiRouter::new()
+        .routes(routes!(who, sign_out))
+        .routes(routes!(change_password))
+        .routes(routes!(confirm_device))
+        .routes(routes!(begin_totp, confirm_totp, remove_totp))
 }
 
 /// Apart from the others, since how often it may be asked is limited.
@@ -57,12 +59,38 @@ struct Who {
     has_totp: bool,
     /// What they may do.
     may: Vec<String>,
+    /// Devices that somebody else has invited in their name: they say whether these are theirs.
+    unconfirmed: Vec<Unconfirmed>,
+}
+
+/// A device that somebody else has invited in one's name.
+#[derive(Serialize, ToSchema)]
+struct Unconfirmed {
+    /// Its id.
+    id: String,
+    /// Its name.
+    name: String,
+    /// Who has invited it.
+    invited_by: Option<String>,
+    /// When it last handed something over, in milliseconds since 1970.
+    last_seen_ms: Option<i64>,
+}
+
+impl From<SeenDevice> for Unconfirmed {
+    fn from(seen: SeenDevice) -> Self {
+        let SeenDevice { device, last_seen_ms, invited_by, .. } = seen;
+        Self { id: device.id.to_string(), name: device.name, invited_by, last_seen_ms }
+    }
 }
 
 impl Who {
-    fn of(caller: &Caller) -> Self {
+    async fn of(server: &Server, caller: &Caller) -> Result<Self, ApiError> {
+        let unconfirmed = match &caller.person {
+            Some(person) => devices::unconfirmed(server, person).await?,
+            None => Vec::new(),
+        };
         let may = Permission::ALL.into_iter().filter(|permission| caller.may(*permission).is_ok());
-        Self {
+        Ok(Self {
             full_name: caller.name.clone(),
             role: caller.grant.role,
             unit: caller.grant.unit.to_string(),
@@ -70,7 +98,8 @@ impl Who {
             must_change: caller.person.as_ref().is_some_and(|person| person.must_change),
             has_totp: caller.person.as_ref().is_some_and(|person| person.has_totp),
             may: may.map(|permission| format!("{permission:?}")).collect(),
-        }
+            unconfirmed: unconfirmed.into_iter().map(Unconfirmed::from).collect(),
+        })
     }
 }
 
@@ -89,24 +118,45 @@ async fn sign_in(
         .http_only(true)
         .same_site(SameSite::Strict)
         .secure(server.is_secure);
-    Ok((jar.add(cookie), Json(Who::of(&caller))))
+    Ok((jar.add(cookie), Json(Who::of(&server, &caller).await?)))
 }
 
 /// Who has signed in.
 #[utoipa::path(get, path = "/api/session", tag = "session", responses((status = 200, body = Who)))]
-async fn who(Asker(caller): Asker) -> Json<Who> {
-    Json(Who::of(&caller))
+async fn who(State(server): State<Arc<Server>>, Asker(caller): Asker) -> Result<Json<Who>, ApiError> {
+    Ok(Json(Who::of(&server, &caller).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+struct IsMine {
+    /// Whether the device is one's own; one that is not is revoked.
+    is_mine: bool,
+}
+
+/// Say whether a device that somebody else has invited in one's name is one's own.
+#[utoipa::path(put, path = "/api/session/devices/{id}", tag = "session", params(("id" = String, Path)),
+    request_body = IsMine, responses((status = 204)))]
+async fn confirm_device(
+    State(server): State<Arc<Server>>,
+    SignedInPerson(person): SignedInPerson,
+    Path(id): Path<String>,
+    Body(IsMine { is_mine }): Body<IsMine>,
+) -> Result<StatusCode, ApiError> {
+    ready(&person)?;
+    let id = id.parse().map_err(|_| ApiError::NotFound)?;
+    let is_theirs = devices::confirm(&server, &person, id, is_mine).await?;
+    if is_theirs { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::NotFound) }
 }
 
 /// Sign out.
 #[utoipa::path(delete, path = "/api/session", tag = "session", responses((status = 204)))]
 async fn sign_out(
     State(server): State<Arc<Server>>,
-    _: SignedInPerson,
+    SignedInPerson(person): SignedInPerson,
     jar: CookieJar,
 ) -> Result<(CookieJar, StatusCode), ApiError> {
     if let Some(cookie) = jar.get(COOKIE) {
-        auth::sign_out(&server, cookie.value()).await?;
+        auth::sign_out(&server, &person, cookie.value()).await?;
     }
     Ok((jar.remove(Cookie::build(COOKIE).path("/")), StatusCode::NO_CONTENT))
 }

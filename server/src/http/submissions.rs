@@ -181,7 +181,10 @@ async fn differences(
     Path(number): Path<i64>,
 ) -> Result<Json<Vec<Difference>>, ApiError> {
     let submission = one(&server, &caller, number).await?;
-    Ok(Json(Box::pin(submissions::differences(&server, &submission)).await?))
+    let differences = Box::pin(submissions::differences(&server, &submission)).await?;
+    let detail = json!({ "number": number, "differences": differences.len() });
+    audit::note(&server, &caller, Event::SubmissionRead, Some(submission.unit), detail).await?;
+    Ok(Json(differences))
 }
 
 /// The copy as it was submitted.

@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     Json,
-    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State},
+    extract::{DefaultBodyLimit, FromRequestParts, State},
     http::{header, request::Parts},
     response::{Html, IntoResponse},
 };
@@ -18,12 +18,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    ApiError, attempts,
+    ApiError,
     caller::{Asker, Path, Raw},
 };
 use crate::{
     Server,
     audit::{self, Event},
+    origin,
     returns::{
         codes::{self, Known},
         verify::{self, Verified, VerifyError},
@@ -93,10 +94,8 @@ pub(super) fn page_routes() -> OpenApiRouter<Arc<Server>> {
 /// Check a return: is it as it was drawn here, and is what it was drawn of still so. The body is the workbook.
 #[utoipa::path(post, path = "/api/returns/verify", tag = "returns", request_body(content = Vec<u8>,
     content_type = "application/octet-stream"), responses((status = 200, body = Verified)))]
-async fn check(State(server): State<Arc<Server>>, request: Request) -> Result<Json<Verified>, ApiError> {
-    let address = attempts::address(&request, server.is_behind_proxy);
-    let Raw(bytes) = Raw::from_request(request, &server).await?;
-    let _place = Place::take(address).await?;
+async fn check(State(server): State<Arc<Server>>, Raw(bytes): Raw) -> Result<Json<Verified>, ApiError> {
+    let _place = Place::take(origin::address().map(origin::network)).await?;
     Ok(Json(verify::verify_for_stranger(&server, bytes.to_vec()).await?))
 }
 
@@ -111,8 +110,7 @@ async fn code(
     mut parts: Parts,
 ) -> Result<Json<Known>, ApiError> {
     let caller = Asker::from_request_parts(&mut parts, &server).await.ok().map(|Asker(caller)| caller);
-    let address = attempts::address(&Request::from_parts(parts, ()), server.is_behind_proxy);
-    let _place = Place::take(address).await?;
+    let _place = Place::take(origin::address().map(origin::network)).await?;
     let known = Box::pin(codes::look_up(&server, &typed, caller.as_ref())).await?;
     let sentence = "校验码为 16 位字母和数字 2–7，见报表下方 | a code has 16 letters and digits from 2 to 7: it stands below the return";
     let known = known.ok_or_else(|| ApiError::BadRequest(sentence.into()))?;

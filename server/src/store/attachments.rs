@@ -21,6 +21,8 @@ pub struct AttachmentPart {
     pub received_at_ms: i64,
     /// Bytes that all photos of a unit may have.
     pub unit_bytes_max: i64,
+    /// Bytes that all photos of a device may have, whatever the unit.
+    pub device_bytes_max: i64,
     /// Whether these bytes, which are all, are the photo that this hash names.
     pub is_it: fn(&[u8; 32], &[u8]) -> bool,
 }
@@ -30,7 +32,7 @@ pub struct AttachmentPart {
 pub enum Received {
     /// So many bytes.
     SoFar(i64),
-    /// The unit has as many photos as it may.
+    /// The unit, or the device, has as many photos as it may.
     NoRoom,
     /// It is whole, and not what it is named by: nothing of it was kept.
     NotIt,

@@ -4,7 +4,7 @@
 use sync_protocol::{ChangeHash, DeviceId, UnitId};
 
 use super::{
-    AuditEntry, DeviceRecord, DocumentWrite, Invitation, Person, PersonId, ProposalDecision, QuarantineState,
+    Attempt, AuditEntry, DeviceRecord, DocumentWrite, Invitation, Person, PersonId, ProposalDecision, QuarantineState,
     Replacement, Submission, SubmissionStep, UnitChange,
 };
 use crate::auth::Books;
@@ -84,6 +84,8 @@ pub enum Act {
         password: Hidden,
         /// The one-time code that was right, where one was asked for.
         code: Option<CodeTaken>,
+        /// The attempt that this was, unless nothing is tried from there; none where a test makes a session.
+        attempt: Option<Attempt>,
         /// SHA-256 of the cookie.
         token_hash: [u8; 32],
         /// When.
@@ -129,6 +131,14 @@ pub enum Act {
     },
     /// Revokes a device that is not revoked.
     RevokeDevice(DeviceId),
+    /// Forgets photos that came before this time and that no record names, or that have not become whole: the number is how many,
+    /// and if there are none, nothing is noted.
+    ExpirePhotos {
+        /// This time.
+        before_ms: i64,
+    },
+    /// The person whose device it is says that it is theirs.
+    ConfirmDevice(DeviceId),
     /// Decides on changes in quarantine that are still in these states.
     Settle {
         /// Which, and where each stands.

@@ -33,7 +33,8 @@ pub use attachments::{AttachmentPart, Received};
 pub use deed::{Act, CodeTaken, Deed, Hidden, Performed};
 pub use error::StoreError;
 pub use people::{
-    AuditEntry, AuditLine, Credentials, Failed, INVITATION_MS, Invitation, PeopleStore, Person, PersonId,
+    ATTEMPTS_MS, Attempt, AuditEntry, AuditLine, Credentials, Failed, INVITATION_MS, Invitation, LET_IN_MS,
+    PeopleStore, Person, PersonId, Standing,
 };
 pub use proposals::{
     NewProposal, Proposal, ProposalDecision, ProposalQuery, ProposalState, ProposalStore, ProposalWrites,

@@ -82,17 +82,20 @@ pub struct Credentials {
     pub totp: Option<Vec<u8>>,
     /// The time step of the last code that was taken.
     pub totp_step: i64,
-    /// Wrong attempts in a row.
-    pub failures: i64,
-    /// Until when nobody gets in.
-    pub locked_until_ms: i64,
+    /// The password before this one, as a PHC string.
+    pub last_password: Option<String>,
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("failures", &self.failures).finish_non_exhaustive()
+        f.debug_struct("Credentials").field("totp_step", &self.totp_step).finish_non_exhaustive()
     }
 }
+
+/// For how long wrong attempts are counted in a row.
+pub const ATTEMPTS_MS: i64 = 15 * 60 * 1000;
+/// For how long it is known from where somebody was let in.
+pub const LET_IN_MS: i64 = 90 * 24 * 3600 * 1000;
 
 /// How long a one-time code for a device can be used.
 pub const INVITATION_MS: i64 = 24 * 3600 * 1000;
@@ -108,6 +111,38 @@ pub struct Invitation {
     pub device_name: String,
     /// From when it is worth nothing.
     pub expires_at_ms: i64,
+    /// Who has invited it, in words.
+    pub invited_by: String,
+    /// The same, if they have signed in: the device of somebody else is to be confirmed.
+    pub inviter: Option<PersonId>,
+}
+
+/// An attempt to show that somebody is who they say.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// SHA-256 of what is tried: a sign-in name, which nobody may have, or what somebody who has signed in is asked for.
+    pub subject: [u8; 32],
+    /// The network that it comes from; empty where that is no matter.
+    pub network: String,
+    /// When.
+    pub at_ms: i64,
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt").field("network", &self.network).finish_non_exhaustive()
+    }
+}
+
+/// How attempts at something stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Until when nothing is tried from this network.
+    pub locked_until_ms: i64,
+    /// Wrong attempts from all networks, lately.
+    pub all: i64,
+    /// Whether somebody was let in from this network before.
+    pub is_known: bool,
 }
 
 /// A line of the audit log before it has a number.
@@ -127,6 +162,8 @@ pub struct AuditEntry {
     pub unit: Option<UnitId>,
     /// A JSON object; no value of a restricted column.
     pub detail: String,
+    /// The address that it was done from; none on the server's own command line.
+    pub address: Option<String>,
 }
 
 /// A line of the audit log.
@@ -154,7 +191,8 @@ impl AuditEntry {
             self.unit.as_ref().map_or(&[], |id| id.as_bytes()),
             self.detail.as_bytes(),
         ];
-        for field in fields {
+        // Lines of a time when no address was noted have none: their hashes stay what they were.
+        for field in fields.into_iter().chain(self.address.as_ref().map(|address| address.as_bytes())) {
             hash.update((field.len() as u64).to_be_bytes());
             hash.update(field);
         }
@@ -167,8 +205,10 @@ impl AuditEntry {
 pub enum Failed {
     /// It was counted.
     Counted,
-    /// It was one too many: nobody gets in for a while.
+    /// It was one too many: nobody gets in from there for a while.
     Locked,
+    /// It was under way when the one before it was already one too many.
+    Still,
 }
 
 /// The part of the store that knows people. What they do is a [`Deed`](super::Deed).
@@ -186,20 +226,27 @@ pub trait PeopleStore: Send + Sync {
     /// A secret for one-time codes, which is not asked for before it is confirmed; `false` if one is in use.
     async fn begin_totp(&self, person: PersonId, secret: &[u8]) -> Result<bool, StoreError>;
 
-    /// Counts a wrong attempt. With the last of `failures_max` in a row they are locked out until then, which is noted.
+    /// How attempts at this stand.
+    async fn standing(&self, attempt: &Attempt) -> Result<Standing, StoreError>;
+
+    /// Counts a wrong attempt. With the last of `failures_max` in a row nothing is tried from there until `locked_until_ms`,
+    /// which is noted, if there is somebody whom it is about.
     async fn failed(
         &self,
-        person: PersonId,
+        attempt: &Attempt,
         failures_max: i64,
         locked_until_ms: i64,
-        note: &AuditEntry,
+        note: Option<&AuditEntry>,
     ) -> Result<Failed, StoreError>;
+
+    /// Forgets wrong attempts at this from there.
+    async fn forgive(&self, attempt: &Attempt) -> Result<(), StoreError>;
 
     /// Whose session it is, if it goes on and they may still sign in. One that began in the future did not: the clock was wrong.
     async fn session(&self, token_hash: &[u8; 32], now_ms: i64) -> Result<Option<Person>, StoreError>;
 
-    /// Ends a session.
-    async fn close_session(&self, token_hash: &[u8; 32]) -> Result<(), StoreError>;
+    /// Ends a session, and notes that.
+    async fn close_session(&self, token_hash: &[u8; 32], note: &AuditEntry) -> Result<(), StoreError>;
 
     /// A one-time code that may still be used. One that was given in the future was not: the clock was wrong.
     async fn invitation(&self, code_hash: &[u8; 32], now_ms: i64) -> Result<Option<Invitation>, StoreError>;

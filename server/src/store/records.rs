@@ -133,6 +133,10 @@ pub struct SeenDevice {
     pub clock_ahead_ms: Option<i64>,
     /// How old its oldest unsent change was then.
     pub oldest_unsent_ms: Option<i64>,
+    /// Who has invited it; none, if it was enrolled on the server itself, or at a time when that was not kept.
+    pub invited_by: Option<String>,
+    /// Somebody else has invited it, and the person whose device it is has not said yet that it is theirs.
+    pub is_unconfirmed: bool,
 }
 
 /// What a device's visit tells.

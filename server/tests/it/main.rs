@@ -1,6 +1,7 @@
 //! Tests of the server: the store's contract, the command line, and being killed.
 
 mod attacks_bundles;
+mod attacks_console;
 mod attacks_units;
 mod cli;
 mod contract;

@@ -1,5 +1,7 @@
 //! What crosses crates.
 
+mod attacks_masks;
+mod attacks_signin;
 mod bundles;
 mod converge;
 mod crashes;

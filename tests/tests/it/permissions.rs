@@ -74,6 +74,8 @@ fn lines() -> Vec<Line> {
         // A code that is wrong.
         ("put", "/api/session/totp", SIGNED_IN, 401, false),
         ("delete", "/api/session/totp", SIGNED_IN, 401, false),
+        // Nobody's device.
+        ("put", "/api/session/devices/{id}", SIGNED_IN, 404, false),
         ("get", "/api/people", "administrator", 200, false),
         ("post", "/api/people", "administrator", 201, false),
         ("put", "/api/people/{id}", "administrator", 200, false),
@@ -84,7 +86,7 @@ fn lines() -> Vec<Line> {
         ("put", "/api/device/token", DEVICES, 204, false),
         ("get", "/api/units", &format!("{SIGNED_IN} {DEVICES}"), 200, false),
         ("get", "/api/catalogue", &format!("{SIGNED_IN} {DEVICES}"), 200, false),
-        ("put", "/api/units/{unit}/attachments/{hash}", "phone office revoked", 200, true),
+        ("put", "/api/units/{unit}/attachments/{hash}", DEVICES, 200, true),
         // It is not whole yet.
         ("get", "/api/units/{unit}/attachments/{hash}", &format!("{READERS} phone office revoked"), 404, true),
         ("get", "/api/conflicts", READERS, 200, true),
@@ -266,13 +268,15 @@ impl County {
         let profile = json!({ "full_name": "某人", "role": "field-cadre", "unit": unit, "is_handler": false,
                               "is_disabled": false, "name": format!("somebody{number}") });
         let body: Option<Value> = match path.as_str() {
-            "/api/session" if *method == "post" => Some(json!({ "name": "x", "password": "y" })),
+            // Another name each time: whoever tries one again and again is told to wait.
+            "/api/session" if *method == "post" => Some(json!({ "name": format!("x{number}"), "password": "y" })),
             "/api/enrol" => {
                 Some(json!({ "code": "NONE", "keys": self.server.keys.public().to_string(), "token": TOKEN }))
             }
             "/api/device/token" => Some(json!({ "token": TOKEN })),
             "/api/session/password" => Some(json!({ "old": PASSWORD, "new": PASSWORD })),
             "/api/session/totp" if *method != "post" => Some(json!({ "code": "000000" })),
+            path if path.starts_with("/api/session/devices/") => Some(json!({ "is_mine": true })),
             "/api/devices/invitations" => Some(json!({ "person": side.person.id.to_string(), "name": "手机" })),
             "/api/erasures" if *method == "post" => {
                 Some(json!({ "unit": unit, "ledger": "members", "row": side.row.to_string(), "reason": "期满" }))

@@ -1,7 +1,7 @@
 //! What the server does not take is kept for a supervisor, and holds up nothing else.
 
 use anyhow::{Context, Result};
-use server::{clock, store::QuarantineState, sync::AdmitError};
+use server::{clock, console::device::Which, store::QuarantineState, sync::AdmitError};
 use sync_protocol::{
     ActorId, Book, ChangeHash, Identity, RowId,
     client::{Device, DeviceConfig, Trust},
@@ -64,8 +64,11 @@ async fn a_revoked_phone_hands_over_its_work_and_keeps_nothing() -> Result<()> {
     write(1, "秘密会计").await?;
     device.exchange(clock::now_ms()).await?;
     write(2, "秘密出纳").await?;
-    assert!(server::console::device::revoke(&server, "phone").await?);
-    assert!(server::console::device::revoke(&server, "phone").await.is_err(), "it is not in use any more");
+    assert!(server::console::device::revoke(&server, &Which::named("phone")).await?);
+    assert!(
+        server::console::device::revoke(&server, &Which::named("phone")).await.is_err(),
+        "it is not in use any more"
+    );
     let import =
         Trust::new(None)?.client()?.post(format!("{url}/api/imports?file=a.csv")).bearer_auth("phone").body("a");
     assert_eq!(import.send().await?.status(), reqwest::StatusCode::FORBIDDEN);

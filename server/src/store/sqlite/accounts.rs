@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::{deed::Outcome, registry};
 use crate::{
-    auth::{Books, LOCK_MS, SESSION_MS},
+    auth::{Books, SESSION_MS},
     store::{CodeTaken, Hidden, Person, PersonId, StoreError},
 };
 
@@ -116,8 +116,10 @@ pub(super) async fn set_password(
     (password, must_change): (&Hidden, bool),
 ) -> Result<Outcome, StoreError> {
     let id = person.as_bytes().as_slice();
+    // One that somebody else has chosen is none that they may want back.
     let set = sqlx::query(
-        "UPDATE people SET password = $2, must_change = $3, failures = 0, locked_until_ms = 0
+        "UPDATE people SET last_password = CASE WHEN must_change THEN last_password ELSE password END,
+                           password = $2, must_change = $3
          WHERE id = $1 AND password = coalesce($4, password)",
     )
     .bind(id)
@@ -141,9 +143,8 @@ pub(super) async fn sign_in(
 ) -> Result<Outcome, StoreError> {
     let id = person.as_bytes().as_slice();
     let sql = format!(
-        "UPDATE people SET failures = 0, locked_until_ms = 0, totp_step = coalesce($3, totp_step)
+        "UPDATE people SET totp_step = coalesce($3, totp_step)
          WHERE id = $1 AND password = $2 AND is_disabled = 0
-           AND (locked_until_ms <= $5 OR locked_until_ms - $5 > {LOCK_MS})
            AND CASE WHEN $3 IS NULL THEN totp_confirmed = 0
                     ELSE totp_confirmed = 1 AND totp = $4 AND {FRESH_STEP} END"
     );
@@ -152,7 +153,6 @@ pub(super) async fn sign_in(
         .bind(&password.0)
         .bind(code.map(|code| code.step))
         .bind(code.map(|code| code.secret.as_slice()))
-        .bind(now_ms)
         .execute(&mut *tx)
         .await?;
     if is_right.rows_affected() == 0 {

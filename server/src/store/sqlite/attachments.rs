@@ -3,7 +3,7 @@
 use sqlx::{SqliteConnection, SqlitePool};
 use sync_protocol::UnitId;
 
-use super::tx::Writer;
+use super::{deed::Outcome, tx::Writer};
 use crate::store::{AttachmentPart, Received, StoreError};
 
 pub(super) async fn append(writer: &Writer, part: &AttachmentPart) -> Result<Received, StoreError> {
@@ -16,11 +16,17 @@ pub(super) async fn append(writer: &Writer, part: &AttachmentPart) -> Result<Rec
     }
     let (received, is_news) = match known {
         None if part.offset == 0 => {
-            let all: i64 = sqlx::query_scalar("SELECT coalesce(sum(size), 0) FROM attachments WHERE unit = $1")
-                .bind(part.unit.as_bytes().as_slice())
-                .fetch_one(&mut *tx)
-                .await?;
-            if all.saturating_add(part.size) > part.unit_bytes_max {
+            let device = part.device.map(|device| device.as_bytes().to_vec());
+            let all: (i64, i64) = sqlx::query_as(
+                "SELECT (SELECT coalesce(sum(size), 0) FROM attachments WHERE unit = $1),
+                        (SELECT coalesce(sum(size), 0) FROM attachments WHERE device = $2)",
+            )
+            .bind(part.unit.as_bytes().as_slice())
+            .bind(&device)
+            .fetch_one(&mut *tx)
+            .await?;
+            let is_full = |all: i64, max| all.saturating_add(part.size) > max;
+            if is_full(all.0, part.unit_bytes_max) || is_full(all.1, part.device_bytes_max) {
                 return Ok(Received::NoRoom);
             }
             sqlx::query(
@@ -30,7 +36,7 @@ pub(super) async fn append(writer: &Writer, part: &AttachmentPart) -> Result<Rec
             .bind(part.hash.as_slice())
             .bind(part.size)
             .bind(&part.bytes)
-            .bind(part.device.map(|device| device.as_bytes().to_vec()))
+            .bind(device)
             .bind(part.received_at_ms)
             .execute(&mut *tx)
             .await?;
@@ -93,4 +99,21 @@ pub(super) async fn forget(tx: &mut SqliteConnection, unit: UnitId, hash: &[u8; 
         .execute(tx)
         .await?;
     Ok(())
+}
+
+/// Forgets those that came before this time and have not become whole, or that no record names. Whether a change that waits for
+/// somebody names one is not known: while any waits, those of its unit stay.
+pub(super) async fn expire(tx: &mut SqliteConnection, before_ms: i64) -> Result<Outcome, StoreError> {
+    let expired = sqlx::query(
+        "DELETE FROM attachments WHERE received_at_ms < $1 AND (
+             length(bytes) < size
+             OR NOT EXISTS (SELECT 1 FROM documents d JOIN rows r ON r.document = d.number
+                            WHERE d.unit = attachments.unit AND instr(r.cells, lower(hex(attachments.hash))) > 0)
+                AND NOT EXISTS (SELECT 1 FROM quarantine q WHERE q.unit = attachments.unit AND q.state = 'waiting'))",
+    )
+    .bind(before_ms)
+    .execute(tx)
+    .await?;
+    let count = i64::try_from(expired.rows_affected()).unwrap_or(i64::MAX);
+    Ok(if count > 0 { Outcome::Written(Some(count)) } else { Outcome::NotNow })
 }

@@ -22,8 +22,8 @@ pub(super) async fn append(
         None => (1, [0; 32]),
     };
     sqlx::query(
-        "INSERT INTO audit (number, at_ms, who, person, device, event, unit, detail, hash)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO audit (number, at_ms, who, person, device, event, unit, detail, address, hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(line)
     .bind(entry.at_ms)
@@ -33,6 +33,7 @@ pub(super) async fn append(
     .bind(&entry.event)
     .bind(entry.unit.map(|id| id.as_bytes().to_vec()))
     .bind(&entry.detail)
+    .bind(&entry.address)
     .bind(entry.chained(&before, line).as_slice())
     .execute(&mut *tx)
     .await?;
@@ -48,7 +49,7 @@ fn numbered(entry: &AuditEntry, number: i64) -> Result<AuditEntry, StoreError> {
 
 pub(super) async fn lines(pool: &SqlitePool, after: i64, count: i64) -> Result<Vec<AuditLine>, StoreError> {
     let rows = sqlx::query(
-        "SELECT number, at_ms, who, person, device, event, unit, detail, hash FROM audit
+        "SELECT number, at_ms, who, person, device, event, unit, detail, address, hash FROM audit
          WHERE number > $1 ORDER BY number LIMIT $2",
     )
     .bind(after)
@@ -80,6 +81,7 @@ fn read(row: &SqliteRow) -> Result<AuditLine, StoreError> {
             event: row.try_get("event")?,
             unit: if is_null("unit")? { None } else { Some(codec::unit_id(row, "unit")?) },
             detail: row.try_get("detail")?,
+            address: row.try_get("address")?,
         },
         hash: codec::hash32(row, "hash")?,
     })

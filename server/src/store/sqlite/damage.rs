@@ -183,6 +183,7 @@ async fn county(folder: &Path) {
         device: None,
         received_at_ms: 0,
         unit_bytes_max: 1 << 20,
+        device_bytes_max: 1 << 20,
         is_it: |hash, whole| *hash == <[u8; 32]>::from(Sha256::digest(whole)),
     };
     server.store.append_attachment(&part).await.expect("a photo");

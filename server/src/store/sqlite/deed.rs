@@ -2,7 +2,10 @@
 
 use sqlx::SqliteConnection;
 
-use super::{accounts, audit, enrolment, erase, proposals, quarantine, submissions, tx::Writer, units, write};
+use super::{
+    accounts, attachments, attempts, audit, enrolment, erase, proposals, quarantine, submissions, tx::Writer, units,
+    write,
+};
 use crate::store::{Act, Deed, Performed, StoreError, Tally};
 
 /// What the rows beside the documents say of a use case, inside its transaction.
@@ -51,7 +54,12 @@ async fn act(tx: &mut SqliteConnection, tally: &dyn Tally, act: &Act) -> Result<
         Act::SetPassword { person, expected, password, must_change } => {
             accounts::set_password(tx, *person, expected.as_ref(), (password, *must_change)).await
         }
-        Act::SignIn { person, password, code, token_hash, at_ms, expires_at_ms } => {
+        Act::SignIn { person, password, code, attempt, token_hash, at_ms, expires_at_ms } => {
+            if let Some(attempt) = attempt
+                && !attempts::let_in(tx, attempt).await?
+            {
+                return Ok(Outcome::NotNow);
+            }
             accounts::sign_in(tx, (*person, password, code.as_ref()), token_hash, (*at_ms, *expires_at_ms)).await
         }
         Act::ConfirmTotp(person, code) => accounts::confirm_totp(tx, *person, code).await,
@@ -61,6 +69,8 @@ async fn act(tx: &mut SqliteConnection, tally: &dyn Tally, act: &Act) -> Result<
         Act::Enrol { device, at_ms } => enrolment::enrol(tx, device, *at_ms).await,
         Act::RotateToken { device, from, to } => enrolment::rotate(tx, *device, from, to).await,
         Act::RevokeDevice(device) => enrolment::revoke(tx, *device).await,
+        Act::ExpirePhotos { before_ms } => attachments::expire(tx, *before_ms).await,
+        Act::ConfirmDevice(device) => enrolment::confirm(tx, *device).await,
         Act::Settle { held, state, who, at_ms } => quarantine::settle(tx, held, *state, (who, *at_ms)).await,
         Act::DecideProposal(decision) => Ok(Outcome::of_one(u64::from(proposals::decide(tx, decision).await?))),
         Act::Submit { submission, workbook } => submissions::add(tx, submission, workbook).await,

@@ -22,14 +22,16 @@ pub(super) async fn invite(
     .execute(&mut *tx)
     .await?;
     let kept = sqlx::query(
-        "INSERT INTO invitations (code_hash, person, device_name, created_at_ms, expires_at_ms)
-         SELECT $1, id, $3, $4, $5 FROM people WHERE id = $2 AND is_disabled = 0",
+        "INSERT INTO invitations (code_hash, person, device_name, created_at_ms, expires_at_ms, invited_by, inviter)
+         SELECT $1, id, $3, $4, $5, $6, $7 FROM people WHERE id = $2 AND is_disabled = 0",
     )
     .bind(invitation.code_hash.as_slice())
     .bind(invitation.person.as_bytes().as_slice())
     .bind(&invitation.device_name)
     .bind(now_ms)
     .bind(invitation.expires_at_ms)
+    .bind(&invitation.invited_by)
+    .bind(invitation.inviter.map(|person| person.as_bytes().to_vec()))
     .execute(&mut *tx)
     .await?;
     Ok(Outcome::of_one(kept.rows_affected()))
@@ -64,7 +66,16 @@ pub(super) async fn redeem(
     if used.rows_affected() == 0 {
         return Ok(Outcome::NotNow);
     }
-    enrol(tx, device, now_ms).await
+    let enrolled = enrol(&mut *tx, device, now_ms).await?;
+    // Whoever has read the code may have enrolled it: the person whose device it is says whether it is theirs.
+    sqlx::query(
+        "UPDATE devices SET invited_by = i.invited_by, is_unconfirmed = coalesce(i.inviter, x'') != i.person
+         FROM invitations i WHERE i.code_hash = $1 AND devices.id = i.device",
+    )
+    .bind(code_hash.as_slice())
+    .execute(tx)
+    .await?;
+    Ok(enrolled)
 }
 
 pub(super) async fn enrol(
@@ -100,4 +111,12 @@ pub(super) async fn revoke(tx: &mut SqliteConnection, device: DeviceId) -> Resul
         .execute(tx)
         .await?;
     Ok(Outcome::of_one(revoked.rows_affected()))
+}
+
+pub(super) async fn confirm(tx: &mut SqliteConnection, device: DeviceId) -> Result<Outcome, StoreError> {
+    let confirmed = sqlx::query("UPDATE devices SET is_unconfirmed = 0 WHERE id = $1 AND is_unconfirmed = 1")
+        .bind(device.as_bytes().as_slice())
+        .execute(tx)
+        .await?;
+    Ok(Outcome::of_one(confirmed.rows_affected()))
 }

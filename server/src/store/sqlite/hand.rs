@@ -65,9 +65,9 @@ impl Hand {
         Ok(())
     }
 
-    /// Everybody is locked out until then.
+    /// Whoever was wrong lately is locked out until then.
     pub async fn lock_out(&self, until_ms: i64) -> anyhow::Result<()> {
-        sqlx::query("UPDATE people SET locked_until_ms = $1").bind(until_ms).execute(&self.0).await?;
+        sqlx::query("UPDATE attempts SET locked_until_ms = $1").bind(until_ms).execute(&self.0).await?;
         Ok(())
     }
 

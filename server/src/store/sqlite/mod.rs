@@ -3,6 +3,7 @@
 mod accounts;
 mod affirmed;
 mod attachments;
+mod attempts;
 mod audit;
 mod batches;
 mod codec;

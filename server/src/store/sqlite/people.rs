@@ -3,17 +3,17 @@
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Row, sqlite::SqliteRow};
 
-use super::{SqliteStore, audit, codec};
+use super::{SqliteStore, attempts, audit, codec};
 use crate::{
     auth::SESSION_MS,
     store::{
-        AuditEntry, AuditLine, Credentials, Failed, INVITATION_MS, Invitation, PeopleStore, Person, PersonId,
-        StoreError,
+        Attempt, AuditEntry, AuditLine, Credentials, Failed, INVITATION_MS, Invitation, PeopleStore, Person, PersonId,
+        Standing, StoreError,
     },
 };
 
 const PEOPLE: &str = "SELECT id, name, full_name, role, unit, is_handler, is_disabled, must_change, totp_confirmed,
-                             password, totp, totp_step, failures, locked_until_ms FROM people";
+                             password, totp, totp_step, last_password FROM people";
 
 #[async_trait]
 impl PeopleStore for SqliteStore {
@@ -34,8 +34,7 @@ impl PeopleStore for SqliteStore {
             password: row.try_get("password")?,
             totp: row.try_get("totp")?,
             totp_step: row.try_get("totp_step")?,
-            failures: row.try_get("failures")?,
-            locked_until_ms: row.try_get("locked_until_ms")?,
+            last_password: row.try_get("last_password")?,
         };
         Ok(Some((read_person(&row)?, credentials)))
     }
@@ -51,31 +50,32 @@ impl PeopleStore for SqliteStore {
         Ok(begun.rows_affected() > 0)
     }
 
+    async fn standing(&self, attempt: &Attempt) -> Result<Standing, StoreError> {
+        attempts::standing(&self.readers, attempt).await
+    }
+
     async fn failed(
         &self,
-        person: PersonId,
+        attempt: &Attempt,
         failures_max: i64,
         locked_until_ms: i64,
-        note: &AuditEntry,
+        note: Option<&AuditEntry>,
     ) -> Result<Failed, StoreError> {
         let mut tx = self.writer.begin().await?;
-        // Those that are under way at once are counted one by one: the last of them locks, once.
-        let failures: Option<i64> = sqlx::query_scalar(
-            "UPDATE people SET failures = CASE WHEN failures + 1 >= $2 THEN 0 ELSE failures + 1 END,
-                               locked_until_ms = CASE WHEN failures + 1 >= $2 THEN $3 ELSE locked_until_ms END
-             WHERE id = $1 RETURNING failures",
-        )
-        .bind(person.as_bytes().as_slice())
-        .bind(failures_max)
-        .bind(locked_until_ms)
-        .fetch_optional(&mut *tx)
-        .await?;
-        let is_locked = failures == Some(0);
-        if is_locked {
+        let failed = attempts::failed(&mut tx, attempt, failures_max, locked_until_ms).await?;
+        if failed == Failed::Locked
+            && let Some(note) = note
+        {
             audit::append(&mut tx, note, None).await?;
         }
         tx.commit().await?;
-        Ok(if is_locked { Failed::Locked } else { Failed::Counted })
+        Ok(failed)
+    }
+
+    async fn forgive(&self, attempt: &Attempt) -> Result<(), StoreError> {
+        let mut tx = self.writer.begin().await?;
+        attempts::forgive(&mut tx, attempt).await?;
+        tx.commit().await
     }
 
     async fn session(&self, token_hash: &[u8; 32], now_ms: i64) -> Result<Option<Person>, StoreError> {
@@ -88,15 +88,18 @@ impl PeopleStore for SqliteStore {
         query.fetch_optional(&self.readers).await?.as_ref().map(read_person).transpose()
     }
 
-    async fn close_session(&self, token_hash: &[u8; 32]) -> Result<(), StoreError> {
+    async fn close_session(&self, token_hash: &[u8; 32], note: &AuditEntry) -> Result<(), StoreError> {
         let mut tx = self.writer.begin().await?;
-        sqlx::query("DELETE FROM sessions WHERE token_hash = $1").bind(token_hash.as_slice()).execute(&mut *tx).await?;
+        let close = sqlx::query("DELETE FROM sessions WHERE token_hash = $1").bind(token_hash.as_slice());
+        if close.execute(&mut *tx).await?.rows_affected() > 0 {
+            audit::append(&mut tx, note, None).await?;
+        }
         tx.commit().await
     }
 
     async fn invitation(&self, code_hash: &[u8; 32], now_ms: i64) -> Result<Option<Invitation>, StoreError> {
         let row = sqlx::query(
-            "SELECT person, device_name, expires_at_ms FROM invitations
+            "SELECT person, device_name, expires_at_ms, invited_by, inviter FROM invitations
              WHERE code_hash = $1 AND device IS NULL AND expires_at_ms > $2
                AND created_at_ms <= $2 AND created_at_ms > $2 - $3",
         )
@@ -109,7 +112,9 @@ impl PeopleStore for SqliteStore {
             let expires_at_ms = row.try_get("expires_at_ms")?;
             let device_name = row.try_get("device_name")?;
             let person = codec::person_id(&row, "person")?.ok_or_else(|| StoreError::Damaged("person".into()))?;
-            Ok(Invitation { code_hash: *code_hash, person, device_name, expires_at_ms })
+            let invited_by = row.try_get::<Option<String>, _>("invited_by")?.unwrap_or_default();
+            let inviter = codec::person_id(&row, "inviter")?;
+            Ok(Invitation { code_hash: *code_hash, person, device_name, expires_at_ms, invited_by, inviter })
         };
         row.map(read).transpose()
     }

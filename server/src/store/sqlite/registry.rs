@@ -156,13 +156,15 @@ pub(super) async fn devices(pool: &SqlitePool) -> Result<Vec<SeenDevice>, StoreE
             last_seen_ms: row.try_get("last_seen_ms")?,
             clock_ahead_ms: row.try_get("clock_ahead_ms")?,
             oldest_unsent_ms: row.try_get("oldest_unsent_ms")?,
+            invited_by: row.try_get("invited_by")?,
+            is_unconfirmed: row.try_get("is_unconfirmed")?,
         })
     };
     rows.iter().map(read).collect()
 }
 
 const DEVICES: &str = "SELECT id, name, owner, token_hash, unit, books, keys, person, role, writes, is_revoked,
-                              last_seen_ms, clock_ahead_ms, oldest_unsent_ms FROM devices";
+                              last_seen_ms, clock_ahead_ms, oldest_unsent_ms, invited_by, is_unconfirmed FROM devices";
 
 fn read_device(row: &SqliteRow) -> Result<DeviceRecord, StoreError> {
     Ok(DeviceRecord {

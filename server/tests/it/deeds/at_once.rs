@@ -162,6 +162,7 @@ async fn a_session_does_not_begin_with_what_was_changed_while_it_was_checked() -
             person: person.id,
             password: Hidden(password),
             code: None,
+            attempt: None,
             token_hash: [1; 32],
             at_ms,
             expires_at_ms: at_ms + SESSION_MS,
@@ -174,8 +175,14 @@ async fn a_session_does_not_begin_with_what_was_changed_while_it_was_checked() -
     people::disable(server, &person, "test").await?;
     assert_eq!(server.store.perform(&sign_in(now.password)).await?, Performed::NotNow, "disabled by now");
     // A code for a device of theirs is worth nothing, and none is given.
-    let invitation =
-        Invitation { code_hash: [1; 32], person: person.id, device_name: "手机".into(), expires_at_ms: i64::MAX };
+    let invitation = Invitation {
+        code_hash: [1; 32],
+        person: person.id,
+        device_name: "手机".into(),
+        expires_at_ms: i64::MAX,
+        invited_by: "test".into(),
+        inviter: None,
+    };
     let note = By::from("test").notes(Event::DeviceInvited, None, &serde_json::json!({}));
     let deed = Deed::new(Act::Invite { invitation, at_ms: clock::now_ms() }, note);
     assert_eq!(server.store.perform(&deed).await?, Performed::NotNow);

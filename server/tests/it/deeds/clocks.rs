@@ -42,6 +42,7 @@ async fn what_a_clock_that_was_wrong_has_made_does_not_hold() -> Result<()> {
         }
     }
     // Nobody is locked out until then.
+    assert!(matches!(auth::sign_in(server, "wang", "a wrong guess", None).await, Err(SignInError::Wrong)));
     let lock = |until_ms: i64| desk.hand.lock_out(until_ms);
     lock(now_ms + ten_years).await?;
     assert!(auth::sign_in(server, "wang", PASSWORD, None).await.is_ok());
