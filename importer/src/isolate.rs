@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    seal::{self, Examined},
+    seal::{self, Examined, Key},
     workbook::{
         grid::Workbook,
         read::{ReadError, ReadLimits, read},
@@ -90,16 +90,17 @@ impl Isolation {
     }
 
     /// Examines the seal of a workbook; nothing, if it bears none.
-    pub fn examine(&self, bytes: &[u8], task: Task) -> Result<Option<Examined>, ReadError> {
+    pub fn examine(&self, bytes: &[u8], key: &Key, task: Task) -> Result<Option<Examined>, ReadError> {
         match self {
-            Isolation::None => seal::examine(bytes, &task.limits()),
+            Isolation::None => seal::examine(bytes, key, &task.limits()),
             Isolation::Process { .. } => {
                 // What is too large is not handed on.
                 let limit = task.limits().file_bytes_max;
                 if bytes.len() > limit {
                     return Err(ReadError::TooLarge { what: "字节 bytes", limit: limit as u64 });
                 }
-                let answer = self.answer(bytes, task)?;
+                // The key goes before the file.
+                let answer = self.answer(&[&key.0, bytes].concat(), task)?;
                 serde_json::from_slice(&answer).map_err(|error| ReadError::Failed(error.to_string()))
             }
         }
@@ -167,7 +168,7 @@ pub fn serve(memory_max: u64, task: Task) -> u8 {
     let mut bytes = Vec::new();
     let mut stdout = std::io::stdout().lock();
     let answered = match std::io::stdin().lock().read_to_end(&mut bytes) {
-        Ok(_) if task != Task::Read => match seal::examine(&bytes, &task.limits()) {
+        Ok(_) if task != Task::Read => match examine(&bytes, task) {
             Ok(examined) => return u8::from(serde_json::to_writer(&mut stdout, &examined).is_err()),
             Err(error) => stdout.write_all(error.to_string().as_bytes()),
         },
@@ -182,4 +183,10 @@ pub fn serve(memory_max: u64, task: Task) -> u8 {
         Err(error) => Err(error),
     };
     if answered.is_ok() { REFUSED } else { 1 }
+}
+
+/// Examines a file behind the key of its seal.
+fn examine(bytes: &[u8], task: Task) -> Result<Option<Examined>, ReadError> {
+    let (key, file) = bytes.split_first_chunk().ok_or_else(|| ReadError::Failed("no key".into()))?;
+    seal::examine(file, &Key(*key), &task.limits())
 }

@@ -6,6 +6,7 @@ use std::{
     io::{Cursor, Read, Write},
 };
 
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce, aead::Aead};
 use data_encoding::{BASE32_NOPAD, BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -27,6 +28,35 @@ const FIRST_LINE_OF_OLD: &str = "taizhang return 1";
 const LINE_MAX: usize = 30_000;
 /// Differences that are told; of more it is only said how many.
 const TOLD_MAX: usize = 200;
+
+/// Shuts what a seal holds: whoever takes cells out of a return before passing it on does not pass them on in the seal.
+#[derive(Clone, Copy)]
+pub struct Key(pub [u8; KEY_BYTES]);
+
+/// Bytes of a key.
+pub const KEY_BYTES: usize = 32;
+const NONCE_BYTES: usize = 24;
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+impl Key {
+    /// The same content gives the same bytes, as the same return does: its nonce follows from it.
+    fn shut(&self, content: &[u8]) -> Option<Vec<u8>> {
+        let nonce = Sha256::new().chain_update(self.0).chain_update(content).finalize();
+        let nonce = nonce.get(..NONCE_BYTES)?;
+        let shut = XChaCha20Poly1305::new(&self.0.into()).encrypt(XNonce::from_slice(nonce), content).ok()?;
+        Some([nonce, shut.as_slice()].concat())
+    }
+
+    fn open(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, shut) = bytes.split_at_checked(NONCE_BYTES)?;
+        XChaCha20Poly1305::new(&self.0.into()).decrypt(XNonce::from_slice(nonce), shut).ok()
+    }
+}
 
 /// Of what a return was drawn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +171,7 @@ pub fn finish(
     mut book: Book,
     drawn: &Drawn,
     code: &str,
+    key: &Key,
     sign: impl Fn(&[u8]) -> [u8; 64],
 ) -> Result<Vec<u8>, SealError> {
     let mut page = book.long_sheet(SHEET)?;
@@ -152,7 +183,7 @@ pub fn finish(
     let look = without_seal(look(&bytes, &limits)?);
     let parts = parts_digest(&bytes, &part, &limits)?;
     let seal = Seal { drawn: drawn.clone(), code: code.to_owned(), look, parts };
-    let mut lines = seal.lines().map_err(|error| SealError::Pack(error.to_string()))?;
+    let mut lines = seal.lines(key).map_err(|error| SealError::Pack(error.to_string()))?;
     lines.push(format!("signature {}", HEXLOWER.encode(&sign(lines.join("\n").as_bytes()))));
     put_lines(bytes, &part, &lines).map_err(|error| SealError::Pack(error.to_string()))
 }
@@ -198,7 +229,7 @@ impl Seal {
         printed(&self.look, &code_line(&self.code, self.drawn.seq))
     }
 
-    fn lines(&self) -> std::io::Result<Vec<String>> {
+    fn lines(&self, key: &Key) -> std::io::Result<Vec<String>> {
         // Spreadsheets take `_x0041_` for a character.
         let drawn = serde_json::to_string(&self.drawn).map_err(std::io::Error::other)?.replace("_x", "\\u005fx");
         let mut lines =
@@ -206,7 +237,8 @@ impl Seal {
         let look = minicbor::to_vec(&self.look).map_err(std::io::Error::other)?;
         let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
         packer.write_all(&look)?;
-        let packed = BASE64.encode(&packer.finish()?);
+        let shut = key.shut(&packer.finish()?).ok_or_else(|| std::io::Error::other("the seal cannot be shut"))?;
+        let packed = BASE64.encode(&shut);
         let mut rest = packed.as_str();
         while !rest.is_empty() {
             let (line, next) = rest.split_at(rest.len().min(LINE_MAX));
@@ -217,14 +249,14 @@ impl Seal {
     }
 
     /// The seal that a statement is of; none, if it is of none.
-    pub fn parse(statement: &str, limits: &ReadLimits) -> Option<Self> {
+    pub fn parse(statement: &str, key: &Key, limits: &ReadLimits) -> Option<Self> {
         let mut lines = statement.split('\n');
         lines.next().filter(|line| *line == FIRST_LINE)?;
         let drawn = serde_json::from_str(lines.next()?).ok()?;
         let code = lines.next()?.strip_prefix("code ")?.to_owned();
         let parts = lines.next()?.strip_prefix("parts ")?.to_owned();
         let packed: String = lines.filter_map(|line| line.strip_prefix("look ")).collect();
-        let packed = BASE64.decode(packed.as_bytes()).ok()?;
+        let packed = key.open(&BASE64.decode(packed.as_bytes()).ok()?)?;
         let mut look = Vec::new();
         let limit = limits.inflated_bytes_max;
         flate2::read::DeflateDecoder::new(packed.as_slice()).take(limit).read_to_end(&mut look).ok()?;
@@ -233,15 +265,12 @@ impl Seal {
 }
 
 /// Examines somebody's file; nothing, if it bears no seal.
-pub fn examine(bytes: &[u8], limits: &ReadLimits) -> Result<Option<Examined>, ReadError> {
+pub fn examine(bytes: &[u8], key: &Key, limits: &ReadLimits) -> Result<Option<Examined>, ReadError> {
     if !may_be_sealed(bytes) {
         return Ok(None);
     }
     let look = look(bytes, limits)?;
-    let line = |says: &str| says.strip_prefix('t').unwrap_or_default().to_owned();
-    let sheet = look.sheets.iter().find(|sheet| sheet.name == SHEET);
-    let lines = sheet.iter().flat_map(|sheet| &sheet.cells).filter(|((_, column), _)| *column == 0);
-    let mut lines: Vec<String> = lines.map(|(_, cell)| line(&cell.says)).collect();
+    let mut lines = lines_of(&look);
     let signature = lines.pop().and_then(|last| HEXLOWER.decode(last.strip_prefix("signature ")?.as_bytes()).ok());
     let (Some(first), Some(signature)) = (lines.first(), signature) else { return Ok(None) };
     let is_old = first == FIRST_LINE_OF_OLD;
@@ -252,13 +281,20 @@ pub fn examine(bytes: &[u8], limits: &ReadLimits) -> Result<Option<Examined>, Re
         let old = Examined { statement, signature, drawn, code, is_old, is_exact: false, differences, count: 0 };
         return Ok(Some(old));
     }
-    let Some(seal) = Seal::parse(&statement, limits) else { return Ok(None) };
+    let Some(seal) = Seal::parse(&statement, key, limits) else { return Ok(None) };
     let mut differences = seal.look.differences(&without_seal(look));
     let count = differences.len();
     differences.truncate(TOLD_MAX);
     let is_exact = count == 0 && is_as_written(bytes, &seal.parts, limits);
     let Seal { drawn, code, .. } = seal;
     Ok(Some(Examined { statement, signature, drawn, code, is_old, is_exact, differences, count }))
+}
+
+/// The lines of the seal.
+fn lines_of(look: &Look) -> Vec<String> {
+    let sheet = look.sheets.iter().find(|sheet| sheet.name == SHEET);
+    let lines = sheet.iter().flat_map(|sheet| &sheet.cells).filter(|((_, column), _)| *column == 0);
+    lines.map(|(_, cell)| cell.says.strip_prefix('t').unwrap_or_default().to_owned()).collect()
 }
 
 /// Whether the parts of a file are those that were written.
@@ -289,9 +325,12 @@ fn printed(look: &Look, line: &str) -> BTreeMap<(String, u32, u16), String> {
 
 /// The figures of a workbook that was drawn here, whether or not it bears a seal that says them.
 pub fn figures(bytes: &[u8], limits: &ReadLimits) -> Result<BTreeMap<(String, u32, u16), String>, ReadError> {
-    let (look, examined) = (without_seal(look(bytes, limits)?), examine(bytes, limits)?);
-    let (code, seq) = examined.map_or_else(Default::default, |examined| (examined.code, examined.drawn.seq));
-    Ok(printed(&look, &code_line(&code, seq)))
+    let look = look(bytes, limits)?;
+    let lines = lines_of(&look);
+    let drawn = lines.get(1).and_then(|line| serde_json::from_str::<Drawn>(line).ok());
+    let code = lines.get(2).and_then(|line| line.strip_prefix("code ")).unwrap_or_default();
+    let line = code_line(code, drawn.map(|drawn| drawn.seq).unwrap_or_default());
+    Ok(printed(&without_seal(look), &line))
 }
 
 /// The line below each table.

@@ -38,6 +38,7 @@ pub mod uploads;
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use sync_protocol::{Tenant, UnitId, bundle::Keys, catalogue::Catalogue};
 
 use store::Store;
@@ -61,6 +62,8 @@ pub struct Server {
     pub county_key: Vec<u8>,
     /// The keys of this installation: it signs receipts and bundles, and opens bundles.
     pub keys: Arc<Keys>,
+    /// Shuts what seals of returns hold.
+    pub seal_key: importer::seal::Key,
     /// Where workbooks are read.
     pub isolation: importer::isolate::Isolation,
     /// Returns that were drawn again to be checked.
@@ -125,6 +128,7 @@ impl Server {
         let county = UnitId::derive(&tenant, None, &config.county_code);
         let [county_key, bundle_key, cursor_key] = keys;
         let keys = Arc::new(Keys::of(&bundle_key));
+        let seal_key = Sha256::new_with_prefix(b"taizhang return look\0").chain_update(&bundle_key).finalize();
         let (year, limits) = (config.campaign_year, (config.gate, config.pushes_at_once));
         let sync = Arc::new(sync::Sync::new(
             store.clone(),
@@ -142,6 +146,7 @@ impl Server {
             campaign_year: config.campaign_year,
             county_key,
             keys,
+            seal_key: importer::seal::Key(seal_key.into()),
             isolation: importer::isolate::Isolation::None,
             verified: Arc::default(),
             sync,

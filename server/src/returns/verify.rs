@@ -102,7 +102,7 @@ pub async fn verify_for_stranger(server: &Server, bytes: Vec<u8>) -> Result<Veri
 
 async fn check(server: &Server, bytes: Vec<u8>, task: Task) -> Result<Verified, VerifyError> {
     let reader = server.clone();
-    let examined = aside(move || reader.isolation.examine(&bytes, task)).await??;
+    let examined = aside(move || reader.isolation.examine(&bytes, &reader.seal_key, task)).await??;
     let key = server.keys.public().signing;
     let is_ours = |examined: &Examined| is_signed_by(&key, examined.statement.as_bytes(), &examined.signature);
     let Some(examined) = examined.filter(is_ours) else {
@@ -173,7 +173,9 @@ impl Verified {
 
 /// Draws a return again, as of then and as of now, where something has moved since.
 async fn redrawn(server: &Server, examined: &Examined) -> Result<Redrawn, StoreError> {
-    let Some(seal) = Seal::parse(&examined.statement, &ReadLimits::default()) else { return Ok(Redrawn::NOT_DONE) };
+    let Some(seal) = Seal::parse(&examined.statement, &server.seal_key, &ReadLimits::default()) else {
+        return Ok(Redrawn::NOT_DONE);
+    };
     let key = (seal.code.clone(), server.store.newest().await?);
     if let Some(known) = server.verified.get(&key) {
         return Ok(known);
