@@ -238,8 +238,8 @@ impl Seal {
         let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
         packer.write_all(&look)?;
         let shut = key.shut(&packer.finish()?).ok_or_else(|| std::io::Error::other("the seal cannot be shut"))?;
-        let packed = BASE64.encode(&shut);
-        let mut rest = packed.as_str();
+        let text = BASE64.encode(&shut);
+        let mut rest = text.as_str();
         while !rest.is_empty() {
             let (line, next) = rest.split_at(rest.len().min(LINE_MAX));
             lines.push(format!("look {line}"));

@@ -122,7 +122,8 @@ impl Node {
     pub(super) fn canonical(&self) -> String {
         let mut attributes = self.attributes.clone();
         attributes.sort();
-        let attributes: String = attributes.iter().map(|(key, value)| format!(" {key}={value}")).collect();
+        let attributes: Vec<String> = attributes.iter().map(|(key, value)| format!(" {key}={value}")).collect();
+        let attributes = attributes.concat();
         let children: String = self.children.iter().map(Node::canonical).collect();
         format!("<{}{attributes}>{}{children}", self.name, self.text.trim())
     }

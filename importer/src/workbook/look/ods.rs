@@ -303,12 +303,11 @@ impl Reader<'_, '_> {
         let of_column = columns.iter().find(|known| column < known.to).map(|known| known.style.as_str());
         let style = own.or(of_column).filter(|style| !style.is_empty()).unwrap_or("Default").to_owned();
         let key = (style, says.starts_with('t'));
-        let look = match self.made.get(&key) {
-            Some(made) => made.clone(),
-            None => {
-                let look: Arc<str> = self.styles.look(&key.0, says).into();
-                self.made.entry(key).or_insert(look).clone()
-            }
+        let look = if let Some(made) = self.made.get(&key) {
+            made.clone()
+        } else {
+            let look: Arc<str> = self.styles.look(&key.0, says).into();
+            self.made.entry(key).or_insert(look).clone()
         };
         if rough.is_empty() { look } else { format!("{look}{rough}").trim().into() }
     }

@@ -18,8 +18,8 @@ struct Style {
     numbers: Option<String>,
     font: Option<String>,
     points: Option<f64>,
-    colour: Option<Option<Rgb>>,
-    behind: Option<Option<Rgb>>,
+    colour: Option<Colour>,
+    behind: Option<Colour>,
     is_struck: Option<bool>,
     is_raised: Option<bool>,
     said: String,
@@ -28,6 +28,10 @@ struct Style {
     /// Width of a column or height of a row, in points.
     size: Option<f64>,
 }
+
+/// A colour that a style names; absent where it cannot be told.
+#[derive(Debug, Clone, Copy)]
+struct Colour(Option<Rgb>);
 
 /// All styles.
 #[derive(Debug, Default)]
@@ -55,8 +59,8 @@ fn points(length: &str) -> Option<f64> {
     Some(number.parse::<f64>().ok()? * factor)
 }
 
-fn colour(text: &str) -> Option<Rgb> {
-    if text == "transparent" { Some(WHITE) } else { rgb(text) }
+fn colour(text: &str) -> Colour {
+    Colour(if text == "transparent" { Some(WHITE) } else { rgb(text) })
 }
 
 impl OdsStyles {
@@ -91,7 +95,7 @@ impl OdsStyles {
                     style.points = of("fo:font-size").and_then(points);
                     style.colour = of("fo:color").map(colour);
                     if of("style:use-window-font-color") == Some("true") {
-                        style.colour = Some(Some(BLACK));
+                        style.colour = Some(Colour(Some(BLACK)));
                     }
                     let line = of("style:text-line-through-style").or(of("style:text-line-through-type"));
                     style.is_struck = line.map(|line| line != "none");
@@ -163,7 +167,7 @@ impl OdsStyles {
         Letters {
             font: font.unwrap_or_default(),
             points: style.points.unwrap_or(10.0),
-            colour: style.colour.unwrap_or(Some(BLACK)),
+            colour: style.colour.map_or(Some(BLACK), |colour| colour.0),
             is_struck: style.is_struck.unwrap_or(false),
             is_raised: style.is_raised.unwrap_or(false),
         }
@@ -173,7 +177,7 @@ impl OdsStyles {
     pub(super) fn look(&self, name: &str, says: &str) -> String {
         let style = self.resolved("table-cell", name);
         let code = style.numbers.as_ref().map_or(GENERAL, |name| self.codes.get(name).map_or("?", String::as_str));
-        let said = self.letters(&style).said(style.behind.unwrap_or(Some(WHITE)));
+        let said = self.letters(&style).said(style.behind.map_or(Some(WHITE), |colour| colour.0));
         format!("{}{said}{}", number_format::of_value(code, says), style.said).trim().to_owned()
     }
 

@@ -69,9 +69,10 @@ fn double(data: &[u8], at: usize) -> Option<u32> {
 
 /// A text with its length before it, in one byte or two.
 pub(super) fn string(data: &[u8], wide: bool) -> Option<String> {
-    let (length, rest) = match wide {
-        true => (usize::from(word(data, 0)?), data.get(2..)?),
-        false => (usize::from(*data.first()?), data.get(1..)?),
+    let (length, rest) = if wide {
+        (usize::from(word(data, 0)?), data.get(2..)?)
+    } else {
+        (usize::from(*data.first()?), data.get(1..)?)
     };
     let (flags, rest) = rest.split_first()?;
     if flags & 1 == 0 {
@@ -138,14 +139,14 @@ impl Globals {
         self.fonts.push(Letters {
             font: data.get(14..).and_then(|rest| string(rest, false)).unwrap_or_default(),
             points: f64::from(number(0)) / HEIGHT_PARTS,
-            colour: self.colour(colour),
+            colour: Self::colour(colour),
             is_struck: number(2) & 0x08 != 0,
             is_raised: number(8) != 0,
         });
     }
 
     /// The colours that every file has; a palette comes behind the fonts, and then none of the others can be told.
-    fn colour(&self, index: u16) -> Option<Rgb> {
+    fn colour(index: u16) -> Option<Rgb> {
         match index {
             0 | 8 | 64 | 0x7fff => Some(BLACK),
             1 | 9 | 65 => Some(WHITE),
@@ -163,9 +164,6 @@ impl Globals {
         if alignment >> 8 != 0 {
             said.push_str(" turned");
         }
-        if number(8) & 0xf > 15 {
-            said.push_str(" moved in");
-        }
         if number(8) >> 6 & 3 == 2 {
             said.push_str(" from the right");
         }
@@ -173,7 +171,7 @@ impl Globals {
         let colours = number(18);
         let behind = match pattern {
             0 => Some(WHITE),
-            1 => self.colour(colours & 0x7f),
+            1 => Self::colour(colours & 0x7f),
             _ => None,
         };
         self.styles.push((usize::from(number(0)), number(2), said, behind));
@@ -211,8 +209,7 @@ pub(super) fn look(bytes: &[u8], limits: &ReadLimits) -> Result<Look, ReadError>
     ole::check(bytes)?;
     let mut container = cfb::CompoundFile::open(Cursor::new(bytes)).map_err(damaged)?;
     let is_book = |name: &str| name.eq_ignore_ascii_case("workbook");
-    let found: Vec<_> =
-        container.walk().filter(|entry| entry.is_stream()).map(|entry| entry.path().to_owned()).collect();
+    let found: Vec<_> = container.walk().filter(cfb::Entry::is_stream).map(|entry| entry.path().to_owned()).collect();
     let mut books = found.iter().filter(|path| path.file_name().is_some_and(|name| is_book(&name.to_string_lossy())));
     let path = books.next().ok_or_else(|| damaged("no workbook in it"))?;
     if books.next().is_some() || found.iter().any(|path| path.to_string_lossy().to_lowercase().contains("vba")) {

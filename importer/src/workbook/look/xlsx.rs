@@ -223,16 +223,15 @@ pub(super) fn unescaped(words: &str) -> String {
         let (head, tail) = rest.split_at(at);
         out.push_str(head);
         let hex = tail.get(2..6).filter(|_| tail.get(6..7) == Some("_"));
-        match hex.and_then(|hex| u32::from_str_radix(hex, 16).ok()).and_then(char::from_u32) {
-            Some(c) => {
-                out.push(c);
-                rest = tail.get(7..).unwrap_or_default();
-            }
-            None => {
-                out.push_str("_x");
-                rest = tail.get(2..).unwrap_or_default();
-            }
-        }
+        let said = hex.and_then(|hex| u32::from_str_radix(hex, 16).ok()).and_then(char::from_u32);
+        let length = if let Some(c) = said {
+            out.push(c);
+            7
+        } else {
+            out.push_str("_x");
+            2
+        };
+        rest = tail.get(length..).unwrap_or_default();
     }
     out + rest
 }

@@ -188,7 +188,6 @@ impl<'r, 't> SheetReader<'r, 't> {
     fn pages(&mut self, node: &Node) {
         for child in &node.children {
             let is_used = match child.name.as_str() {
-                "oddHeader" | "oddFooter" => true,
                 "evenHeader" | "evenFooter" => node.is("differentOddEven"),
                 "firstHeader" | "firstFooter" => node.is("differentFirst"),
                 _ => true,
