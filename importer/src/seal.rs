@@ -46,15 +46,15 @@ impl std::fmt::Debug for Key {
 impl Key {
     /// The same content gives the same bytes, as the same return does: its nonce follows from it.
     fn shut(&self, content: &[u8]) -> Option<Vec<u8>> {
-        let nonce = Sha256::new().chain_update(self.0).chain_update(content).finalize();
-        let nonce = nonce.get(..NONCE_BYTES)?;
-        let shut = XChaCha20Poly1305::new(&self.0.into()).encrypt(XNonce::from_slice(nonce), content).ok()?;
+        let digest = Sha256::new().chain_update(self.0).chain_update(content).finalize();
+        let nonce: &[u8; NONCE_BYTES] = digest.first_chunk()?;
+        let shut = XChaCha20Poly1305::new(&self.0.into()).encrypt(&XNonce::from(*nonce), content).ok()?;
         Some([nonce, shut.as_slice()].concat())
     }
 
     fn open(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let (nonce, shut) = bytes.split_at_checked(NONCE_BYTES)?;
-        XChaCha20Poly1305::new(&self.0.into()).decrypt(XNonce::from_slice(nonce), shut).ok()
+        let (nonce, shut) = bytes.split_first_chunk::<NONCE_BYTES>()?;
+        XChaCha20Poly1305::new(&self.0.into()).decrypt(&XNonce::from(*nonce), shut).ok()
     }
 }
 

@@ -118,8 +118,8 @@ pub async fn answer(server: &Server, bytes: &[u8]) -> Result<Answer, AnswerError
         if !more || size > bytes_max {
             break;
         }
-        let (push, asks, held) = (Vec::new(), Vec::new(), Vec::new());
-        request = ExchangeRequest { protocol, cursor, push, device_time_ms, asks, held };
+        let (push, asks) = (Vec::new(), Vec::new());
+        request = ExchangeRequest { protocol, cursor, push, device_time_ms, asks, held: Vec::new() };
     }
     let taken = replies.iter().map(|reply| reply.receipts.len()).sum();
     let refused = replies.iter().map(|reply| reply.refusals.len()).sum();

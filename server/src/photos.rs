@@ -32,7 +32,7 @@ pub async fn keep_swept(server: Server) {
         match sweep(&server, clock::now_ms()).await {
             Ok(0) => {}
             Ok(count) => {
-                tracing::info!(count, "photos that no record names, or that have never become whole, were removed")
+                tracing::info!(count, "photos that no record names, or that have never become whole, were removed");
             }
             Err(error) => tracing::error!(%error, "old photos were not looked for"),
         }

@@ -57,10 +57,10 @@ pub async fn keep(
             known.iter().chain(changes.iter().map(|change| &change.after)).map(|u| (u.id, u.name.as_str())).collect();
         let note = |changes: &[UnitChange]| by.notes(Event::UnitsChanged, None, &detail(changes, &names, source));
         let notes: Vec<AuditEntry> = changes.chunks(NAMED_MAX).map(note).collect();
-        let changed = changes.len();
+        let count = changes.len();
         let deed = Deed { act: Act::KeepUnits(changes), documents: Vec::new(), notes };
         if let Performed::Done(_) = server.store.perform(&deed).await? {
-            return Ok(Kept { changed, refused });
+            return Ok(Kept { changed: count, refused });
         }
     }
     Err(StoreError::Busy)

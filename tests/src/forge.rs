@@ -36,8 +36,11 @@ pub fn packed(parts: &Parts) -> Result<Vec<u8>> {
     Ok(archive.finish()?.into_inner())
 }
 
+/// What becomes of a part of a workbook.
+pub type Edit<'a> = &'a dyn Fn(&str) -> String;
+
 /// A workbook with the texts of some parts edited.
-pub fn edited(bytes: &[u8], edits: &[(&str, &dyn Fn(&str) -> String)]) -> Result<Vec<u8>> {
+pub fn edited(bytes: &[u8], edits: &[(&str, Edit<'_>)]) -> Result<Vec<u8>> {
     let mut parts = unpacked(bytes)?;
     for (name, edit) in edits {
         let part = parts.iter_mut().find(|(known, _)| known == name);
@@ -65,7 +68,7 @@ pub fn seen(bytes: &[u8]) -> Result<Seen> {
         let codes: Vec<String> = reader
             .styles()
             .iter()
-            .map(|style| style.number_format.as_ref().map(|format| format.format_code.to_string()).unwrap_or_default())
+            .map(|style| style.number_format.as_ref().map(|format| format.format_code.clone()).unwrap_or_default())
             .collect();
         while let Some((cell, style)) = reader.next_cell_with_style_id()? {
             let says = match cell.get_value() {

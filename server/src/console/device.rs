@@ -145,7 +145,8 @@ fn in_words(seen: &SeenDevice, units: &BTreeMap<UnitId, String>) -> String {
     let last = last_seen_ms.map_or_else(|| "从未联网 never seen".to_owned(), when);
     let mut words = format!("{} {} · {} · {unit} · {last}", device.id, device.name, device.owner);
     if let Some(by) = invited_by {
-        words.push_str(&format!(" · 邀请人 invited by {by}"));
+        words.push_str(" · 邀请人 invited by ");
+        words.push_str(by);
     }
     if *is_unconfirmed {
         words.push_str(" · 本人未确认 unconfirmed");

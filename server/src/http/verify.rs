@@ -46,25 +46,24 @@ static WAITING: Mutex<BTreeMap<Option<IpAddr>, usize>> = Mutex::new(BTreeMap::ne
 /// A place in the queue: it is free again when this is dropped.
 struct Place {
     of: Option<IpAddr>,
-    _turn: Option<SemaphorePermit<'static>>,
 }
 
 impl Place {
-    /// Takes a place and waits for its turn. One address cannot take all places.
-    async fn take(of: Option<IpAddr>) -> Result<Self, ApiError> {
-        let mut place = {
+    /// Takes a place and waits for its turn: both last until they are dropped. One address cannot take all places.
+    async fn take(of: Option<IpAddr>) -> Result<(Self, Option<SemaphorePermit<'static>>), ApiError> {
+        let place = {
             let mut waiting = waiting();
             let all: usize = waiting.values().sum();
-            let own = waiting.entry(of).or_default();
-            if all >= WAITING_MAX || *own >= WAITING_OF_ONE_MAX {
+            let own = waiting.get(&of).copied().unwrap_or(0);
+            if all >= WAITING_MAX || own >= WAITING_OF_ONE_MAX {
                 return Err(ApiError::TooMany(5));
             }
-            *own += 1;
-            Self { of, _turn: None }
+            waiting.insert(of, own + 1);
+            Self { of }
         };
         // It is never closed.
-        place._turn = TURNS.acquire().await.ok();
-        Ok(place)
+        let turn = TURNS.acquire().await.ok();
+        Ok((place, turn))
     }
 }
 

@@ -192,7 +192,7 @@ impl AuditEntry {
             self.detail.as_bytes(),
         ];
         // Lines of a time when no address was noted have none: their hashes stay what they were.
-        for field in fields.into_iter().chain(self.address.as_ref().map(|address| address.as_bytes())) {
+        for field in fields.into_iter().chain(self.address.as_ref().map(String::as_bytes)) {
             hash.update((field.len() as u64).to_be_bytes());
             hash.update(field);
         }

@@ -140,7 +140,7 @@ async fn while_bundles_are_worked_on_others_are_answered() -> Result<()> {
             tokio::spawn(async move { bundles::answer(&server, &file).await.map(drop) })
         })
         .collect();
-    let asked = tokio::time::timeout(Duration::from_secs(60), server.sync.exchange(&phone, request(), clock::now_ms()));
+    let asked = tokio::time::timeout(Duration::from_mins(1), server.sync.exchange(&phone, request(), clock::now_ms()));
     assert_eq!(asked.await??.documents.len(), 0);
     for answer in answers {
         assert!(matches!(answer.await?, Err(AnswerError::Bundle(BundleError::TooLarge))));

@@ -256,7 +256,7 @@ async fn a_circle_that_is_there_ends_with_a_message_and_can_be_mended() -> Resul
     };
     let hand = Hand::on(&folder.path().join("data/taizhang.sqlite")).await?;
     hand.circle("A1", "A2").await?;
-    let soon = Duration::from_secs(60);
+    let soon = Duration::from_mins(1);
     let submitted = tokio::time::timeout(soon, submissions::submit(&server, &wanted, "test")).await;
     let said = submitted.context("it ends")?.expect_err("a circle").to_string();
     assert!(said.contains("成环") && said.contains("taizhang doctor"), "{said}");
@@ -282,6 +282,9 @@ async fn a_circle_that_is_there_ends_with_a_message_and_can_be_mended() -> Resul
     Ok(())
 }
 
+/// Whether a fault is the one that is expected.
+type Is = fn(&UnitFault) -> bool;
+
 #[tokio::test]
 async fn what_would_be_no_tree_is_not_written() {
     let folder = tempfile::tempdir().expect("folder");
@@ -300,7 +303,7 @@ async fn what_would_be_no_tree_is_not_written() {
     let under = |code: &str, parent: &str| Unit { parent: Some(id(&server, parent)), ..known(code) };
     let good = new("T1-3", "T1", UnitLevel::Organisation);
     let organisation = UnitLevel::Organisation;
-    let cases: [(Unit, fn(&UnitFault) -> bool); 11] = [
+    let cases: [(Unit, Is); 11] = [
         (Unit { name: " ".into(), ..good.clone() }, |fault| matches!(fault, UnitFault::Name(_))),
         (new("T1-4", "nowhere", organisation), |fault| matches!(fault, UnitFault::NoParent(_))),
         (new("T1-4", "T1-1", organisation), |fault| matches!(fault, UnitFault::Level { .. })),

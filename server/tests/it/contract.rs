@@ -387,8 +387,8 @@ async fn a_unit_that_moves_is_below_its_new_place_and_nowhere_else(store: Arc<dy
     register(&store).await;
     let moves = async |code: &str| store.moves(unit_id(code)).await.expect("read");
     let branch = store.unit(unit_id("a1")).await.expect("read").expect("a branch");
-    let moved = Unit { parent: Some(unit_id("b")), ..branch.clone() };
-    store.put_units(std::slice::from_ref(&moved)).await.expect("moved");
+    let elsewhere = Unit { parent: Some(unit_id("b")), ..branch.clone() };
+    store.put_units(std::slice::from_ref(&elsewhere)).await.expect("elsewhere");
     assert!(store.is_below(unit_id("a1"), unit_id("b")).await.expect("read"));
     assert!(store.is_below(unit_id("a1"), unit_id("county")).await.expect("read"));
     assert!(!store.is_below(unit_id("a1"), unit_id("a")).await.expect("read"));
@@ -396,8 +396,8 @@ async fn a_unit_that_moves_is_below_its_new_place_and_nowhere_else(store: Arc<dy
     let touched = [moves("a").await, moves("b").await];
     let others = [moves("county").await, moves("a1").await, moves("a2").await, moves("b1").await];
     assert_eq!((touched, others), ([1, 1], [0; 4]));
-    store.put_units(std::slice::from_ref(&moved)).await.expect("nothing new");
-    store.put_units(&[branch]).await.expect("moved back");
+    store.put_units(std::slice::from_ref(&elsewhere)).await.expect("nothing new");
+    store.put_units(&[branch]).await.expect("elsewhere back");
     assert_eq!([moves("a").await, moves("b").await, moves("county").await], [2, 2, 0]);
 }
 

@@ -28,6 +28,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let outcome = forge::mutate(&sealed, &server.seal_key, arguments.mutations, arguments.seed)?;
     let forge::Outcome { found, same, unreadable, missed } = outcome;
     println!("{found} found, {same} changed nothing, {unreadable} that another reader cannot read");
-    missed.iter().for_each(|missed| println!("MISSED {missed}"));
+    for missed in &missed {
+        println!("MISSED {missed}");
+    }
     Ok(if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

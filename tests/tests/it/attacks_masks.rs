@@ -37,7 +37,7 @@ fn secrets() -> Vec<Secret> {
         let sequence = 100 + at * 13 % 800;
         let first = format!("340099{year}{month:02}{day:02}{sequence:03}");
         let number = format!("{first}{}", id_card_check(&first).expect("17 digits"));
-        Secret { name, is_woman: sequence % 2 == 0, birth: format!("{year}-{month:02}-{day:02}"), number }
+        Secret { name, is_woman: sequence.is_multiple_of(2), birth: format!("{year}-{month:02}-{day:02}"), number }
     };
     (0..48).map(one).collect()
 }
@@ -89,7 +89,7 @@ fn objects(value: &Value, rows: &mut Vec<Vec<String>>) {
                 match field {
                     Value::String(text) => texts.push(text.clone()),
                     Value::Array(items) => {
-                        texts.extend(items.iter().flat_map(|item| item["value"].as_str()).map(str::to_owned));
+                        texts.extend(items.iter().filter_map(|item| item["value"].as_str()).map(str::to_owned));
                     }
                     _ => {}
                 }

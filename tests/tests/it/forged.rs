@@ -65,13 +65,14 @@ fn style_of(own: &str) -> String {
 }
 
 /// Every one of these shows a reader something else than was drawn.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn forgeries(sheet: &str, styles: &str, total: &'static str) -> Vec<Forgery> {
     let style = style_of(cell(sheet, "F8"));
     let next = styles_count(styles);
     let restyled = move |text: &str| {
         with_cell(text, "F8", |own| replaced(own, &format!(" s=\"{}\"", style_of(own)), &format!(" s=\"{next}\"")))
     };
-    let styled = |what, own: fn(&str) -> String, more: fn(&str) -> String, told| -> Forgery {
+    let in_style = |what, own: fn(&str) -> String, more: fn(&str) -> String, told| -> Forgery {
         let (style, restyled) = (style.clone(), restyled);
         let styles = move |text: &str| more(&another_style(text, &style, own));
         (what, vec![(STYLES, Box::new(styles) as Edit), (SHEET, Box::new(restyled) as Edit)], told)
@@ -95,7 +96,7 @@ pub(crate) fn forgeries(sheet: &str, styles: &str, total: &'static str) -> Vec<F
             |text| with_cell(text, "F8", |own| replaced(own, "<v>", "<v>1")),
             "F8：数值或文字被改",
         ),
-        styled(
+        in_style(
             "a number format that is a number",
             |xf| {
                 let rest = xf.split_once("numFmtId=\"").expect("a format").1.split_once('"').expect("an end").1;
@@ -107,7 +108,7 @@ pub(crate) fn forgeries(sheet: &str, styles: &str, total: &'static str) -> Vec<F
             },
             "F8：显示格式被改",
         ),
-        styled(
+        in_style(
             "a format that shows nothing",
             |xf| {
                 let rest = xf.split_once("numFmtId=\"").expect("a format").1.split_once('"').expect("an end").1;
@@ -116,7 +117,7 @@ pub(crate) fn forgeries(sheet: &str, styles: &str, total: &'static str) -> Vec<F
             |styles| replaced(styles, "</numFmts>", "<numFmt numFmtId=\"200\" formatCode=\";;;\"/></numFmts>"),
             "F8：显示格式被改",
         ),
-        styled(
+        in_style(
             "white letters",
             |xf| {
                 let rest = xf.split_once("fontId=\"").expect("a font");
@@ -135,7 +136,7 @@ pub(crate) fn forgeries(sheet: &str, styles: &str, total: &'static str) -> Vec<F
             },
             "faint",
         ),
-        styled(
+        in_style(
             "letters of symbols",
             |xf| {
                 let rest = xf.split_once("fontId=\"").expect("a font");
@@ -150,7 +151,7 @@ pub(crate) fn forgeries(sheet: &str, styles: &str, total: &'static str) -> Vec<F
             },
             "Wingdings",
         ),
-        styled(
+        in_style(
             "a figure that fills its cell again and again",
             |xf| replaced(xf, "horizontal=\"right\"", "horizontal=\"fill\""),
             plain_owned,

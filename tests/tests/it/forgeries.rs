@@ -45,8 +45,8 @@ async fn whatever_shows_a_reader_something_else_is_found() -> Result<()> {
     let all = forgeries(&sheet, &styles, total);
     let count = all.len();
     for (what, edits, told) in all {
-        let edits: Vec<(&str, &dyn Fn(&str) -> String)> =
-            edits.iter().map(|(part, edit)| (*part, edit.as_ref() as &dyn Fn(&str) -> String)).collect();
+        let edits: Vec<(&str, forge::Edit<'_>)> =
+            edits.iter().map(|(part, edit)| (*part, edit.as_ref() as forge::Edit<'_>)).collect();
         let found = verify(&server, forge::edited(&sealed, &edits)?).await?;
         if found.verdict != "altered" || !found.changes.iter().any(|change| change.contains(told)) {
             missed.push(format!("{what}: {} {:?}", found.verdict, found.changes));

@@ -160,8 +160,8 @@ fn every_fault_names_a_test_that_exists() {
         assert!(!named.is_empty(), "no test: {row}");
         for name in named {
             let (file, test) = name.split_once("::").expect("a file and a test");
-            let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
-            let is_there = text.contains(&format!("fn {test}(")) || text.contains(&format!("(\"{test}\","));
+            let source = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+            let is_there = source.contains(&format!("fn {test}(")) || source.contains(&format!("(\"{test}\","));
             assert!(is_there, "{file} has no test `{test}`: {row}");
         }
     }

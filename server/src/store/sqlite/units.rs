@@ -79,13 +79,12 @@ async fn write_one(tx: &mut SqliteConnection, unit: &Unit) -> Result<(), StoreEr
             let touched: Vec<UnitId> = old.symmetric_difference(&new).copied().collect();
             moved(tx, &touched).await
         }
-        Some(_) => Ok(()),
         // One that was lost comes back with what belongs to it: that is new for whoever is above, although it is old.
         None if has_documents(tx, unit.id).await? => {
             let touched: Vec<UnitId> = above_in(&path, unit.id).into_iter().chain([unit.id]).collect();
             moved(tx, &touched).await
         }
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -168,6 +167,6 @@ async fn check(tx: &mut SqliteConnection, unit: &Unit, before: Option<&Unit>) ->
         .await?;
     match other {
         Some(other) => Err(UnitFault::Code { unit: unit.name.clone(), code: code.clone(), other }.into()),
-        None => Ok(()),
+        _ => Ok(()),
     }
 }

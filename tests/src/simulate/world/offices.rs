@@ -14,7 +14,7 @@ use server::{
     import::{ImportReport, Source, import},
     projection,
     returns::{self, ReturnRequest},
-    store::{DocumentWrite, ProposalQuery, ProposalState},
+    store::{DocumentWrite, ProposalQuery, ProposalState, ProposalWrites},
     undo::undo,
 };
 use sync_protocol::{
@@ -90,7 +90,9 @@ impl World {
             }
             Habit::OddColumn => {
                 header += "|同志编号甲";
-                lines.iter_mut().for_each(|line| *line += "|7");
+                for line in &mut lines {
+                    *line += "|7";
+                }
             }
         }
         let text = std::iter::once(header).chain(lines.iter().cloned()).collect::<Vec<_>>().join("\n");
@@ -265,7 +267,7 @@ impl World {
                 device: None,
                 received_at_ms: self.now_ms,
                 binds: true,
-                proposals: Default::default(),
+                proposals: ProposalWrites::default(),
             };
             server.store.commit(vec![write]).await?;
         }
