@@ -176,7 +176,7 @@ async fn whoever_sends_a_file_says_whose_a_short_name_is() -> Result<()> {
         std::fs::write(&path, sheet::workbook(&[(sheet, text)])?)?;
         Ok(path)
     };
-    let towns = "单位编码|单位名称|单位简称|单位级别|排序\n001|中共青山镇委员会|青山镇|乡镇党委|1\n002|中共沙湾乡委员会|沙湾乡|乡镇党委|2";
+    let towns = "单位代码|单位名称|单位简称|单位级别|排序\n001|中共青山镇委员会|青山镇|乡镇党委|1\n002|中共沙湾乡委员会|沙湾乡|乡镇党委|2";
     let branches = "党组织编码|填报单位|党组织名称|组织类别|所属领域\n001-1|青山镇|中共青山镇青石村支部委员会|党支部|农村\n002-1|沙湾乡|中共沙湾乡青石村支部委员会|党支部|农村";
     // Only the tab says whose they are, and two towns have one of that name.
     let members = "党员花名册\n姓名|性别|出生日期|党员类别|入党时间\n张三|男|1980-01-01|正式|2001-05";
