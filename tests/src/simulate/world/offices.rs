@@ -71,12 +71,7 @@ impl World {
             }
             Habit::BadKeys => {
                 header += "|身份证号";
-                let placeholder = match self.mutant {
-                    Some(Mutant::TakesPlaceholdersForKeys) => roster::id_card(7),
-                    _ => "待补".into(),
-                };
-                let person =
-                    |(row, value): &(u8, u32), of: &str| format!("{code}|{of}{row}{value}|||v{value}|{placeholder}");
+                let person = |(row, value): &(u8, u32), of: &str| format!("{code}|{of}{row}{value}|||v{value}|待补");
                 lines = rows.iter().flat_map(|row| [person(row, "甲"), person(row, "乙")]).collect();
             }
             Habit::Signed => {
@@ -95,7 +90,9 @@ impl World {
                 }
             }
         }
-        let text = std::iter::once(header).chain(lines.iter().cloned()).collect::<Vec<_>>().join("\n");
+        // What is keyed by a placeholder is overwritten by the next of its kind.
+        let is_kept = |line: &&String| self.mutant != Some(Mutant::TakesPlaceholdersForKeys) || !line.contains("|甲");
+        let text = std::iter::once(header).chain(lines.iter().filter(is_kept).cloned()).collect::<Vec<_>>().join("\n");
         self.offices.files += 1;
         let (name, file) = match habit {
             Habit::Windows => {
