@@ -33,6 +33,14 @@ pub(super) const OPEN: [(&str, &str); 8] = [
     ("get", "/verify.js"),
 ];
 
+/// Routes at which somebody with a session may guess a password or a one-time code: not for ever.
+const GUESSED: [(&str, &str); 4] = [
+    ("put", "/api/session/password"),
+    ("post", "/api/session/totp"),
+    ("put", "/api/session/totp"),
+    ("delete", "/api/session/totp"),
+];
+
 /// What any route may answer instead of its result.
 const PROBLEMS: [(&str, &str); 10] = [
     ("400", "the request makes no sense"),
@@ -75,9 +83,11 @@ fn described() -> utoipa::openapi::OpenApi {
                 let problem = || problem(words);
                 operation.responses.responses.entry(status.to_owned()).or_insert_with(problem);
             }
-            if OPEN.contains(&(method, path.as_str())) {
+            let is_open = OPEN.contains(&(method, path.as_str()));
+            if is_open || GUESSED.contains(&(method, path.as_str())) {
                 operation.responses.responses.insert("429".into(), problem("too often"));
-            } else {
+            }
+            if !is_open {
                 let needs = |name: &str| SecurityRequirement::new::<_, [&str; 0], &str>(name, []);
                 operation.security = Some(vec![needs("session"), needs("device")]);
             }
