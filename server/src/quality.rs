@@ -12,7 +12,10 @@ use sync_protocol::{
 use crate::{
     Server,
     returns::{ReturnError, read, record_name},
-    store::{StoreError, UnitFault, units::STEPS_MAX},
+    store::{
+        StoreError, UnitFault,
+        units::{STEPS_MAX, way_up},
+    },
 };
 
 /// Units whose rows are in memory at once.
@@ -98,7 +101,7 @@ impl County {
 
     /// A unit and those above it; as many as [`STEPS_MAX`] where that is a circle.
     fn way_up<'u>(&'u self, unit: &'u Unit) -> impl Iterator<Item = &'u Unit> {
-        std::iter::successors(Some(unit), |at| self.parent(at)).take(STEPS_MAX)
+        way_up(unit, |at| self.parent(at))
     }
 
     fn parent(&self, unit: &Unit) -> Option<&Unit> {

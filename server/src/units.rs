@@ -10,7 +10,10 @@ use crate::{
     Server,
     audit::{By, Event},
     auth::{UnitDenied, UnitRights},
-    store::{Act, AuditEntry, Deed, Performed, StoreError, UnitChange, UnitFault, units::STEPS_MAX},
+    store::{
+        Act, AuditEntry, Deed, Performed, StoreError, UnitChange, UnitFault,
+        units::{STEPS_MAX, ids_up},
+    },
 };
 
 /// How often it is tried while somebody else changes the same units.
@@ -126,19 +129,13 @@ fn fault(register: &HashMap<UnitId, Unit>, codes: &HashMap<String, UnitId>, unit
     if let Some(fault) = UnitFault::under(unit, above) {
         return Some(fault);
     }
-    let way: Vec<UnitId> = way_up(register, above.id).collect();
+    let way: Vec<UnitId> = ids_up(register, above.id).collect();
     if way.len() >= STEPS_MAX || way.contains(&unit.id) {
         return Some(UnitFault::Circle(unit.name.clone()));
     }
     let code = unit.code.as_ref()?;
     let other = codes.get(code).filter(|other| **other != unit.id).and_then(|other| register.get(other))?;
     Some(UnitFault::Code { unit: unit.name.clone(), code: code.clone(), other: other.name.clone() })
-}
-
-/// A unit and those above it; as many as [`STEPS_MAX`] where that is a circle.
-pub(crate) fn way_up(register: &HashMap<UnitId, Unit>, unit: UnitId) -> impl Iterator<Item = UnitId> {
-    let parent = |at: &UnitId| register.get(at).and_then(|unit| unit.parent);
-    std::iter::successors(Some(unit), parent).take(STEPS_MAX)
 }
 
 /// What the audit log says: which units are new, which have another name, and which stand elsewhere.

@@ -12,7 +12,7 @@ use sync_protocol::{
 };
 
 use super::{Caller, Denied, Permission};
-use crate::store::units::STEPS_MAX;
+use crate::store::units::ids_up;
 
 /// Characters of a name or code.
 const NAME_MAX: usize = 200;
@@ -113,6 +113,5 @@ impl UnitRights {
 
 /// Whether a unit is this one, or stands below it. It ends, whatever stands under what.
 fn is_at_or_below(known: &HashMap<UnitId, Unit>, unit: UnitId, top: UnitId) -> bool {
-    let parent = |at: &UnitId| known.get(at).and_then(|unit| unit.parent);
-    std::iter::successors(Some(unit), parent).take(STEPS_MAX).any(|at| at == top)
+    ids_up(known, unit).any(|at| at == top)
 }

@@ -9,10 +9,8 @@ use sync_protocol::{
 };
 
 use super::{Finding, Mend, Round, documents::Record, id};
-use crate::store::examine::RawUnit;
+use crate::store::{examine::RawUnit, units::STEPS_MAX};
 
-/// Steps from a unit up to its county, at most: more would be a circle.
-const STEPS_MAX: usize = 16;
 const REGISTER: &str = "重新导入单位名录或党组织台账即可恢复 | importing the register of units again restores it";
 
 pub(super) async fn look(round: &mut Round<'_>, records: &[Record]) {

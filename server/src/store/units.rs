@@ -1,9 +1,24 @@
 //! The tree of units: what has to be so of each, whoever writes it.
 
-use sync_protocol::unit::{Unit, UnitLevel};
+use std::collections::HashMap;
+
+use sync_protocol::{
+    UnitId,
+    unit::{Unit, UnitLevel},
+};
 
 /// Steps from a unit up to its county, at most. There are three levels; more would be a circle.
 pub const STEPS_MAX: usize = 16;
+
+/// From one up through those above it; as many as [`STEPS_MAX`] where that is a circle.
+pub(crate) fn way_up<T>(from: T, above: impl FnMut(&T) -> Option<T>) -> impl Iterator<Item = T> {
+    std::iter::successors(Some(from), above).take(STEPS_MAX)
+}
+
+/// The same in a register, by their ids.
+pub(crate) fn ids_up(register: &HashMap<UnitId, Unit>, unit: UnitId) -> impl Iterator<Item = UnitId> {
+    way_up(unit, |at| register.get(at).and_then(|unit| unit.parent))
+}
 
 /// A unit as it was read, if it was there, and as it is to be from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
