@@ -191,9 +191,7 @@ impl By {
             address: origin::address().map(|address| address.to_string()),
         }
     }
-}
 
-impl By {
     /// Somebody of whom nobody knows who it is.
     pub fn stranger() -> Self {
         Self { name: STRANGER.to_owned(), who: STRANGER.to_owned(), person: None, device: None }

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     Server,
+    aside::aside,
     audit::By,
     auth::Caller,
     clock,
@@ -82,8 +83,7 @@ impl Answer {
 async fn work<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BundleError> + Send + 'static,
 ) -> Result<T, AnswerError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    Ok(done.map_err(|error| AnswerError::Interrupted(error.to_string()))??)
+    Ok(aside(work).await.map_err(|error| AnswerError::Interrupted(error.to_string()))??)
 }
 
 /// Whose a bundle is. Nothing of it is unpacked, and of a large one only the beginning is decrypted.
