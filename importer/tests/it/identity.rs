@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use importer::{Finding, Importer, Memory, Register, UnitDocuments, UnitPlan, memory::Decision};
+use importer::{Finding, Importer, Memory, UnitDocuments, UnitPlan, memory::Decision};
 use sync_protocol::{
     ActorId, Book, Identity, Row, Tenant, UnitId, Value,
     catalogue::{Catalogue, ColumnType},
     checks::id_card_check,
     conflict::{Means, Provenance},
     document::Author,
-    unit::{Unit, UnitLevel},
 };
 
-use crate::support::{read, workbook};
+use crate::support::{branch_register, read, workbook};
 
 const BRANCH: &str = "青石村党支部";
 const HEADER: &str = "党组织名称|姓名|性别|身份证号|出生日期|人员类别|入党时间|手机号码|家庭住址";
@@ -34,18 +33,7 @@ impl Branch {
     fn plan(&self, text: &str) -> UnitPlan {
         let tenant = Tenant::new("340099");
         let county = UnitId::derive(&tenant, None, "340099");
-        let unit = |id, name: &str, level, parent| Unit {
-            id,
-            parent: Some(parent),
-            level,
-            code: None,
-            name: name.into(),
-            short_name: None,
-            sort_order: 0,
-        };
-        let town = unit(UnitId::derive(&tenant, None, "镇"), "青山镇", UnitLevel::ReportingUnit, county);
-        let branch = unit(self.documents.unit, BRANCH, UnitLevel::Organisation, town.id);
-        let register = Register::new(vec![town, branch]);
+        let register = branch_register(&tenant, county, "青山镇", BRANCH);
         let importer =
             Importer::new(&self.catalogue, tenant, county, 2012, Some(vec![1; 32])).with_memory(&self.memory);
         let book = read(&workbook(&[("党员花名册", text, &[])]));

@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use importer::{Importer, Register, UnitDocuments};
+use importer::{Importer, UnitDocuments};
 use proptest::prelude::*;
 use sync_protocol::{
     Tenant, UnitId, Value,
     catalogue::{Catalogue, Column, ColumnType, Ledger},
     checks::id_card_check,
-    unit::{Unit, UnitLevel},
 };
 
-use crate::support::{Merge, read, workbook};
+use crate::support::{Merge, branch_register, read, workbook};
 
 /// Ledgers whose columns have every kind of value.
 const LEDGERS: [&str; 5] = ["members", "hardship-members", "village-officials", "citizen-requests", "funds"];
@@ -195,18 +194,7 @@ fn sheet(dice: &mut Dice, catalogue: &Catalogue) -> (String, Vec<Merge>, Records
 fn found(catalogue: &Catalogue, text: &str, merges: &[Merge]) -> (Records, Vec<String>) {
     let tenant = Tenant::new("340099");
     let county = UnitId::derive(&tenant, None, "340099");
-    let unit = |name: &str, level, parent| Unit {
-        id: UnitId::derive(&tenant, None, name),
-        parent: Some(parent),
-        level,
-        code: None,
-        name: name.into(),
-        short_name: None,
-        sort_order: 0,
-    };
-    let town = unit("中共青山镇委员会", UnitLevel::ReportingUnit, county);
-    let branch = unit(BRANCH, UnitLevel::Organisation, town.id);
-    let register = Register::new(vec![town, branch]);
+    let register = branch_register(&tenant, county, "中共青山镇委员会", BRANCH);
     let importer = Importer::new(catalogue, tenant, county, 2012, Some(vec![1; 32]));
     let book = read(&workbook(&[("Sheet1", text, merges)]));
     let (tables, mut findings) = importer.detect(&book);

@@ -4,7 +4,11 @@ use importer::{
     Importer, ReadLimits, Register, UnitDocuments, Workbook,
     workbook::write::{Book, Created, Out, Style},
 };
-use sync_protocol::{Tenant, UnitId, catalogue::Catalogue};
+use sync_protocol::{
+    Tenant, UnitId,
+    catalogue::Catalogue,
+    unit::{Unit, UnitLevel},
+};
 
 /// Top, left, bottom, right.
 pub type Merge = (u32, u16, u32, u16);
@@ -39,6 +43,22 @@ pub fn workbook(sheets: &[(&str, &str, &[Merge])]) -> Vec<u8> {
 
 pub fn read(bytes: &[u8]) -> Workbook {
     importer::read(bytes, &ReadLimits::default()).expect("readable")
+}
+
+/// A register of one town and one branch in it, with ids that follow from their names.
+pub fn branch_register(tenant: &Tenant, county: UnitId, town: &str, branch: &str) -> Register {
+    let unit = |name: &str, level, parent| Unit {
+        id: UnitId::derive(tenant, None, name),
+        parent: Some(parent),
+        level,
+        code: None,
+        name: name.into(),
+        short_name: None,
+        sort_order: 0,
+    };
+    let town = unit(town, UnitLevel::ReportingUnit, county);
+    let branch = unit(branch, UnitLevel::Organisation, town.id);
+    Register::new(vec![town, branch])
 }
 
 /// Everything that an import into an empty county would do, as lines.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use server::{auth::Role, import::import_file};
 use tests::{browser, county, node, people, sheet, worked::synthetic};
 
@@ -16,9 +16,9 @@ fn shots(folder: &Path) -> PathBuf {
     std::env::var_os("TAIZHANG_SHOTS").map_or_else(|| folder.join("shots"), PathBuf::from)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_cadres_work_for_days_without_a_signal() -> Result<()> {
-    let Some(executable) = browser::chromium()? else { return Ok(()) };
+/// What a script finds in the browser, of a county with two records and two cadres; nothing where there is no browser.
+async fn found(script: &'static str, more: impl Fn(&Path) -> Value) -> Result<Option<Value>> {
+    let Some(executable) = browser::chromium()? else { return Ok(None) };
     let folder = tempfile::tempdir()?;
     let server = synthetic(folder.path(), None).await?;
     let path = folder.path().join("members.xlsx");
@@ -33,16 +33,21 @@ async fn two_cadres_work_for_days_without_a_signal() -> Result<()> {
     for name in ["one", "two"] {
         cadres.push(people::add(&server, name, Role::FieldCadre, town, false, password).await?.id.to_string());
     }
-    let parameters = json!({
-        "cookie": people::cookie(&server, &officer).await?,
-        "cadres": cadres,
-        "secrets": ["张三", "李四", "王小明", "139000", "A1党组织", "青山镇"],
-        "shots": shots(folder.path()),
-        "executable": executable,
-    });
+    let mut parameters = more(folder.path());
+    parameters["cookie"] = people::cookie(&server, &officer).await?.into();
+    parameters["cadres"] = cadres.into();
+    parameters["shots"] = json!(shots(folder.path()));
+    parameters["executable"] = json!(executable);
     let file = folder.path().join("parameters.json");
     std::fs::write(&file, parameters.to_string())?;
-    let found = tokio::task::spawn_blocking(move || node::json("field-app.mjs", &[Path::new(&url), &file])).await??;
+    let found = tokio::task::spawn_blocking(move || node::json(script, &[Path::new(&url), &file])).await??;
+    Ok(Some(found))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_cadres_work_for_days_without_a_signal() -> Result<()> {
+    let secrets = json!({ "secrets": ["张三", "李四", "王小明", "139000", "A1党组织", "青山镇"] });
+    let Some(found) = found("field-app.mjs", |_| secrets.clone()).await? else { return Ok(()) };
     assert_eq!(found["errors"], json!([]));
     assert_eq!(found["violations"], json!([]), "axe");
     for (what, expected) in [
@@ -73,30 +78,8 @@ async fn two_cadres_work_for_days_without_a_signal() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_looks_before_it_saves_and_outlives_what_interrupts_it() -> Result<()> {
-    let Some(executable) = browser::chromium()? else { return Ok(()) };
-    let folder = tempfile::tempdir()?;
-    let server = synthetic(folder.path(), None).await?;
-    let path = folder.path().join("members.xlsx");
-    std::fs::write(&path, sheet::workbook(&[("党员", MEMBERS)])?)?;
-    import_file(&server, &path, "县委组织部", &|_, _| {}).await?;
-    let url = county::serve(&server).await?;
-    let town = county::unit(&server, "T1").await?;
-    let password = "correct horse battery";
-    let officer = people::add(&server, "officer", Role::TownshipOfficer, town, false, password).await?;
-    let mut cadres = Vec::new();
-    for name in ["one", "two"] {
-        cadres.push(people::add(&server, name, Role::FieldCadre, town, false, password).await?.id.to_string());
-    }
-    let parameters = json!({
-        "cookie": people::cookie(&server, &officer).await?,
-        "cadres": cadres,
-        "shots": shots(folder.path()),
-        "executable": executable,
-        "profile": folder.path().join("profile"),
-    });
-    let file = folder.path().join("parameters.json");
-    std::fs::write(&file, parameters.to_string())?;
-    let found = tokio::task::spawn_blocking(move || node::json("field-form.mjs", &[Path::new(&url), &file])).await??;
+    let profile = |folder: &Path| json!({ "profile": folder.join("profile") });
+    let Some(found) = found("field-form.mjs", profile).await? else { return Ok(()) };
     for (what, expected) in [
         // One row, what was typed is still there after a look at the dialog, and only what was chosen has changed.
         ("overExisting", json!(["组长", "组长", "何娟 组长 · 否 待上传"])),

@@ -167,15 +167,18 @@ async fn a_second_table_beside_the_first_and_contents_without_a_head_are_said() 
     Ok(())
 }
 
+/// A workbook of one sheet.
+fn written(folder: &TempDir, name: &str, sheet: &str, text: &str) -> Result<PathBuf> {
+    let path = folder.path().join(name);
+    std::fs::write(&path, sheet::workbook(&[(sheet, text)])?)?;
+    Ok(path)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_sends_a_file_says_whose_a_short_name_is() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = county::open(&folder.path().join("data"), None).await?;
-    let write = |name: &str, sheet: &str, text: &str| -> Result<PathBuf> {
-        let path = folder.path().join(name);
-        std::fs::write(&path, sheet::workbook(&[(sheet, text)])?)?;
-        Ok(path)
-    };
+    let write = |name: &str, sheet: &str, text: &str| written(&folder, name, sheet, text);
     let towns = "单位代码|单位名称|单位简称|单位级别|排序\n001|中共青山镇委员会|青山镇|乡镇党委|1\n002|中共沙湾乡委员会|沙湾乡|乡镇党委|2";
     let branches = "党组织编码|填报单位|党组织名称|组织类别|所属领域\n001-1|青山镇|中共青山镇青石村支部委员会|党支部|农村\n002-1|沙湾乡|中共沙湾乡青石村支部委员会|党支部|农村";
     // Only the tab says whose they are, and two towns have one of that name.
@@ -207,11 +210,7 @@ async fn whoever_sends_a_file_says_whose_a_short_name_is() -> Result<()> {
 async fn files_need_no_order() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = county::open(&folder.path().join("data"), None).await?;
-    let write = |name: &str, sheet: &str, text: &str| -> Result<PathBuf> {
-        let path = folder.path().join(name);
-        std::fs::write(&path, sheet::workbook(&[(sheet, text)])?)?;
-        Ok(path)
-    };
+    let write = |name: &str, sheet: &str, text: &str| written(&folder, name, sheet, text);
     // Whose the organisations are stands above their table.
     let organisations =
         "填报单位：青山镇\n党组织编码|党组织名称|组织类别|所属领域|正式党员数\n0001|东村党支部|党支部|农村|5";
