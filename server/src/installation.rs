@@ -19,9 +19,10 @@ use crate::{
     config::Config,
     store::{
         Refused, Store, StoreError,
-        sqlite::{HighWater, SqliteStore, sync_folder},
+        sqlite::{HighWater, SqliteStore},
     },
     tallies::Tallies,
+    whole::sync_folder,
 };
 
 /// The database in its folder.

@@ -35,6 +35,7 @@ mod twins;
 pub mod undo;
 pub mod units;
 pub mod uploads;
+mod whole;
 
 use std::sync::Arc;
 

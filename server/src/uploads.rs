@@ -24,6 +24,7 @@ use crate::{
     import::{self, ImportError, ImportReport, Preview, Source, findings_workbook},
     origin::Carried,
     store::{Batch, StoreError},
+    whole,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
@@ -322,7 +323,7 @@ pub async fn receive(server: &Server, sender: Caller, file: String, bytes: &[u8]
     // Known before it is there: else it would be swept out.
     lock(&uploads.known).insert(id.clone(), upload.clone());
     let (of, bytes) = (upload.clone(), bytes.to_vec());
-    let kept = tokio::task::spawn_blocking(move || kept::write_whole(&of.path, &bytes).and_then(|()| of.keep()));
+    let kept = tokio::task::spawn_blocking(move || whole::write(&of.path, &bytes, true).and_then(|()| of.keep()));
     let kept = kept.await.map_err(|error| ImportError::Interrupted(error.to_string()))?;
     if let Err(error) = kept {
         lock(&uploads.known).remove(&id);

@@ -27,6 +27,7 @@ use crate::{
     config::{Config, File},
     installation,
     store::StoreError,
+    whole,
 };
 
 /// What a command's exit code says.
@@ -109,9 +110,7 @@ pub fn isolation(config: &Config) -> anyhow::Result<Isolation> {
 
 /// Writes a file whole or not at all.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path)).with_context(|| path.display().to_string())
+    whole::write(path, bytes, false).with_context(|| path.display().to_string())
 }
 
 /// Whatever a program writes is its owner's alone, and nothing of its memory goes to the disk when it ends badly: both hold personal

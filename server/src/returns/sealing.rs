@@ -9,7 +9,7 @@ use importer::{
 };
 
 use super::{AsOf, ReturnError, ReturnRequest, Sealed};
-use crate::Server;
+use crate::{Server, whole};
 
 /// Pixels of a QR code on the sheet, and of each of its modules in the picture.
 const QR_PIXELS: u32 = 90;
@@ -55,9 +55,7 @@ pub(super) fn save(server: &Server, mut book: Book, drawn: Drawn, path: &Path) -
         book.picture(sheet, (row + 1, 0), &picture, QR_PIXELS)?;
     }
     let bytes = seal::finish(book, &drawn, &code, &server.seal_key, |statement| server.keys.sign(statement))?;
-    let part = path.with_extension("xlsx.part");
-    std::fs::write(&part, bytes)?;
-    std::fs::rename(&part, path)?;
+    whole::write(path, &bytes, false)?;
     Ok(Sealed { code, seq: drawn.seq, of: drawn })
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    io::Write,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, atomic::AtomicUsize},
 };
@@ -17,10 +16,10 @@ use crate::{
     auth::Caller,
     installation,
     store::{PersonId, StoreError},
+    whole::{self, PART},
 };
 
 const ENDING: &str = ".json";
-const PART: &str = ".part";
 
 /// An upload as it is kept.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,17 +52,6 @@ fn beside(upload: &Path) -> PathBuf {
     let mut path = upload.as_os_str().to_owned();
     path.push(ENDING);
     path.into()
-}
-
-/// Writes a file whole or not at all, and to the disk.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(PART);
-    let mut file = std::fs::File::create(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    std::fs::rename(&part, path)
 }
 
 /// Removes an upload; what stays behind is swept out at the next start.
@@ -103,7 +91,7 @@ impl Upload {
                 report: outcome.report.as_deref().map(ToOwned::to_owned),
             }
         };
-        write_whole(&beside(&self.path), &serde_json::to_vec(&kept)?)
+        whole::write(&beside(&self.path), &serde_json::to_vec(&kept)?, true)
     }
 }
 

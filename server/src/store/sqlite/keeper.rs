@@ -5,7 +5,6 @@
 //! no such file beside it; therefore the main file says 1 in its user version while the log says 0: whoever opens both reads 0.
 
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -27,7 +26,7 @@ use super::{
     file,
     guard::Guard,
 };
-use crate::store::StoreError;
+use crate::{store::StoreError, whole};
 
 /// How often it is looked whether the file is still the one, and what stands outside is made durable.
 const TICK: Duration = Duration::from_millis(500);
@@ -76,39 +75,8 @@ impl HighWater {
 
     /// Writes it whole or not at all; `durable` waits for the disk.
     pub fn write(&self, path: &Path, durable: bool) -> std::io::Result<()> {
-        // Several programs may write it at once, each under a name of its own.
-        let mut part = path.as_os_str().to_owned();
-        part.push(format!(".{}.part", std::process::id()));
-        let text = serde_json::to_vec(self).map_err(std::io::Error::other)?;
-        let write = || {
-            let mut file = std::fs::File::create(&part)?;
-            file.write_all(&text)?;
-            if durable {
-                file.sync_all()?;
-            }
-            drop(file);
-            std::fs::rename(&part, path)?;
-            if durable { sync_folder(path) } else { Ok(()) }
-        };
-        let written = write();
-        if written.is_err() {
-            drop(std::fs::remove_file(&part));
-        }
-        written
+        whole::write(path, &serde_json::to_vec(self).map_err(std::io::Error::other)?, durable)
     }
-}
-
-/// Makes a new name of a file durable.
-#[cfg(unix)]
-pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::File::open(folder)?.sync_all()
-}
-
-/// Elsewhere a folder cannot be opened as a file.
-#[cfg(not(unix))]
-pub(crate) fn sync_folder(_: &Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 #[derive(Debug)]

@@ -63,7 +63,6 @@ const LOG_BYTES_MAX: u64 = 32 << 20;
 
 pub use facts::Facts;
 pub use keeper::HighWater;
-pub(crate) use keeper::sync_folder;
 
 /// A store in one file.
 #[derive(Debug)]
