@@ -74,6 +74,8 @@ impl Task {
 
 /// Memory for a file of somebody whom nobody knows.
 const STRANGER_MEMORY_MAX: u64 = 768 << 20;
+/// Keys that are tried on a seal, the one in use first.
+const KEYS_MAX: usize = 255;
 /// Time for it.
 const STRANGER_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -90,17 +92,21 @@ impl Isolation {
     }
 
     /// Examines the seal of a workbook; nothing, if it bears none.
-    pub fn examine(&self, bytes: &[u8], key: &Key, task: Task) -> Result<Option<Examined>, ReadError> {
+    pub fn examine(&self, bytes: &[u8], keys: &[Key], task: Task) -> Result<Option<Examined>, ReadError> {
         match self {
-            Isolation::None => seal::examine(bytes, key, &task.limits()),
+            Isolation::None => seal::examine(bytes, keys, &task.limits()),
             Isolation::Process { .. } => {
                 // What is too large is not handed on.
                 let limit = task.limits().file_bytes_max;
                 if bytes.len() > limit {
                     return Err(ReadError::TooLarge { what: "字节 bytes", limit: limit as u64 });
                 }
-                // The key goes before the file.
-                let answer = self.answer(&[&key.0, bytes].concat(), task)?;
+                // The keys go before the file.
+                let keys = keys.get(..keys.len().min(KEYS_MAX)).unwrap_or_default();
+                let mut question = vec![u8::try_from(keys.len()).unwrap_or_default()];
+                question.extend(keys.iter().flat_map(|key| key.0));
+                question.extend_from_slice(bytes);
+                let answer = self.answer(&question, task)?;
                 serde_json::from_slice(&answer).map_err(|error| ReadError::Failed(error.to_string()))
             }
         }
@@ -185,8 +191,12 @@ pub fn serve(memory_max: u64, task: Task) -> u8 {
     if answered.is_ok() { REFUSED } else { 1 }
 }
 
-/// Examines a file behind the key of its seal.
+/// Examines a file behind the keys that may open its seal, and their number.
 fn examine(bytes: &[u8], task: Task) -> Result<Option<Examined>, ReadError> {
-    let (key, file) = bytes.split_first_chunk().ok_or_else(|| ReadError::Failed("no key".into()))?;
-    seal::examine(file, &Key(*key), &task.limits())
+    let split = bytes.split_first();
+    let split = split.and_then(|(count, rest)| rest.split_at_checked(usize::from(*count) * seal::KEY_BYTES));
+    let (keys, file) = split.ok_or_else(|| ReadError::Failed("no keys".into()))?;
+    let (keys, _) = keys.as_chunks();
+    let keys: Vec<Key> = keys.iter().copied().map(Key).collect();
+    seal::examine(file, &keys, &task.limits())
 }

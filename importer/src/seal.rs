@@ -248,15 +248,16 @@ impl Seal {
         Ok(lines)
     }
 
-    /// The seal that a statement is of; none, if it is of none.
-    pub fn parse(statement: &str, key: &Key, limits: &ReadLimits) -> Option<Self> {
+    /// The seal that a statement is of; none, if it is of none that one of these keys opens.
+    pub fn parse(statement: &str, keys: &[Key], limits: &ReadLimits) -> Option<Self> {
         let mut lines = statement.split('\n');
         lines.next().filter(|line| *line == FIRST_LINE)?;
         let drawn = serde_json::from_str(lines.next()?).ok()?;
         let code = lines.next()?.strip_prefix("code ")?.to_owned();
         let parts = lines.next()?.strip_prefix("parts ")?.to_owned();
         let packed: String = lines.filter_map(|line| line.strip_prefix("look ")).collect();
-        let packed = key.open(&BASE64.decode(packed.as_bytes()).ok()?)?;
+        let packed = BASE64.decode(packed.as_bytes()).ok()?;
+        let packed = keys.iter().find_map(|key| key.open(&packed))?;
         let mut look = Vec::new();
         let limit = limits.inflated_bytes_max;
         flate2::read::DeflateDecoder::new(packed.as_slice()).take(limit).read_to_end(&mut look).ok()?;
@@ -265,7 +266,7 @@ impl Seal {
 }
 
 /// Examines somebody's file; nothing, if it bears no seal.
-pub fn examine(bytes: &[u8], key: &Key, limits: &ReadLimits) -> Result<Option<Examined>, ReadError> {
+pub fn examine(bytes: &[u8], keys: &[Key], limits: &ReadLimits) -> Result<Option<Examined>, ReadError> {
     if !may_be_sealed(bytes) {
         return Ok(None);
     }
@@ -281,7 +282,7 @@ pub fn examine(bytes: &[u8], key: &Key, limits: &ReadLimits) -> Result<Option<Ex
         let old = Examined { statement, signature, drawn, code, is_old, is_exact: false, differences, count: 0 };
         return Ok(Some(old));
     }
-    let Some(seal) = Seal::parse(&statement, key, limits) else { return Ok(None) };
+    let Some(seal) = Seal::parse(&statement, keys, limits) else { return Ok(None) };
     let mut differences = seal.look.differences(&without_seal(look));
     let count = differences.len();
     differences.truncate(TOLD_MAX);

@@ -81,6 +81,8 @@ pub enum Event {
     HistoryRead,
     /// Cells in dispute were looked at.
     ConflictsRead,
+    /// Everything that is kept about somebody was handed out.
+    AboutRead,
     /// Photos of a unit's records were looked at.
     PhotosRead,
     /// Photos that no record names, or that have never become whole, were removed.
@@ -101,6 +103,8 @@ pub enum Event {
     OlderAccepted,
     /// What follows from the rest was put right.
     Repaired,
+    /// Another key signs from now on.
+    KeysRotated,
     /// What somebody had proposed was written.
     ProposalAccepted,
     /// What somebody had proposed was not written.
@@ -140,6 +144,7 @@ impl Event {
             Self::ImportRead => "import-read",
             Self::HistoryRead => "history-read",
             Self::ConflictsRead => "conflicts-read",
+            Self::AboutRead => "about-read",
             Self::PhotosRead => "photos-read",
             Self::PhotosExpired => "photos-expired",
             Self::QuarantineRead => "quarantine-read",
@@ -150,6 +155,7 @@ impl Event {
             Self::BundleAnswered => "bundle-answered",
             Self::OlderAccepted => "older-accepted",
             Self::Repaired => "repaired",
+            Self::KeysRotated => "keys-rotated",
             Self::ProposalAccepted => "proposal-accepted",
             Self::ProposalRejected => "proposal-rejected",
         }

@@ -1,11 +1,13 @@
 //! Bundles at the server: a file with what a device or an office wrote comes in, a file with everything new goes out.
 
+use std::sync::Arc;
+
 use importer::Register;
 use minicbor::bytes::ByteVec;
 use serde_json::json;
 use sync_protocol::{
     Book,
-    bundle::{self, BundleError, BundleReply, BundleRequest, HEAD_BYTES_MAX},
+    bundle::{self, BundleError, BundleReply, BundleRequest, HEAD_BYTES_MAX, Keys},
     message::{ExchangeReply, ExchangeRequest, encode},
     unit::Unit,
 };
@@ -17,6 +19,7 @@ use crate::{
     audit::By,
     auth::Caller,
     clock,
+    keyring::Signing,
     store::{DeviceRecord, StoreError},
     sync::ExchangeError,
     units::{self, Kept, Right},
@@ -86,22 +89,34 @@ async fn work<T: Send + 'static>(
     Ok(aside(work).await.map_err(|error| AnswerError::Interrupted(error.to_string()))??)
 }
 
-/// Whose a bundle is. Nothing of it is unpacked, and of a large one only the beginning is decrypted.
-async fn sender(server: &Server, bytes: &[u8]) -> Result<DeviceRecord, AnswerError> {
+/// Whose a bundle is, and the keys that it was written to: a device without a network knows no others. Nothing of it is unpacked,
+/// and of a large one only the beginning is decrypted.
+async fn sender(server: &Server, bytes: &[u8]) -> Result<(DeviceRecord, Arc<Keys>), AnswerError> {
     let _turn = LOOKED_AT_ONCE.acquire().await;
-    let (keys, beginning) = (server.keys.clone(), bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes).to_vec());
-    let head = work(move || bundle::head::<BundleRequest>(&beginning, &keys)).await?;
-    server.store.device_by_signing_key(&head.sender).await?.ok_or(AnswerError::Stranger)
+    let (ring, beginning) = (server.keyring.clone(), bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes).to_vec());
+    let open = move || {
+        let mut foreign = None;
+        for Signing { keys, .. } in ring.signing() {
+            match bundle::head::<BundleRequest>(&beginning, keys) {
+                Err(error @ BundleError::Foreign(_)) => _ = foreign.get_or_insert(error),
+                head => return Ok((head?, keys.clone())),
+            }
+        }
+        Err(foreign.unwrap_or(BundleError::Keys))
+    };
+    let (head, keys) = work(open).await?;
+    let device = server.store.device_by_signing_key(&head.sender).await?.ok_or(AnswerError::Stranger)?;
+    Ok((device, keys))
 }
 
 /// Takes a bundle and writes its answer; the same bundle twice changes nothing.
 pub async fn answer(server: &Server, bytes: &[u8]) -> Result<Answer, AnswerError> {
-    let device = sender(server, bytes).await?;
+    let (device, keys) = sender(server, bytes).await?;
     let recipient = device.keys.clone().ok_or(AnswerError::Stranger)?;
     let _turn = AT_ONCE.acquire().await;
-    let (keys, whole) = (server.keys.clone(), bytes.to_vec());
+    let (opens, whole) = (keys.clone(), bytes.to_vec());
     let (BundleRequest { mut request, units, answer_bytes_max }, head) =
-        work(move || bundle::open(&whole, &keys)).await?;
+        work(move || bundle::open(&whole, &opens)).await?;
     // What a revoked device has written is taken like over the network; it learns nothing any more.
     let is_revoked = device.is_revoked;
     let units = take_units(server, &device, &units).await?;
@@ -129,11 +144,10 @@ pub async fn answer(server: &Server, bytes: &[u8]) -> Result<Answer, AnswerError
     let mut reply = BundleReply {
         replies,
         units: to_json(&known)?.into(),
-        county_key: (may_see && !is_narrow).then(|| server.county_key.clone().into()),
+        county_key: (may_see && !is_narrow).then(|| server.keyring.county().to_vec().into()),
         asked,
         refused_units: units.refused.clone(),
     };
-    let keys = server.keys.clone();
     let seal = move || {
         let (bytes, _) = bundle::seal(&reply, Some(&head.digest), &keys, &recipient)?;
         if !is_narrow || bytes.len() <= bytes_max {

@@ -1,12 +1,13 @@
-//! Erasing a person's restricted data: a document without those rows takes the place of each that had them, here and, at
-//! their next exchange, on every replica. What was there before can be read from nowhere any more; that it was erased stays.
+//! Erasing what is kept of a person, restricted data or whole records: a document without those rows takes the place of each that
+//! had them, here and, at their next exchange, on every replica. What was there before can be read from nowhere any more; that it
+//! was erased stays.
 
 use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::json;
 use sync_protocol::{
-    ActorId, ChangeHash, Document, Identity, RowId, UnitId,
+    ActorId, Book, ChangeHash, Document, Identity, RowId, UnitId,
     document::{DocumentError, RowKey, change_rows},
     row::PHOTO,
 };
@@ -25,14 +26,14 @@ const ROUNDS_MAX: usize = 16;
 /// Why nothing was erased.
 #[derive(Debug, thiserror::Error)]
 pub enum ErasureError {
-    /// Nothing restricted is kept of this record.
+    /// Nothing that was to be erased is kept of this record.
     #[error(
-        "没有这条记录的敏感信息，请核对单位、台账和编号 | nothing restricted is kept of this record: check unit, ledger and row"
+        "没有这条记录可清除的内容，请核对单位、台账和编号 | nothing of this record is kept that could be erased: check unit, ledger and row"
     )]
     Unknown,
     /// It was erased before, and can be read from nowhere.
     #[error(
-        "这条记录的敏感信息此前已清除，无须再办 | what was kept of this record was erased before: nothing is left to do"
+        "这条记录的相应内容此前已清除，无须再办 | what was kept of this record was erased before: nothing is left to do"
     )]
     Before,
     /// Its documents are written to all the time.
@@ -69,9 +70,30 @@ pub enum ErasureError {
     Store(#[from] StoreError),
 }
 
-/// A record of which something restricted is kept.
+/// Which books are erased from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Extent {
+    /// The restricted ones: the record stays, without its restricted columns.
+    #[default]
+    Restricted,
+    /// All of them: the whole record.
+    Whole,
+}
+
+impl Extent {
+    /// Whether somebody wants the whole record gone.
+    pub fn of(is_whole: bool) -> Self {
+        if is_whole { Self::Whole } else { Self::Restricted }
+    }
+
+    fn covers(self, book: Book) -> bool {
+        self == Self::Whole || book.is_restricted()
+    }
+}
+
+/// A record of which something can be erased.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct RestrictedRecord {
+pub struct ErasableRecord {
     /// Catalogue id of the ledger.
     pub ledger: String,
     /// Title of the ledger.
@@ -114,10 +136,15 @@ pub struct ErasedFrom {
     pub root: String,
 }
 
-/// The records of a unit of this name of which something restricted is kept.
-pub async fn records(server: &Server, unit: UnitId, name: &str) -> Result<Vec<RestrictedRecord>, StoreError> {
+/// The records of a unit of this name of which something can be erased, book by book.
+pub async fn records(
+    server: &Server,
+    unit: UnitId,
+    name: &str,
+    extent: Extent,
+) -> Result<Vec<ErasableRecord>, StoreError> {
     let mut found = Vec::new();
-    for (identity, document) in documents(server, unit).await? {
+    for (identity, document) in documents(server, unit, extent).await? {
         let open = Identity { book: identity.book.open(), ..identity.clone() };
         let open = load(server, &open).await?.unwrap_or_default();
         for (key, state) in document.row_states() {
@@ -125,7 +152,7 @@ pub async fn records(server: &Server, unit: UnitId, name: &str) -> Result<Vec<Re
             let Some(ledger) = server.catalogue.ledger(&key.ledger).filter(|_| named.contains(name)) else { continue };
             let title = |column: &String| ledger.column(column).map_or_else(|| column.clone(), |c| c.title.clone());
             let filled = state.row.cells.iter().filter(|(_, value)| !value.is_null());
-            found.push(RestrictedRecord {
+            found.push(ErasableRecord {
                 ledger: key.ledger,
                 title: ledger.title.clone(),
                 row: key.row,
@@ -138,18 +165,19 @@ pub async fn records(server: &Server, unit: UnitId, name: &str) -> Result<Vec<Re
     Ok(found)
 }
 
-/// Erases what restricted books hold of one record, in one transaction with its line of the audit log, and reads everything
+/// Erases what these books hold of one record, in one transaction with its line of the audit log, and reads everything
 /// through afterwards. What was interrupted before the file of the database was overwritten is completed by the next one.
 pub async fn erase(server: &Server, unit: UnitId, key: &RowKey, order: Order<'_>) -> Result<Erased, ErasureError> {
-    let Order { by, reason } = order;
+    let Order { by, reason, extent } = order;
     let row = key.row.to_string();
     // That it was ordered stays, whatever comes of it.
-    let detail = json!({ "ledger": key.ledger, "row": row, "reason": reason });
+    let is_whole = extent == Extent::Whole;
+    let detail = json!({ "ledger": key.ledger, "row": row, "reason": reason, "whole": is_whole });
     server.store.people().append_audit(&by.notes(Event::ErasureOrdered, Some(unit), &detail)).await?;
     if !server.uploads.forget_all() {
         return Err(ErasureError::Uploads);
     }
-    let erased = replace(server, unit, key, &by).await?;
+    let erased = replace(server, unit, key, (&by, extent)).await?;
     let is_swept = server.store.sweep().await.map_err(ErasureError::Unswept)?;
     let mut erased = match erased {
         Some(erased) => erased,
@@ -158,7 +186,7 @@ pub async fn erase(server: &Server, unit: UnitId, key: &RowKey, order: Order<'_>
         None if server.store.was_erased(unit, key).await? => return Err(ErasureError::Before),
         None => return Err(ErasureError::Unknown),
     };
-    let (places_read, traces) = traces(server, unit, key).await?;
+    let (places_read, traces) = traces(server, unit, key, extent).await?;
     if traces > 0 {
         return Err(ErasureError::Traces(traces));
     }
@@ -173,6 +201,8 @@ pub struct Order<'a> {
     pub by: By,
     /// Why.
     pub reason: &'a str,
+    /// How much of the record.
+    pub extent: Extent,
 }
 
 /// Finishes what was interrupted after it was erased and before the file of the database was overwritten.
@@ -185,14 +215,19 @@ pub async fn finish(server: &Server) {
 }
 
 /// Puts documents without the record in the place of all that have it; none, if none has.
-async fn replace(server: &Server, unit: UnitId, key: &RowKey, by: &By) -> Result<Option<Erased>, ErasureError> {
+async fn replace(
+    server: &Server,
+    unit: UnitId,
+    key: &RowKey,
+    (by, extent): (&By, Extent),
+) -> Result<Option<Erased>, ErasureError> {
     for _ in 0..ROUNDS_MAX {
         let doubts = server.store.doubts().await?.into_iter().filter(|stored| stored.doubt.unit == unit).count();
         if doubts > 0 {
             return Err(ErasureError::Doubts(doubts));
         }
-        let (mut erased, mut replacements, mut photos) = (Erased::default(), Vec::new(), Vec::new());
-        for (identity, document) in documents(server, unit).await? {
+        let (mut erased, mut replacements, mut photos) = (Erased::default(), Vec::new(), BTreeSet::new());
+        for (identity, document) in documents(server, unit, extent).await? {
             if document.mentions(key) {
                 let (replacement, from) = replacement(server, &identity, &document, key).await?;
                 replacements.push(replacement);
@@ -204,11 +239,12 @@ async fn replace(server: &Server, unit: UnitId, key: &RowKey, by: &By) -> Result
             return Ok(None);
         }
         erased.photos = photos.len();
-        erased.devices = devices(server, unit).await?;
+        erased.devices = devices(server, unit, extent).await?;
         let mut detail = json!({ "ledger": key.ledger, "row": key.row.to_string(), "erased": erased });
         // Nothing has been read through yet.
         detail["erased"].as_object_mut().map(|erased| erased.remove("places_read"));
         let note = by.notes(Event::Erased, Some(unit), &detail);
+        let photos = photos.into_iter().collect();
         let ids = replacements.iter().map(|replacement| replacement.write.document).collect();
         let deed = Deed::new(Act::Erase { unit, replacements, photos }, note);
         if let Performed::Done(_) = server.sync.perform(&deed, &ids).await? {
@@ -219,11 +255,11 @@ async fn replace(server: &Server, unit: UnitId, key: &RowKey, by: &By) -> Result
 }
 
 /// Devices that may hold the old documents until they are here next.
-async fn devices(server: &Server, unit: UnitId) -> Result<Vec<String>, StoreError> {
+async fn devices(server: &Server, unit: UnitId, extent: Extent) -> Result<Vec<String>, StoreError> {
     let mut devices = Vec::new();
     for seen in server.store.devices().await? {
         let device = seen.device;
-        let holds = device.books.iter().any(|book| book.is_restricted());
+        let holds = device.books.iter().any(|book| extent.covers(*book));
         if holds && server.store.is_below(unit, device.unit).await? {
             devices.push(device.name);
         }
@@ -299,31 +335,31 @@ pub(crate) fn replacing(
     })
 }
 
-/// Reads through what is stored of a unit's restricted books: how many places, and how many still name the record.
-async fn traces(server: &Server, unit: UnitId, key: &RowKey) -> Result<(usize, usize), ErasureError> {
+/// Reads through what is stored of a unit's books: how many places, and how many still name the record.
+async fn traces(server: &Server, unit: UnitId, key: &RowKey, extent: Extent) -> Result<(usize, usize), ErasureError> {
     let (mut places, mut traces) = (0, 0);
     let mut look = |is_there: bool| {
         places += 1;
         traces += usize::from(is_there);
     };
-    for (identity, document) in documents(server, unit).await? {
+    for (identity, document) in documents(server, unit, extent).await? {
         look(document.mentions(key));
         for row in server.store.projection(identity.document(&server.tenant)).await? {
             look(row.ledger == key.ledger && row.row == key.row);
         }
     }
     for held in server.store.quarantined().await? {
-        let is_restricted = held.identity.unit == unit && held.identity.book.is_restricted();
-        look(is_restricted && !held.bytes.is_empty() && change_rows(&held.bytes)?.contains(key));
+        let is_covered = held.identity.unit == unit && extent.covers(held.identity.book);
+        look(is_covered && !held.bytes.is_empty() && change_rows(&held.bytes)?.contains(key));
     }
     Ok((places, traces))
 }
 
-/// The restricted documents of a unit.
-async fn documents(server: &Server, unit: UnitId) -> Result<Vec<(Identity, Document)>, StoreError> {
+/// The documents of a unit that are erased from.
+async fn documents(server: &Server, unit: UnitId, extent: Extent) -> Result<Vec<(Identity, Document)>, StoreError> {
     let mut documents = Vec::new();
     for (identity, _) in server.store.identities(&[unit]).await? {
-        if identity.book.is_restricted()
+        if extent.covers(identity.book)
             && let Some(document) = load(server, &identity).await?
         {
             documents.push((identity, document));

@@ -8,7 +8,6 @@ use std::{
 };
 
 use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
 use sync_protocol::{
     Tenant, UnitId,
     unit::{Unit, UnitLevel},
@@ -17,6 +16,7 @@ use sync_protocol::{
 use crate::{
     Server, clock,
     config::Config,
+    keyring,
     store::{
         Refused, Store, StoreError,
         sqlite::{HighWater, SqliteStore},
@@ -36,19 +36,6 @@ const LOCK: &str = "serve.lock";
 const COUNTY: &str = "county";
 /// Which of all databases it is.
 const INSTALLATION: &str = "installation";
-/// A hash of the keys: none of them is replaced unnoticed.
-const KEYS_MARK: &str = "keys_mark";
-
-/// Derives row ids of restricted natural keys.
-pub const COUNTY_KEY: &str = "county_key";
-/// Signs receipts and bundles, and opens bundles.
-pub const BUNDLE_KEY: &str = "bundle_key";
-/// Seals cursors.
-pub const CURSOR_KEY: &str = "cursor_key";
-/// The keys of an installation; each has this many bytes.
-pub const KEYS: [&str; 3] = [COUNTY_KEY, BUNDLE_KEY, CURSOR_KEY];
-/// Bytes of a key.
-pub const KEY_BYTES: usize = 32;
 
 /// The file of a configuration's database.
 pub fn database(config: &Config) -> PathBuf {
@@ -155,7 +142,7 @@ fn keep_private(config: &Config) {
             file.push(ending);
             files.push((file.into(), 0o600));
         }
-        files.push((outside(config), 0o600));
+        files.extend([(outside(config), 0o600), (keyring::path(config), 0o600)]);
         for (file, mode) in files {
             match shut(&file, mode) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -290,11 +277,8 @@ pub async fn rename_county(server: &Server) -> Result<(), StoreError> {
 
 /// Gives a store its keys and its own name; the county comes last: with it everything is there.
 async fn settle(store: &dyn Store, config: &Config) -> Result<(), StoreError> {
-    for key in KEYS {
-        store.secret(key, &clock::random::<KEY_BYTES>()).await?;
-    }
+    keyring::begin(store, config).await?;
     store.secret(INSTALLATION, HEXLOWER.encode(&clock::random::<16>()).as_bytes()).await?;
-    note_keys(store).await?;
     store.put_secret(COUNTY, config.county_code.as_bytes()).await
 }
 
@@ -318,26 +302,6 @@ pub(crate) async fn admit(store: &dyn Store, config: &Config) -> Result<(), Stor
     }
     store.examine().set_apart(&Tenant::new(configured)).await?;
     settle(store, config).await
-}
-
-/// Notes the keys as they are now.
-pub async fn note_keys(store: &dyn Store) -> Result<(), StoreError> {
-    let mark = keys_mark(store).await?;
-    store.put_secret(KEYS_MARK, &mark).await
-}
-
-async fn keys_mark(store: &dyn Store) -> Result<[u8; 32], StoreError> {
-    let mut mark = Sha256::new_with_prefix("taizhang keys");
-    for key in KEYS {
-        mark.update(Sha256::digest(store.get_secret(key).await?.unwrap_or_default()));
-    }
-    Ok(mark.finalize().into())
-}
-
-/// Whether the keys are those that were noted.
-pub(crate) async fn are_keys_right(store: &dyn Store) -> Result<bool, StoreError> {
-    let noted = store.get_secret(KEYS_MARK).await?;
-    Ok(noted.as_deref() == Some(&keys_mark(store).await?))
 }
 
 /// Takes the place of the one server of a folder, for as long as what is returned lives.

@@ -1,5 +1,6 @@
 //! The Taizhang server: store, sync, projection, imports, returns. `main.rs` is only its command line.
 
+pub mod about;
 mod aside;
 pub mod audit;
 pub mod auth;
@@ -18,6 +19,7 @@ pub mod http;
 pub mod import;
 pub mod indicators;
 pub mod installation;
+pub mod keyring;
 pub mod office;
 pub mod origin;
 pub mod people;
@@ -39,9 +41,9 @@ mod whole;
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use sync_protocol::{Tenant, UnitId, bundle::Keys, catalogue::Catalogue};
 
+pub use keyring::Keyring;
 use store::Store;
 
 /// What every part of a running server shares.
@@ -59,12 +61,10 @@ pub struct Server {
     pub county_name: String,
     /// The campaign year: completes dates and names the period.
     pub campaign_year: i16,
-    /// HMAC key for row ids of restricted natural keys; never leaves the server except to replicas with that right.
-    pub county_key: Vec<u8>,
-    /// The keys of this installation: it signs receipts and bundles, and opens bundles.
+    /// The keys of this installation.
+    pub keyring: Arc<Keyring>,
+    /// Those of them that it signs receipts, bundles and returns with.
     pub keys: Arc<Keys>,
-    /// Shuts what seals of returns hold.
-    pub seal_key: importer::seal::Key,
     /// Where workbooks are read.
     pub isolation: importer::isolate::Isolation,
     /// Returns that were drawn again to be checked.
@@ -102,40 +102,36 @@ impl Server {
     /// Opens a server on its store, which has to be of this county.
     pub async fn open(store: Arc<dyn Store>, config: &config::Config) -> Result<Self, store::StoreError> {
         installation::admit(store.as_ref(), config).await?;
-        let mut keys = [const { Vec::new() }; 3];
-        for (key, name) in keys.iter_mut().zip(installation::KEYS) {
-            *key = store.get_secret(name).await?.ok_or(store::Refused::NoKey(name))?;
+        let keyring = keyring::open(store.as_ref(), config).await?;
+        // Earlier versions have kept them in clear.
+        let shut = store.people().shut_totps(auth::TOTP_BYTES, &|secret| keyring.shut(secret)).await;
+        if let Err(error) = shut {
+            tracing::warn!(%error, "secrets of one-time codes stay in clear for now");
         }
-        if !installation::are_keys_right(store.as_ref()).await? {
-            tracing::error!("the keys of this installation are not those that it began with: run `taizhang doctor`");
-        }
-        Ok(Self::with_keys(store, config, keys))
+        Ok(Self::with_keys(store, config, keyring))
     }
 
-    /// Opens a server to look its store over: a key that is missing is no reason not to.
+    /// Opens a server to look its store over: keys that are missing are no reason not to.
     async fn examine(store: Arc<dyn Store>, config: &config::Config) -> Result<Self, store::StoreError> {
         installation::admit(store.as_ref(), config).await?;
-        let mut keys = [const { Vec::new() }; 3];
-        for (key, name) in keys.iter_mut().zip(installation::KEYS) {
-            *key = store.get_secret(name).await?.unwrap_or_default();
-        }
-        Ok(Self::with_keys(store, config, keys))
+        let keyring = match keyring::open(store.as_ref(), config).await {
+            Err(store::StoreError::Refused(fault)) => Keyring::lost(config, fault),
+            opened => opened?,
+        };
+        Ok(Self::with_keys(store, config, keyring))
     }
 
-    /// `keys` in the order of [`installation::KEYS`].
-    fn with_keys(store: Arc<dyn Store>, config: &config::Config, keys: [Vec<u8>; 3]) -> Self {
+    fn with_keys(store: Arc<dyn Store>, config: &config::Config, keyring: Keyring) -> Self {
         let catalogue = Arc::new(config.catalogue.clone());
         let tenant = Tenant::new(config.county_code.clone());
         let county = UnitId::derive(&tenant, None, &config.county_code);
-        let [county_key, bundle_key, cursor_key] = keys;
-        let keys = Arc::new(Keys::of(&bundle_key));
-        let seal_key = Sha256::new_with_prefix(b"taizhang return look\0").chain_update(&bundle_key).finalize();
+        let keys = keyring.current().keys.clone();
         let (year, limits) = (config.campaign_year, (config.gate, config.pushes_at_once));
         let sync = Arc::new(sync::Sync::new(
             store.clone(),
             catalogue.clone(),
             (tenant.clone(), year),
-            (keys.clone(), cursor_key),
+            (keys.clone(), keyring.cursor().to_vec()),
             limits,
         ));
         Self {
@@ -145,9 +141,8 @@ impl Server {
             county,
             county_name: config.county_name.clone(),
             campaign_year: config.campaign_year,
-            county_key,
+            keyring: Arc::new(keyring),
             keys,
-            seal_key: importer::seal::Key(seal_key.into()),
             isolation: importer::isolate::Isolation::None,
             verified: Arc::default(),
             sync,

@@ -121,8 +121,10 @@ enum Command {
     /// 未接收的手机修改：查看、接收、退回 · Changes of devices that were not taken
     #[command(subcommand)]
     Quarantine(Quarantine),
-    /// 清除一条记录的敏感信息，不可恢复 · Erase what restricted books hold of a record, for good
+    /// 清除一条记录的敏感信息或整条记录，不可恢复 · Erase what restricted books hold of a record, or the whole record, for good
     Erase(Erase),
+    /// 一个人在台账中的全部内容：列出，或写成工作簿交给本人 · Everything that is kept about one person: listed, or as a workbook for them
+    About(console::about::About),
     /// 修改记录：某一时刻或回执号以来改了哪些格，谁改的 · What has changed since, by whom
     Changes {
         /// 单位编码，默认全县 · Code of the unit; the county if absent
@@ -155,8 +157,8 @@ enum Command {
         /// 回复包 · Its answer
         answer: PathBuf,
     },
-    /// 打印本县公钥，供手机和办公室制作数据包 · This installation's public keys, which bundles are made for
-    Keys,
+    /// 打印本县公钥，供手机和办公室制作数据包；列出、更换签章密钥 · This installation's public keys, which bundles are made for; list or rotate
+    Keys(console::keys::Keys),
     /// 人员：添加、列出、修改、停用、重设密码 · People: add, list, change, disable, reset a password
     #[command(subcommand)]
     Person(Person),
@@ -283,6 +285,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Proposals(command) => Box::pin(console::proposals::proposals(&server, command)).await,
         Command::Quarantine(command) => console::quarantine::quarantine(&server, command).await,
         Command::Erase(arguments) => console::erase::erase(&server, arguments).await,
+        Command::About(arguments) => console::about::about(&server, arguments).await,
         Command::Changes { unit, since, since_seq, json } => {
             look::print_changes(&server, unit.as_deref(), (since, since_seq), json).await
         }
@@ -290,10 +293,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Device(command) => console::device::device(&server, command).await,
         Command::Revoke(which) => console::device::revoke(&server, &which).await,
         Command::Bundle { file, answer } => console::bundle::answer(&server, &file, &answer).await,
-        Command::Keys => {
-            console::bundle::keys(&server);
-            Ok(true)
-        }
+        Command::Keys(command) => console::keys::keys(&server, &config, command).await,
         Command::Person(command) => console::people::person(&server, command).await,
         Command::Audit(command) => console::people::audit(&server, command).await,
         Command::Catalogue(_)
@@ -317,8 +317,8 @@ fn only_reads(command: &Command) -> bool {
         | Command::Quality { .. }
         | Command::Steps
         | Command::Changes { .. }
-        | Command::Conflicts { .. }
-        | Command::Keys => true,
+        | Command::Conflicts { .. } => true,
+        Command::Keys(command) => command.only_reads(),
         _ => false,
     }
 }

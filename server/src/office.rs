@@ -14,7 +14,7 @@ use crate::{
     Server,
     audit::By,
     bundle::to_json,
-    clock, erasure, installation, projection,
+    clock, erasure, projection,
     store::{Committed, DocumentWrite, NewChange, ProposalWrites, Replacement, StoreError},
     units::{self, Right},
 };
@@ -156,8 +156,9 @@ pub async fn take(server: &Server, bytes: &[u8]) -> Result<Taken, OfficeError> {
         opened.map_err(|error| StoreError::Database(error.to_string()))??;
     let mut taken = Taken { units: take_units(server, &units).await?, refused_units, ..Taken::default() };
     if let Some(key) = county_key {
-        server.store.put_secret(installation::COUNTY_KEY, &key).await?;
-        installation::note_keys(server.store.as_ref()).await?;
+        let ring = server.keyring.with_county(&key);
+        let ring = ring.ok_or_else(|| BundleError::Content("the county's key is not one".into()))?;
+        ring.keep(server.store.as_ref()).await?;
     }
     let receipts: BTreeSet<ChangeHash> = replies.iter().flat_map(|reply| reply.receipts.iter().copied()).collect();
     for reply in replies {

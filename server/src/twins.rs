@@ -41,7 +41,7 @@ pub(crate) async fn find(server: &Server) -> Result<Vec<(Twin, String)>, ImportE
         for chunk in units.chunks(UNITS_PER_CHUNK) {
             let rows = read(server, &ledger.id, chunk).await.map_err(|e| ImportError::Interrupted(e.to_string()))?;
             for (unit, rows) in rows {
-                let twins = probable_duplicates(ledger, unit, &server.county_key, &rows, &is_apart);
+                let twins = probable_duplicates(ledger, unit, server.keyring.county(), &rows, &is_apart);
                 found.extend(twins.into_iter().map(|twin| (twin, ledger.id.clone())));
             }
         }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use server::{
     Server, clock,
     config::{Config, File},
-    http, installation,
+    http,
     store::{DeviceRecord, token_hash},
 };
 use sync_protocol::{
@@ -22,8 +22,8 @@ pub async fn open(data: &Path, county_key: Option<&[u8]>) -> anyhow::Result<Serv
     let config = Config::check(File { data_dir: data.to_owned(), ..File::default() })?;
     let server = Server::create_embedded(&config).await?;
     let Some(key) = county_key else { return Ok(server) };
-    server.store.put_secret(installation::COUNTY_KEY, key).await?;
-    installation::note_keys(server.store.as_ref()).await?;
+    let ring = server.keyring.with_county(key).context("a key of 32 bytes")?;
+    ring.keep(server.store.as_ref()).await?;
     server.store.close().await;
     Ok(Server::open_embedded(&config).await?)
 }

@@ -12,7 +12,8 @@ pub use password::{Weak, check, hash, is_right, new_password};
 pub use register::{UnitDenied, UnitRights};
 pub use role::{Books, Grant, Permission, Role};
 pub use sign_in::{
-    LOCK_MS, SESSION_MS, SignInError, SignedIn, change_password, confirm_totp, new_totp, remove_totp, sign_in, sign_out,
+    LOCK_MS, SESSION_MS, SignInError, SignedIn, TOTP_BYTES, change_password, confirm_totp, new_totp, remove_totp,
+    sign_in, sign_out,
 };
 pub use table::table;
 

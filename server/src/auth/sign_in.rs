@@ -17,6 +17,8 @@ use crate::{
 pub const SESSION_MS: i64 = 12 * 3600 * 1000;
 /// How long nothing is tried from a network after too many wrong attempts.
 pub const LOCK_MS: i64 = 15 * 60 * 1000;
+/// Bytes of a secret for one-time codes.
+pub const TOTP_BYTES: usize = 20;
 /// Wrong attempts in a row from one network: whoever guesses shuts nobody out who signs in from elsewhere.
 const FAILURES_MAX: i64 = 5;
 /// Wrong attempts at one name from all networks together; then only those networks are heard from where somebody was let in by
@@ -127,7 +129,7 @@ fn locked(detail: &Value) -> Value {
 fn step(server: &Server, person: &Person, of: &Credentials, code: &str, now_ms: i64) -> Option<CodeTaken> {
     let secret = of.totp.clone()?;
     let seconds = u64::try_from(now_ms / 1000).unwrap_or_default();
-    let step = codes(server, person, &secret).check(code, seconds)?;
+    let step = codes(server, person, &server.keyring.open(&secret)?).check(code, seconds)?;
     Some(CodeTaken { secret, step: i64::try_from(step).ok()? })
 }
 
@@ -174,8 +176,8 @@ pub async fn change_password(server: &Server, person: &Person, old: &str, new: &
 /// A secret for one-time codes, as the address that an authenticator app reads. It is asked for once it is confirmed; none, if
 /// codes are in use already.
 pub async fn new_totp(server: &Server, person: &Person) -> Result<Option<String>, StoreError> {
-    let secret = clock::random::<20>();
-    if !server.store.people().begin_totp(person.id, &secret).await? {
+    let secret = clock::random::<TOTP_BYTES>();
+    if !server.store.people().begin_totp(person.id, &server.keyring.shut(&secret)?).await? {
         return Ok(None);
     }
     codes(server, person, &secret).to_url().map(Some).map_err(|e| StoreError::Damaged(e.to_string()))

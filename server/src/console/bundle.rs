@@ -1,4 +1,4 @@
-//! `taizhang bundle` and `keys`: for devices and offices without a network.
+//! `taizhang bundle`: for devices and offices without a network.
 
 use std::path::Path;
 
@@ -29,9 +29,4 @@ pub async fn answer(server: &Server, file: &Path, to: &Path) -> anyhow::Result<b
     );
     super::print_refused_units(&answer.units.refused);
     Ok(answer.refused == 0 && answer.units.refused.is_empty())
-}
-
-/// The public keys that bundles for this installation are made with.
-pub fn keys(server: &Server) {
-    println!("{}", server.keys.public());
 }

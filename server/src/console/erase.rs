@@ -1,4 +1,4 @@
-//! `taizhang erase`: erasing what restricted books hold of a record.
+//! `taizhang erase`: erasing what is kept of a record.
 
 use clap::Args;
 use sync_protocol::document::RowKey;
@@ -7,7 +7,7 @@ use super::{import::WHO, look::unit_with_code};
 use crate::{
     Server,
     audit::By,
-    erasure::{self, ErasureError, Order},
+    erasure::{self, ErasureError, Extent, Order},
 };
 
 /// What to erase.
@@ -22,6 +22,9 @@ pub struct Erase {
     /// 要清除的记录：台账名/编号，见列表 · What to erase: ledger/row, from the list
     #[arg(long, requires = "reason")]
     record: Option<RowKey>,
+    /// 清除整条记录，含公开栏目（从统计中消失）· The whole record, with its open columns: it is counted no longer
+    #[arg(long)]
+    whole: bool,
     /// 理由，记入审计日志 · Why: it stands in the audit log
     #[arg(long)]
     reason: Option<String>,
@@ -33,8 +36,9 @@ pub struct Erase {
 /// Lists or erases.
 pub async fn erase(server: &Server, arguments: Erase) -> anyhow::Result<bool> {
     let unit = unit_with_code(server, &arguments.unit).await?.id;
+    let extent = Extent::of(arguments.whole);
     let Some(key) = arguments.record else {
-        let records = erasure::records(server, unit, &arguments.name).await?;
+        let records = erasure::records(server, unit, &arguments.name, extent).await?;
         for record in &records {
             let of = format!("{}/{}", record.ledger, record.row);
             println!("{of}  {} {} {}：{}", record.period, record.title, record.name, record.columns.join("、"));
@@ -43,7 +47,7 @@ pub async fn erase(server: &Server, arguments: Erase) -> anyhow::Result<bool> {
         return Ok(true);
     };
     let reason = arguments.reason.as_deref().unwrap_or_default();
-    let order = Order { by: By::from(&*arguments.who), reason };
+    let order = Order { by: By::from(&*arguments.who), reason, extent };
     let erased = match Box::pin(erasure::erase(server, unit, &key, order)).await {
         Err(done @ ErasureError::Before) => {
             println!("{done}");

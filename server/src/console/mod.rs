@@ -1,10 +1,12 @@
 //! What the command lines of `taizhang` and `taizhang-import` share.
 
+pub mod about;
 pub mod bundle;
 pub mod device;
 pub mod doctor;
 pub mod erase;
 pub mod import;
+pub mod keys;
 pub mod look;
 pub mod people;
 pub mod proposals;
@@ -25,7 +27,7 @@ use importer::isolate::Isolation;
 use crate::{
     Server,
     config::{Config, File},
-    installation,
+    installation, keyring,
     store::StoreError,
     whole,
 };
@@ -84,6 +86,10 @@ pub async fn init(config: &Config) -> anyhow::Result<bool> {
         config.county_name,
         config.county_code,
         installation::database(config).display()
+    );
+    println!(
+        "密钥文件请另存一份（如 U 盘，锁入柜中），不要与数据库备份放在一起：没有它，数据库无法使用 · keep a copy of its keys in a safe place, apart from backups; the database is of no use without them: {}",
+        keyring::path(config).display()
     );
     if config.county_code == File::default().county_code {
         println!(

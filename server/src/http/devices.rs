@@ -26,7 +26,12 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(invite)).routes(routes!(revoke)).routes(routes!(rotate))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(invite))
+        .routes(routes!(revoke))
+        .routes(routes!(rotate))
+        .routes(routes!(keys))
 }
 
 /// Apart from the others, since how often it may be asked is limited.
@@ -221,6 +226,18 @@ async fn rotate(
 ) -> Result<StatusCode, ApiError> {
     devices::rotate(&server, &device, &token).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Serialize, ToSchema)]
+struct ServerKeys {
+    /// The county's public keys: it signs receipts with one, bundles for it are encrypted to the other.
+    server_keys: String,
+}
+
+/// The county's public keys as they are now, for a device that knows earlier ones.
+#[utoipa::path(get, path = "/api/device/keys", tag = "devices", responses((status = 200, body = ServerKeys)))]
+async fn keys(State(server): State<Arc<Server>>, _: Sender) -> Json<ServerKeys> {
+    Json(ServerKeys { server_keys: server.keys.public().to_string() })
 }
 
 impl From<EnrolError> for ApiError {

@@ -1,4 +1,4 @@
-//! `/api/erasures`: erasing what restricted books hold of a record.
+//! `/api/erasures`: erasing what is kept of a record.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     Server,
     audit::By,
     auth::{Caller, Permission},
-    erasure::{self, Erased, ErasureError, Order, RestrictedRecord},
+    erasure::{self, ErasableRecord, Erased, ErasureError, Extent, Order},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
@@ -32,18 +32,21 @@ struct Whose {
     /// The name of the record, or a part of it.
     #[serde(default)]
     name: String,
+    /// Whole records, and not only what restricted books hold of them.
+    #[serde(default)]
+    whole: bool,
 }
 
-/// The records of a unit of which something restricted is kept: which columns are filled, not with what.
+/// The records of a unit of which something can be erased: which columns are filled, not with what.
 #[utoipa::path(get, path = "/api/erasures", tag = "erasures", params(Whose),
-    responses((status = 200, body = Vec<RestrictedRecord>)))]
+    responses((status = 200, body = Vec<ErasableRecord>)))]
 async fn list(
     State(server): State<Arc<Server>>,
     Asker(caller): Asker,
     Query(whose): Query<Whose>,
-) -> Result<Json<Vec<RestrictedRecord>>, ApiError> {
+) -> Result<Json<Vec<ErasableRecord>>, ApiError> {
     let unit = at(&server, &caller, &whose.unit).await?;
-    Ok(Json(erasure::records(&server, unit, &whose.name).await?))
+    Ok(Json(erasure::records(&server, unit, &whose.name, Extent::of(whose.whole)).await?))
 }
 
 /// What to erase, and why.
@@ -57,9 +60,12 @@ struct Erasure {
     row: String,
     /// Why: it stands in the audit log.
     reason: String,
+    /// The whole record, with its open columns: it is counted no longer.
+    #[serde(default)]
+    whole: bool,
 }
 
-/// Erase for good what restricted books hold of a record, here and on every replica. It cannot be undone.
+/// Erase for good what restricted books hold of a record, or the whole record, here and on every replica. It cannot be undone.
 #[utoipa::path(post, path = "/api/erasures", tag = "erasures", request_body = Erasure,
     responses((status = 200, body = Erased)))]
 async fn erase(
@@ -73,7 +79,7 @@ async fn erase(
     }
     let ledger = server.catalogue.ledger(&wanted.ledger).ok_or(ApiError::NotFound)?.id.clone();
     let key = RowKey { ledger, row: wanted.row.parse().map_err(|_| ApiError::NotFound)? };
-    let order = Order { by: By::from(&caller), reason: wanted.reason.trim() };
+    let order = Order { by: By::from(&caller), reason: wanted.reason.trim(), extent: Extent::of(wanted.whole) };
     let erased = Box::pin(erasure::erase(&server, unit, &key, order)).await?;
     Ok(Json(erased))
 }

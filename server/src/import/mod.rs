@@ -490,7 +490,7 @@ impl Job {
 }
 
 fn importer_of<'a>(server: &'a Server, memory: &'a Memory) -> Importer<'a> {
-    let key = Some(server.county_key.clone());
+    let key = Some(server.keyring.county().to_vec());
     Importer::new(&server.catalogue, server.tenant.clone(), server.county, server.campaign_year, key)
         .with_memory(memory)
 }

@@ -12,7 +12,6 @@ use importer::{
 };
 use sync_protocol::{
     Address, Book, ChangeHash, Document, Identity, RowId, UnitId, Value,
-    bundle::is_signed_by,
     catalogue::Ledger,
     document::{Author, Edit},
     session::Scope,
@@ -56,8 +55,7 @@ pub(super) struct Plans {
 impl Returned {
     /// Takes the rows that a signed stamp names out of the tables' bodies.
     pub(super) fn of(server: &Server, workbook: &Workbook, tables: &mut [Table], units: Vec<Unit>) -> Option<Self> {
-        let key = server.keys.public().signing;
-        let stamp = Stamp::read(workbook, |statement, signature| is_signed_by(&key, statement, signature))?;
+        let stamp = Stamp::read(workbook, |statement, signature| server.keyring.has_signed(statement, signature))?;
         if stamp.period != server.period() {
             return None;
         }

@@ -98,10 +98,10 @@ async fn sealed(server: &Server, code: &str, drawn: &Drawn) -> Result<Option<Vec
         None => verify::again(server, drawn, Some(AsOf::Seq(drawn.seq))).await.ok(),
     };
     let Some(bytes) = bytes else { return Ok(None) };
-    let (key, limits) = (server.seal_key, ReadLimits::default());
+    let (keys, limits) = (server.keyring.seal_keys(), ReadLimits::default());
     let read = aside(move || {
-        let examined = examine(&bytes, &key, &limits).ok().flatten()?;
-        Seal::parse(&examined.statement, &key, &limits)
+        let examined = examine(&bytes, &keys, &limits).ok().flatten()?;
+        Seal::parse(&examined.statement, &keys, &limits)
     });
     let seal = read.await?.filter(|seal| seal.code == code);
     Ok(seal.map(|seal| seal.look.sheets.iter().filter(|sheet| sheet.is_visible).map(rows).collect()))

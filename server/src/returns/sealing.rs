@@ -54,7 +54,8 @@ pub(super) fn save(server: &Server, mut book: Book, drawn: Drawn, path: &Path) -
         page.merge((row, 0), (row, last), &text, Style::Note)?;
         book.picture(sheet, (row + 1, 0), &picture, QR_PIXELS)?;
     }
-    let bytes = seal::finish(book, &drawn, &code, &server.seal_key, |statement| server.keys.sign(statement))?;
+    let bytes =
+        seal::finish(book, &drawn, &code, &server.keyring.current().seal_key, |statement| server.keys.sign(statement))?;
     whole::write(path, &bytes, false)?;
     Ok(Sealed { code, seq: drawn.seq, of: drawn })
 }

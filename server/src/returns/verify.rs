@@ -13,7 +13,7 @@ use importer::{
     workbook::look::Difference,
 };
 use serde::Serialize;
-use sync_protocol::{UnitId, bundle::is_signed_by, catalogue::Sensitivity};
+use sync_protocol::{UnitId, catalogue::Sensitivity};
 
 use super::{AsOf, ReturnError, ReturnRequest, at_and_below, draw_again};
 use crate::{Server, aside::aside, store::StoreError};
@@ -102,13 +102,16 @@ pub async fn verify_for_stranger(server: &Server, bytes: Vec<u8>) -> Result<Veri
 
 async fn check(server: &Server, bytes: Vec<u8>, task: Task) -> Result<Verified, VerifyError> {
     let reader = server.clone();
-    let examined = aside(move || reader.isolation.examine(&bytes, &reader.seal_key, task)).await??;
-    let key = server.keys.public().signing;
-    let is_ours = |examined: &Examined| is_signed_by(&key, examined.statement.as_bytes(), &examined.signature);
-    let Some(examined) = examined.filter(is_ours) else {
+    let examined = aside(move || reader.isolation.examine(&bytes, &reader.keyring.seal_keys(), task)).await??;
+    let signer = |examined: &Examined| server.keyring.signer(examined.statement.as_bytes(), &examined.signature);
+    let Some((signing, examined)) = examined.and_then(|examined| Some((signer(&examined)?, examined))) else {
         let sentence = "没有本服务器的签章，不能确认其真伪 | it bears no seal of this server";
         return Ok(Verified::new("unsigned", sentence.into(), None, Redrawn::NOT_DONE));
     };
+    if signing.is_leaked {
+        let sentence = "签章所用的密钥已作废（曾泄露，他人可能也能签章），不能确认；请按回执号重新生成一份核对 | it is sealed with a key that somebody else may have had: draw the return again at its number and compare";
+        return Ok(Verified::new("outdated", sentence.into(), Some(examined), Redrawn::NOT_DONE));
+    }
     if examined.is_old {
         let sentence = "签章是旧版的，只含单元格的数值，不足以确认全部内容；请按回执号重新生成一份核对 | its seal is of an earlier kind and covers values only: draw the return again at its number and compare";
         return Ok(Verified::new("outdated", sentence.into(), Some(examined), Redrawn::NOT_DONE));
@@ -173,7 +176,7 @@ impl Verified {
 
 /// Draws a return again, as of then and as of now, where something has moved since.
 async fn redrawn(server: &Server, examined: &Examined) -> Result<Redrawn, StoreError> {
-    let Some(seal) = Seal::parse(&examined.statement, &server.seal_key, &ReadLimits::default()) else {
+    let Some(seal) = Seal::parse(&examined.statement, &server.keyring.seal_keys(), &ReadLimits::default()) else {
         return Ok(Redrawn::NOT_DONE);
     };
     let key = (seal.code.clone(), server.store.newest().await?);

@@ -380,6 +380,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Puts a secret in place of whatever is there: what an office gets from its county.
     async fn put_secret(&self, name: &str, value: &[u8]) -> Result<(), StoreError>;
 
+    /// Forgets secrets that are kept elsewhere from now on; the next sweep takes what is left of them.
+    async fn forget_secrets(&self, names: &[&str]) -> Result<(), StoreError>;
+
     /// A secret, if there is one.
     async fn get_secret(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 

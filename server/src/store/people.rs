@@ -226,6 +226,13 @@ pub trait PeopleStore: Send + Sync {
     /// A secret for one-time codes, which is not asked for before it is confirmed; `false` if one is in use.
     async fn begin_totp(&self, person: PersonId, secret: &[u8]) -> Result<bool, StoreError>;
 
+    /// Puts something else in place of every such secret of this length: what shuts them is `with`.
+    async fn shut_totps(
+        &self,
+        length: usize,
+        with: &(dyn for<'s> Fn(&'s [u8]) -> Result<Vec<u8>, StoreError> + Sync),
+    ) -> Result<(), StoreError>;
+
     /// How attempts at this stand.
     async fn standing(&self, attempt: &Attempt) -> Result<Standing, StoreError>;
 

@@ -172,6 +172,8 @@ pub struct Head {
     pub heads: Vec<ChangeHash>,
     /// How many changes stand behind its snapshot.
     pub loose: usize,
+    /// Whether it stands for one from which something was erased.
+    pub is_successor: bool,
 }
 
 /// Documents that have changed.

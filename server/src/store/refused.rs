@@ -80,11 +80,21 @@ pub enum Refused {
         "数据库里没有县；若刚才新建时中断，请移走这个文件，再运行 init | there is no county in the database: if making it was interrupted, move the file away and run `init` again"
     )]
     NoCounty,
-    /// A key of the installation is not there.
+    /// The file of its keys is not there.
     #[error(
-        "数据库缺少密钥 {0}；请从备份放回，切勿新建密钥：记录编号会变 | the database lacks its key {0}: put it back from a backup; a new key would change the ids of records"
+        "密钥文件 keys.json 不见了，没有它不能使用这个数据库；请把另存的一份放回数据目录，切勿新建：记录编号会变 | the file of its keys, keys.json, is not there, and the database is of no use without it: put the copy that was kept back into the data folder; new keys would change the ids of records"
     )]
-    NoKey(&'static str),
+    NoKeys,
+    /// The keys are of another installation.
+    #[error(
+        "密钥文件 keys.json 不是这个数据库的；请放回原来的那一份 | keys.json is not of this database: put the right one back"
+    )]
+    OtherKeys,
+    /// The file of the keys makes no sense.
+    #[error(
+        "密钥文件 keys.json 无法读取（{0}）；请把另存的一份放回数据目录 | keys.json cannot be read ({0}): put the copy that was kept back into the data folder"
+    )]
+    KeysUnreadable(String),
     /// A newer program wrote it.
     #[error(
         "数据库由更新版本的程序写成（结构 {0}）；请使用新版程序 | a newer version of this program wrote the database (schema {0}): use that version"

@@ -111,7 +111,8 @@ async fn entered(server: &Server, entry: &Entry<'_>, by: &By) -> Result<Option<D
     if let Some(remark) = remark {
         cells.insert("remark", Value::text(remark));
     }
-    let derived = ledger.row_id(server.catalogue.public_key(), Some(&server.county_key), |column| cells.get(column));
+    let derived =
+        ledger.row_id(server.catalogue.public_key(), Some(server.keyring.county()), |column| cells.get(column));
     let derived = derived.unwrap_or_else(|| RowId::random(clock::random()));
     let author = Author {
         actor: ActorId(clock::random()),

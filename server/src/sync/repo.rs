@@ -23,11 +23,11 @@ impl Sync {
         let Some(device) = self.store.device(device.id).await? else { return Ok(Turned::Unavailable) };
         let RepoTurn { document, state, mut message } = turn;
         let changes = message.as_mut().map(SyncMessage::take_changes).unwrap_or_default();
-        let (identity, heads) = match self.store.head(document).await? {
-            Some(head) => (head.identity, head.heads),
+        let (identity, heads, is_successor) = match self.store.head(document).await? {
+            Some(head) => (head.identity, head.heads, head.is_successor),
             None if changes.is_empty() => return Ok(ask_for(&device, message)),
             None => match self.identity_of(document, &changes) {
-                Some(identity) => (identity, Vec::new()),
+                Some(identity) => (identity, Vec::new(), false),
                 None => return Ok(Turned::Unavailable),
             },
         };
@@ -40,7 +40,8 @@ impl Sync {
             outcome = self.take_from_peer(&device, &scope, &identity, changes, now_ms).await?;
         }
         let may = self.is_in_scope(&scope, &identity).await?;
-        if !may || device.is_revoked {
+        // Of a document from which something was erased a peer that merges would keep what was before.
+        if !may || device.is_revoked || is_successor {
             return Ok(Turned::Unavailable);
         }
         let may_write = device.may_write(identity.book);

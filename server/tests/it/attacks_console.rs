@@ -10,7 +10,7 @@ fn taizhang(folder: &TempDir, arguments: &[&str]) -> Result<Output> {
     Ok(Command::new(env!("CARGO_BIN_EXE_taizhang")).args(arguments).current_dir(folder.path()).output()?)
 }
 
-fn said(folder: &TempDir, arguments: &[&str], code: i32) -> Result<String> {
+pub fn said(folder: &TempDir, arguments: &[&str], code: i32) -> Result<String> {
     let output = taizhang(folder, arguments)?;
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.code() == Some(code), "{arguments:?}: {:?} {text}", output.status);

@@ -233,8 +233,8 @@ fn a_copy_of_the_file_without_its_log_is_no_copy() {
     until("the file says that it needs its log", || office.database()[60..64] == [0, 0, 0, 1]);
     let copy = |name: &str, endings: &[&str]| {
         std::fs::create_dir(office.path(name)).expect("folder");
-        for ending in endings {
-            let file = format!("taizhang.sqlite{ending}");
+        let files = endings.iter().map(|ending| format!("taizhang.sqlite{ending}"));
+        for file in files.chain(["keys.json".to_owned()]) {
             std::fs::copy(office.path("data").join(&file), office.path(name).join(&file)).expect("copied");
         }
     };

@@ -72,7 +72,9 @@ async fn a_killed_import_completes_when_it_is_repeated() {
     let fresh = |name: &str| -> PathBuf {
         let data = folder.path().join(name);
         std::fs::create_dir_all(&data).expect("folder");
-        std::fs::copy(empty.join("taizhang.sqlite"), data.join("taizhang.sqlite")).expect("copied");
+        for file in ["taizhang.sqlite", "keys.json"] {
+            std::fs::copy(empty.join(file), data.join(file)).expect("copied");
+        }
         data
     };
     let reference = fresh("reference");

@@ -50,7 +50,11 @@ impl Scene {
         std::fs::write(&file, sheet::workbook(&[("党员", &members)]).expect("a workbook")).expect("written");
         import_file(&server, &file, "县", &|_, _| {}).await.expect("imported");
         let unit = county::unit(&server, "A1").await.expect("a unit");
-        let record = erasure::records(&server, unit, "李四").await.expect("read").pop().expect("a record");
+        let record = erasure::records(&server, unit, "李四", erasure::Extent::Restricted)
+            .await
+            .expect("read")
+            .pop()
+            .expect("a record");
         server.store.close().await;
         let data = folder.path().join("data");
         let faults = Faults::new(folder.path(), folder.path()).expect("faults");
@@ -136,7 +140,7 @@ async fn submitted(data: &Path) -> [usize; 3] {
 async fn erased(data: &Path, key: &RowKey) -> [usize; 3] {
     let server = county::open(data, None).await.expect("server");
     let unit = county::unit(&server, "A1").await.expect("a unit");
-    let kept = erasure::records(&server, unit, "李四").await.expect("read").len();
+    let kept = erasure::records(&server, unit, "李四", erasure::Extent::Restricted).await.expect("read").len();
     let was_erased = server.store.was_erased(unit, key).await.expect("read");
     let found = [kept, usize::from(was_erased), count(&server, "erased").await];
     server.store.close().await;

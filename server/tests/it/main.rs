@@ -8,6 +8,7 @@ mod contract;
 mod deeds;
 mod faults;
 mod installation;
+mod keys;
 mod kill;
 mod killed;
 mod logs;

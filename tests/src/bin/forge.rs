@@ -25,7 +25,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let folder = tempfile::tempdir()?;
     let server = synthetic(folder.path(), None).await?;
     let sealed = std::fs::read(Printed::draw(&server, folder.path(), "R03", &[]).await?.path)?;
-    let outcome = forge::mutate(&sealed, &server.seal_key, arguments.mutations, arguments.seed)?;
+    let outcome = forge::mutate(&sealed, &server.keyring.current().seal_key, arguments.mutations, arguments.seed)?;
     let forge::Outcome { found, same, unreadable, missed } = outcome;
     println!("{found} found, {same} changed nothing, {unreadable} that another reader cannot read");
     for missed in &missed {

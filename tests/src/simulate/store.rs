@@ -289,6 +289,7 @@ delegate! {
     fn secret(name: &str, fresh: &[u8]) -> Vec<u8>;
     fn device_by_signing_key(key: &[u8; 32]) -> Option<DeviceRecord>;
     fn put_secret(name: &str, value: &[u8]) -> ();
+    fn forget_secrets(names: &[&str]) -> ();
     fn get_secret(name: &str) -> Option<Vec<u8>>;
     fn own_changes() -> BTreeMap<Identity, BTreeSet<ChangeHash>>;
     fn begin_batch(batch: &Batch) -> ();

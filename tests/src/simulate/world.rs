@@ -15,7 +15,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use server::{
     Server,
     config::Config,
-    erasure::{ErasureError, Order, erase},
+    erasure::{ErasureError, Extent, Order, erase},
     store::{DeviceRecord, QuarantineState, sqlite::SqliteStore},
     tallies::Tallies,
 };
@@ -327,7 +327,7 @@ impl World {
         let document = Document::load(stored.snapshot.as_deref(), &stored.changes)?;
         let rows: Vec<_> = document.row_states().into_keys().collect();
         let Some(key) = rows.get(usize::from(row) % rows.len().max(1)) else { return Ok(()) };
-        let order = Order { by: "县".into(), reason: "模拟" };
+        let order = Order { by: "县".into(), reason: "模拟", extent: Extent::Restricted };
         let noted = self.noted().await?;
         match erase(server, identity.unit, key, order).await {
             Ok(_) => {

@@ -123,7 +123,7 @@ async fn an_office_without_a_network_imports_and_hands_over_a_file() -> Result<(
 
     // With the county's units and key it imports as the county would: a member, and a branch that is new.
     let server = county::open(&data, None).await?;
-    assert_eq!(server.county_key, county.county_key);
+    assert_eq!(server.keyring.county(), county.keyring.county());
     let code = roster::branch_code(0);
     let members = format!(
         "党组织编码|姓名|身份证号|出生日期|党员类别|入党时间\n{code}|张三|340099198001010014|1980-01-01|正式|2001-05"

@@ -4,8 +4,21 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use server::{auth::Role, bundle, erasure, import::import_file, office, store::DeviceRecord};
-use sync_protocol::{Book, DeviceId, Identity, UnitId, client::Trust, document::RowKey};
+use server::{
+    about::{self, Whom},
+    auth::Role,
+    bundle,
+    erasure::{self, Extent},
+    import::import_file,
+    office,
+    store::DeviceRecord,
+};
+use sync_protocol::{
+    Book, DeviceId, Identity, UnitId,
+    client::Trust,
+    document::RowKey,
+    repo::{RepoTurn, Turned},
+};
 use tests::{county, people, roster, sheet};
 
 const ID: &str = "340099198001010014";
@@ -122,6 +135,94 @@ async fn what_was_erased_is_nowhere_and_nobody_brings_it_back() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_whole_record_goes_with_its_open_columns() -> Result<()> {
+    let (folder, server) = county::with_branches(2).await?;
+    let database = folder.path().join("data/taizhang.sqlite");
+    let url = county::serve(&server).await?;
+    let unit = county::branch(&server, 0);
+    let file = folder.path().join("members.xlsx");
+    std::fs::write(&file, members()?)?;
+    import_file(&server, &file, "县", &|_, _| {}).await?;
+    // A phone that holds no restricted book has written to the record, and to another, without a network.
+    let open = Identity { unit, book: Book::Unit, period: server.period() };
+    let phone = county::device(&server, folder.path(), &url, "phone", unit, &[Book::Unit]).await?;
+    phone.exchange(0).await?;
+    let rows = phone.rows(&open, "members").await?;
+    let row = |name: &str| rows.iter().find(|row| row.text("name") == name).map(|row| row.id).context("imported");
+    let (zhang, li) = (row("张三")?, row("李四")?);
+    for (record, post) in [(zhang, "会计"), (li, "文书")] {
+        let cell = [("work_post", sync_protocol::Value::from(post))];
+        phone.save(&open, "members", record, &cell, 0).await?;
+    }
+    let key = RowKey { ledger: "members".into(), row: zhang };
+    let listed = erasure::records(&server, unit, "张三", Extent::Whole).await?;
+    assert_eq!(listed.len(), 2, "the open book and its twin: {listed:?}");
+    let order = || erasure::Order { by: "县".into(), reason: "本人要求", extent: Extent::Whole };
+    let erased = erasure::erase(&server, unit, &key, order()).await?;
+    assert_eq!((erased.documents.len(), erased.devices.as_slice()), (2, ["phone".to_owned()].as_slice()));
+    assert!(matches!(erasure::erase(&server, unit, &key, order()).await, Err(erasure::ErasureError::Before)));
+
+    for text in ["张三", ID, "青石村7号", "1980-01-01"] {
+        assert!(!says(&database, text)?, "{text} is still in the server's file");
+    }
+    assert!(says(&database, "李四")? && says(&database, OTHER)?, "nobody else lost anything");
+    let whom = |name: &str| Whom { name: name.into(), id_card: None };
+    assert!(about::records(&server, server.county, &whom("张三")).await?.is_empty());
+    for _ in 0..2 {
+        phone.exchange(0).await?;
+        assert_eq!((phone.unsent().await?, phone.refused().await?.len()), (0, 0));
+    }
+    let left = phone.rows(&open, "members").await?;
+    assert_eq!(left.iter().map(|row| (row.id, row.text("work_post"))).collect::<Vec<_>>(), [(li, "文书")]);
+    let device = server.store.devices().await?.pop().context("a device")?.device;
+    phone.close().await;
+    assert!(!says(&folder.path().join("phone.sqlite"), "张三")?, "it is still on the phone");
+    // What merges and never forgets is not told of it any more.
+    let turn = RepoTurn { document: open.document(&server.tenant), state: None, message: None };
+    assert!(matches!(server.sync.turn_of(&device, turn, 0).await?, Turned::Unavailable));
+    assert!(server::doctor::diagnose(&server, &|_, _| {}).await?.wrong.is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_gets_everything_that_is_kept_about_them_and_nothing_of_others() -> Result<()> {
+    let (folder, server) = county::with_branches(2).await?;
+    let unit = county::branch(&server, 0);
+    let (code, other) = (roster::branch_code(0), roster::branch_code(1));
+    let header = "党组织编码|姓名|身份证号|出生日期|家庭住址|入党时间";
+    let zhang = format!("{code}|张三|{ID}|1980-01-01|青石村7号|2001-05");
+    let of_that_name = format!("{other}|张三|{OTHER}|1981-02-02|白水村9号|2001-06");
+    let file = folder.path().join("members.xlsx");
+    std::fs::write(&file, sheet::workbook(&[("党员", &[header, &zhang, &of_that_name].join("\n"))])?)?;
+    import_file(&server, &file, "县", &|_, _| {}).await?;
+    let url = county::serve(&server).await?;
+    let books = [Book::Unit, Book::UnitRestricted];
+    let device = county::device(&server, folder.path(), &url, "office", unit, &books).await?;
+    device.exchange(0).await?;
+    let open = Identity { unit, book: Book::Unit, period: server.period() };
+    let row = device.rows(&open, "members").await?.pop().context("a record")?.id;
+    device.save(&open, "members", row, &[("address", "搬到红旗路".into())], 0).await?;
+    device.exchange(0).await?;
+
+    let whom = |id: Option<&str>| Whom { name: "张三".into(), id_card: id.map(ToOwned::to_owned) };
+    let by_name = about::records(&server, server.county, &whom(None)).await?;
+    assert_eq!((by_name.len(), by_name.iter().filter(|record| record.is_certain).count()), (2, 0));
+    let own = about::records(&server, server.county, &whom(Some(ID))).await?;
+    assert_eq!(own.iter().map(|record| (record.row.id, record.is_certain)).collect::<Vec<_>>(), [(row, true)]);
+    let (bytes, values) = about::workbook(&server, &whom(Some(ID)), &own).await?;
+    assert!(values >= 5, "{values}");
+    let book = importer::read(&bytes, &importer::ReadLimits::default())?;
+    let texts: Vec<&str> = book.texts.iter().collect();
+    for text in ["张三", ID, "搬到红旗路", "青石村7号", "members.xlsx", "office"] {
+        assert!(texts.contains(&text), "{text}: {texts:?}");
+    }
+    for text in [OTHER, "白水村9号"] {
+        assert!(!texts.contains(&text), "{text} is somebody else's");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_office_without_a_network_follows_with_its_next_bundle() -> Result<()> {
     let (folder, county) = county::with_branches(2).await?;
     let unit = county::branch(&county, 0);
@@ -141,9 +242,9 @@ async fn an_office_without_a_network_follows_with_its_next_bundle() -> Result<()
     std::fs::write(&file, members()?)?;
     import_file(&office, &file, "镇", &|_, _| {}).await?;
     exchange().await?;
-    let zhang = erasure::records(&county, unit, "张三").await?.pop().context("it is there")?;
+    let zhang = erasure::records(&county, unit, "张三", Extent::Restricted).await?.pop().context("it is there")?;
     let key = RowKey { ledger: zhang.ledger, row: zhang.row };
-    let order = erasure::Order { by: "县".into(), reason: "保存期满" };
+    let order = erasure::Order { by: "县".into(), reason: "保存期满", extent: Extent::Restricted };
     erasure::erase(&county, unit, &key, order).await?;
     // Written meanwhile in the office: another record, after the bundle that the county has answered.
     let code = roster::branch_code(0);
@@ -161,7 +262,7 @@ async fn an_office_without_a_network_follows_with_its_next_bundle() -> Result<()
     let taken = exchange().await?;
     assert!(taken.refusals.is_empty(), "{:?}", taken.refusals);
     for server in [&county, &office] {
-        let names = erasure::records(server, unit, "").await?.into_iter().map(|record| record.name);
+        let names = erasure::records(server, unit, "", Extent::Restricted).await?.into_iter().map(|record| record.name);
         assert_eq!(names.collect::<std::collections::BTreeSet<_>>(), ["李四".to_owned(), "王五".to_owned()].into());
         assert!(server::doctor::diagnose(server, &|_, _| {}).await?.wrong.is_empty());
     }

@@ -84,6 +84,7 @@ fn lines() -> Vec<Line> {
         ("post", "/api/devices/invitations", "officer head administrator", 201, true),
         ("post", "/api/devices/{id}/revoke", "officer head administrator", 204, true),
         ("put", "/api/device/token", DEVICES, 204, false),
+        ("get", "/api/device/keys", &format!("{DEVICES} revoked"), 200, false),
         ("get", "/api/units", &format!("{SIGNED_IN} {DEVICES}"), 200, false),
         ("get", "/api/catalogue", &format!("{SIGNED_IN} {DEVICES}"), 200, false),
         ("put", "/api/units/{unit}/attachments/{hash}", DEVICES, 200, true),
@@ -333,7 +334,7 @@ async fn every_route_is_open_to_whom_the_table_says_and_to_nobody_else() -> Resu
                 county.enrol().await?;
                 let is_device = ["phone", "office", "revoked"].contains(&caller);
                 let needs_person = path.starts_with("/api/session");
-                let needs_device = path.starts_with("/sync/") || *path == "/api/device/token";
+                let needs_device = path.starts_with("/sync/") || path.starts_with("/api/device/");
                 let is_stranger = caller == "nobody" || (needs_person && is_device) || (needs_device && !is_device);
                 let sees_all = ["auditor", "administrator"].contains(&caller);
                 let expected = match (may, index) {

@@ -57,7 +57,15 @@ fn each_library_has_one_room() {
         ("ed25519_dalek::", &["sync-protocol/src/bundle.rs", "sync-protocol/src/bundle/"]),
         ("argon2::", &["server/src/auth/password.rs"]),
         ("zxcvbn::", &["server/src/auth/password.rs"]),
-        ("totp_rs::", &["server/src/auth/sign_in.rs", "tests/tests/it/attacks_signin.rs", "tests/tests/it/people.rs"]),
+        (
+            "totp_rs::",
+            &[
+                "server/src/auth/sign_in.rs",
+                "tests/tests/it/attacks_signin.rs",
+                "tests/tests/it/people.rs",
+                "server/tests/it/keys.rs",
+            ],
+        ),
         ("ipnet::", &["server/src/tls.rs"]),
         ("rustix::", &["server/src/console/mod.rs"]),
         ("rcgen::", &["server/src/tls.rs"]),
@@ -149,13 +157,19 @@ fn the_changelog_and_the_architecture_name_what_exists() {
     }
 }
 
-/// docs/faults.md: a fault that was found names the test that failed before it was mended.
+/// A fault that was found names the test that failed before it was mended, a threat the test that builds the attack.
 #[test]
-fn every_fault_names_a_test_that_exists() {
-    let faults = std::fs::read_to_string(root().join("docs/faults.md")).expect("docs/faults.md");
-    let rows: Vec<&str> = faults.lines().filter(|line| line.starts_with("| ") && line.contains("::")).collect();
-    assert!(rows.len() > 20, "{} faults", rows.len());
-    for row in rows {
+fn every_fault_and_every_threat_names_a_test_that_exists() {
+    let mut rows = Vec::new();
+    for file in ["docs/faults.md", "docs/threats.md"] {
+        let text = std::fs::read_to_string(root().join(file)).expect("a table");
+        // Behind its head and the line below it.
+        let of_file = text.lines().filter(|line| line.starts_with('|')).skip(2).map(ToOwned::to_owned);
+        let before = rows.len();
+        rows.extend(of_file);
+        assert!(rows.len() - before > 20, "{file}");
+    }
+    for row in &rows {
         let named: Vec<&str> = row.split('`').skip(1).step_by(2).filter(|word| word.contains("::")).collect();
         assert!(!named.is_empty(), "no test: {row}");
         for name in named {

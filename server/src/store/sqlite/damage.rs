@@ -13,7 +13,7 @@ use crate::{
     demo,
     doctor::{self, Mend, Weight},
     import::import_file,
-    installation,
+    installation, keyring,
     store::AttachmentPart,
     undo,
 };
@@ -24,7 +24,7 @@ type Damage = (&'static str, &'static str, &'static str, Mend);
 /// A document that has a snapshot, and changes behind it.
 const CHOSEN: &str = "(SELECT document FROM changes WHERE bytes IS NOT NULL ORDER BY seq LIMIT 1)";
 
-const DAMAGES: [Damage; 34] = [
+const DAMAGES: [Damage; 33] = [
     ("tallies deleted", "DELETE FROM tallies", "tally", Mend::Possible),
     ("tallies changed", "UPDATE tallies SET value = value + 100", "tally", Mend::Possible),
     (
@@ -91,14 +91,8 @@ const DAMAGES: [Damage; 34] = [
     ),
     ("last numbers of documents", "UPDATE documents SET seq = 0", "document-seq", Mend::Possible),
     ("actors deleted", "DELETE FROM actors", "actor", Mend::Possible),
-    (
-        "the county's key replaced",
-        "UPDATE meta SET value = randomblob(32) WHERE key = 'county_key'",
-        "key",
-        Mend::Impossible,
-    ),
-    ("the signing key deleted", "DELETE FROM meta WHERE key = 'bundle_key'", "key", Mend::Impossible),
-    ("a key cut off", "UPDATE meta SET value = x'0102' WHERE key = 'cursor_key'", "key", Mend::Impossible),
+    ("other keys", "UPDATE meta SET value = randomblob(32) WHERE key = 'keys_mark'", "key", Mend::Impossible),
+    ("what its keys are forgotten", "DELETE FROM meta WHERE key = 'keys_mark'", "key", Mend::Impossible),
     (
         "the audit log altered",
         "DROP TRIGGER audit_is_not_changed; UPDATE audit SET who = '另一人' WHERE number = 2",
@@ -210,8 +204,9 @@ async fn every_damage_is_found_and_put_right_where_it_can_be() {
     for (name, sql, kind, mend) in sound {
         let data = folder.path().join("damaged");
         std::fs::create_dir(&data).expect("folder");
-        std::fs::copy(folder.path().join("whole").join(installation::DATABASE), data.join(installation::DATABASE))
-            .expect("copied");
+        for file in [installation::DATABASE, keyring::FILE] {
+            std::fs::copy(folder.path().join("whole").join(file), data.join(file)).expect("copied");
+        }
         run(&data, sql).await;
         let examined = installation::examine(&config(&data)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         let server = Arc::new(examined.server);
@@ -244,7 +239,7 @@ async fn a_database_of_before_the_county_was_kept_is_taken_where_it_is_this_coun
     let folder = tempfile::tempdir().expect("folder");
     let data = folder.path().join("data");
     let server = Server::create_embedded(&config(&data)).await.expect("server");
-    let before = server.store.get_secret("county_key").await.expect("read");
+    let before = server.keyring.county().to_vec();
     server.store.close().await;
     std::fs::remove_file(data.join("high-water.json")).expect("there");
     let forget = "DELETE FROM meta WHERE key IN ('county', 'installation', 'keys_mark')";
@@ -261,7 +256,7 @@ async fn a_database_of_before_the_county_was_kept_is_taken_where_it_is_this_coun
     let refused = Server::open_embedded(&wrong).await.expect_err("another county");
     assert!(refused.to_string().contains("340099"), "{refused}");
     let server = Server::open_embedded(&config(&data)).await.expect("this county");
-    assert_eq!(server.store.get_secret("county_key").await.expect("read"), before, "its keys stay");
+    assert_eq!(server.keyring.county(), before, "its keys stay");
     let documents = server.store.examine().raw_documents().await.expect("read");
     assert!(documents.iter().all(|document| document.is_stray), "{documents:?}");
     server.store.close().await;

@@ -85,9 +85,14 @@ async fn put(
         proposals::forget(tx, of, row).await?;
     }
     tallies::count(tx, tally, (of.unit, &of.period), &tally.concerned(None)).await?;
-    // What it said is still in the file: until it was swept, and whatever happens before.
-    sqlx::query("INSERT OR REPLACE INTO meta (key, value) VALUES ('unswept', x'01')").execute(&mut *tx).await?;
+    unswept(tx).await?;
     Ok(Committed::Durable)
+}
+
+/// Notes that what was taken out is still in the file: until it was swept, and whatever happens before.
+pub(super) async fn unswept(tx: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("INSERT OR REPLACE INTO meta (key, value) VALUES ('unswept', x'01')").execute(tx).await?;
+    Ok(())
 }
 
 /// What else has quoted the rows.

@@ -274,6 +274,10 @@ impl Store for SqliteStore {
         registry::put_secret(&self.writer, name, value).await
     }
 
+    async fn forget_secrets(&self, names: &[&str]) -> Result<(), StoreError> {
+        registry::forget_secrets(&self.writer, names).await
+    }
+
     async fn get_secret(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         registry::get_secret(&self.readers, name).await
     }

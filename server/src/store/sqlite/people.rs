@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Row, sqlite::SqliteRow};
 
-use super::{SqliteStore, attempts, audit, codec};
+use super::{SqliteStore, attempts, audit, codec, erase};
 use crate::{
     auth::SESSION_MS,
     store::{
@@ -48,6 +48,28 @@ impl PeopleStore for SqliteStore {
             .await?;
         tx.commit().await?;
         Ok(begun.rows_affected() > 0)
+    }
+
+    async fn shut_totps(
+        &self,
+        length: usize,
+        with: &(dyn for<'s> Fn(&'s [u8]) -> Result<Vec<u8>, StoreError> + Sync),
+    ) -> Result<(), StoreError> {
+        let of_length = i64::try_from(length).unwrap_or(i64::MAX);
+        let select = "SELECT count(*) FROM people WHERE length(totp) = $1";
+        let open: i64 = sqlx::query_scalar(select).bind(of_length).fetch_one(&self.readers).await?;
+        if open == 0 {
+            return Ok(());
+        }
+        let mut tx = self.writer.begin().await?;
+        let rows = sqlx::query("SELECT id, totp FROM people WHERE length(totp) = $1").bind(of_length);
+        for row in rows.fetch_all(&mut *tx).await? {
+            let (id, secret): (Vec<u8>, Vec<u8>) = (row.try_get("id")?, row.try_get("totp")?);
+            let shut = with(&secret)?;
+            sqlx::query("UPDATE people SET totp = $2 WHERE id = $1").bind(id).bind(shut).execute(&mut *tx).await?;
+        }
+        erase::unswept(&mut tx).await?;
+        tx.commit().await
     }
 
     async fn standing(&self, attempt: &Attempt) -> Result<Standing, StoreError> {

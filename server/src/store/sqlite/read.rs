@@ -34,7 +34,7 @@ pub(super) async fn document(pool: &SqlitePool, document: DocumentId) -> Result<
 
 pub(super) async fn head(pool: &SqlitePool, document: DocumentId) -> Result<Option<Head>, StoreError> {
     let row = sqlx::query(
-        "SELECT unit, book, period, heads, (SELECT count(*) FROM changes c WHERE c.document = d.number AND c.seq >
+        "SELECT unit, book, period, heads, root IS NOT NULL AS is_successor, (SELECT count(*) FROM changes c WHERE c.document = d.number AND c.seq >
                            coalesce((SELECT s.upto_seq FROM snapshots s WHERE s.document = d.number), 0)) AS loose
              FROM documents d WHERE id = $1",
     )
@@ -44,7 +44,8 @@ pub(super) async fn head(pool: &SqlitePool, document: DocumentId) -> Result<Opti
     let head = |row: SqliteRow| {
         let loose: i64 = row.try_get("loose")?;
         let loose = usize::try_from(loose).unwrap_or(usize::MAX);
-        Ok(Head { identity: codec::identity(&row)?, heads: codec::heads(&row)?, loose })
+        let is_successor = row.try_get("is_successor")?;
+        Ok(Head { identity: codec::identity(&row)?, heads: codec::heads(&row)?, loose, is_successor })
     };
     row.map(head).transpose()
 }

@@ -6,7 +6,7 @@ use sync_protocol::{
     unit::{Unit, UnitLevel},
 };
 
-use super::{codec, tx::Writer};
+use super::{codec, erase, tx::Writer};
 use crate::store::{DeviceRecord, SeenDevice, StoreError, Visit};
 
 /// Where a unit stands in the tree: the ids from the county down to it, each with a slash behind it.
@@ -204,6 +204,15 @@ pub(super) async fn put_secret(writer: &Writer, name: &str, value: &[u8]) -> Res
         .bind(value)
         .execute(&mut *tx)
         .await?;
+    tx.commit().await
+}
+
+pub(super) async fn forget_secrets(writer: &Writer, names: &[&str]) -> Result<(), StoreError> {
+    let mut tx = writer.begin().await?;
+    for name in names {
+        sqlx::query("DELETE FROM meta WHERE key = $1").bind(*name).execute(&mut *tx).await?;
+    }
+    erase::unswept(&mut tx).await?;
     tx.commit().await
 }
 

@@ -121,7 +121,10 @@ impl Desk {
         std::fs::write(&file, sheet::workbook(&[("党员", &members)])?)?;
         import_file(&self.server, &file, "县", &|_, _| {}).await?;
         let unit = self.unit("A1").await?.id;
-        let record = erasure::records(&self.server, unit, "李四").await?.pop().context("a record")?;
+        let record = erasure::records(&self.server, unit, "李四", erasure::Extent::Restricted)
+            .await?
+            .pop()
+            .context("a record")?;
         Ok(RowKey { ledger: record.ledger, row: record.row })
     }
 }

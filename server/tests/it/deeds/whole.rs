@@ -127,7 +127,8 @@ async fn carry_out(desk: &Desk, deed: &str, given: &Given) -> Result<()> {
             units::keep(server, &[new], Right::All, &"test".into(), &serde_json::json!({ "file": "test" })).await?;
         }
         "erase" => {
-            let order = erasure::Order { by: "test".into(), reason: "保存期满" };
+            let order =
+                erasure::Order { by: "test".into(), reason: "保存期满", extent: erasure::Extent::Restricted };
             Box::pin(erasure::erase(server, desk.unit("A1").await?.id, &given.record, order)).await?;
         }
         other => anyhow::bail!("{other}"),
@@ -230,7 +231,7 @@ async fn an_erasure_that_was_interrupted_before_the_sweep_is_completed() -> Resu
     let server = &desk.server;
     let (unit, record) = (desk.unit("A1").await?.id, desk.record().await?);
     let erase = || {
-        let order = erasure::Order { by: "test".into(), reason: "保存期满" };
+        let order = erasure::Order { by: "test".into(), reason: "保存期满", extent: erasure::Extent::Restricted };
         Box::pin(erasure::erase(server, unit, &record, order))
     };
     assert_eq!(erase().await?.documents.len(), 1);

@@ -2,7 +2,8 @@
 
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { generateIdentity, identityToRecipient } from "age-encryption";
-import { bytes, hex } from "../sync/frames";
+import { bytes, hex, receiptStatement } from "../sync/frames";
+import type { Page } from "../sync/session";
 
 export interface Keys {
   readonly signing: Uint8Array;
@@ -22,11 +23,13 @@ export function randomHex(length: number): string {
   return hex(crypto.getRandomValues(new Uint8Array(length)));
 }
 
-/** Whether a statement was signed with the secret to the first of these public keys. */
-export function isSigned(serverKeys: string, statement: Uint8Array, signature: Uint8Array): boolean {
+/** Whether a page's receipts are signed with the secret to the first of these public keys. */
+export function areSigned({ receipts, signature }: Pick<Page, "receipts" | "signature">, serverKeys: string): boolean {
+  if (receipts.length === 0) return true;
+  if (signature === undefined) return false;
   const [signing = ""] = serverKeys.split(".");
   try {
-    return ed25519.verify(signature, statement, bytes(signing));
+    return ed25519.verify(signature.bytes, receiptStatement(receipts, signature.time), bytes(signing));
   } catch {
     return false;
   }

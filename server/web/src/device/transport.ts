@@ -111,6 +111,11 @@ export class Transport {
     return (await send("/sync/exchange", { method: "POST", headers, body })).body;
   }
 
+  /** The county's public keys as they are now. */
+  async serverKeys(): Promise<string> {
+    return json<{ server_keys: string }>(await send("/api/device/keys", { headers: this.headers() })).server_keys;
+  }
+
   async units(): Promise<KnownUnit[]> {
     return json<KnownUnit[]>(await send("/api/units", { headers: this.headers() }));
   }

@@ -1,0 +1,95 @@
+//! `taizhang keys` on the command line.
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::{
+    Server,
+    audit::{self, Event},
+    clock,
+    config::Config,
+    console::import::WHO,
+    installation,
+    keyring::Signing,
+};
+
+/// `taizhang keys`.
+#[derive(Debug, Args)]
+pub struct Keys {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// 列出签章密钥：编号、启用和停用时间、是否泄露 · List the signing keys: id, since when, until when, whether leaked
+    List,
+    /// 更换签章密钥，须先停止服务 · A new key to sign with; the server has to be stopped
+    Rotate {
+        /// 密钥文件可能已被他人得到：以前的签章全部作废，手机重新取得全部数据 · Somebody else may have the file: nothing that was signed before counts
+        #[arg(long)]
+        leaked: bool,
+    },
+}
+
+impl Keys {
+    /// Whether it only looks.
+    pub fn only_reads(&self) -> bool {
+        !matches!(self.command, Some(Command::Rotate { .. }))
+    }
+}
+
+/// Carries out `taizhang keys`.
+pub async fn keys(server: &Server, config: &Config, Keys { command }: Keys) -> anyhow::Result<bool> {
+    match command {
+        None => println!("{}", server.keys.public()),
+        Some(Command::List) => list(server),
+        Some(Command::Rotate { leaked }) => rotate(server, config, leaked).await?,
+    }
+    Ok(true)
+}
+
+fn list(server: &Server) {
+    println!("密钥文件 file: {}", server.keyring.file().display());
+    for signing in server.keyring.signing() {
+        println!("{}", line(signing));
+    }
+}
+
+fn line(signing: &Signing) -> String {
+    let at = |ms: i64| clock::local(ms).strftime("%Y-%m-%d %H:%M").to_string();
+    let since = if signing.since_ms == 0 { "建库时 the beginning".into() } else { at(signing.since_ms) };
+    let state = match (signing.is_leaked, signing.until_ms) {
+        (true, _) => "已作废（泄露）does not count any more: leaked",
+        (false, Some(_)) => "已更换，以前的签章仍有效 replaced; what it has signed still counts",
+        (false, None) => "使用中 in use",
+    };
+    let until = signing.until_ms.map(at).unwrap_or_default();
+    format!("{}  {since} — {until}  {state}", signing.id())
+}
+
+async fn rotate(server: &Server, config: &Config, is_leaked: bool) -> anyhow::Result<()> {
+    // What a running server holds in memory would go on signing.
+    let _lock =
+        installation::lock(&config.data_dir).context("请先停止服务，再更换密钥 stop the server first, then rotate")?;
+    let next = server.keyring.rotated(is_leaked);
+    let (before, now) = (server.keyring.current().id(), next.current().id());
+    let detail = json!({ "before": before, "now": now, "leaked": is_leaked });
+    audit::note_console(server, WHO, Event::KeysRotated, Some(server.county), detail).await?;
+    next.keep(server.store.as_ref()).await?;
+    println!("✓ 已更换签章密钥 a new key signs from now on: {before} → {now}");
+    println!(
+        "请立即另存一份 keep a copy now: {}；旧的备份文件请销毁 destroy the copies of before",
+        server.keyring.file().display()
+    );
+    println!(
+        "手机下次联网自动取得新公钥；不联网的办公室请用新公钥重新 join（taizhang keys 打印公钥）| phones fetch the new public key when they are online; offices without a network `join` again with it (`taizhang keys` prints it)"
+    );
+    if is_leaked {
+        println!(
+            "以前签章的报表核对时显示为作废，需要的请按回执号重新生成。若数据库也可能泄露：请所有人更换密码、重新设置动态口令，更换各手机的令牌（停用后重新邀请）。记录编号所用的县密钥不能更换：它泄露后，得到数据库的人可以猜测身份证号 | returns that were sealed before count as void: draw those that are needed again. If the database may have leaked, too: everybody needs a new password and new one-time codes, every phone a new invitation. The county's key, from which ids of records follow, cannot be changed: with it and the database, identity numbers can be guessed"
+        );
+    }
+    Ok(())
+}
