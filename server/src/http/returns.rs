@@ -76,7 +76,9 @@ async fn draw(
         reader: Some(format!("下载：{} {time}", caller.name)),
         ..ReturnRequest::new(wanted.name, top, date, folder.path())
     };
+    let turn = if returns::is_heavy(&server, &request) { Some(server.heavy.turn(&caller).await?) } else { None };
     let drawn = Box::pin(returns::draw(&server, &request)).await?;
+    drop(turn);
     let detail = json!({
         "return": request.name, "rows": drawn.rows, "class": format!("{clearance:?}"), "date": date.to_string(),
     });

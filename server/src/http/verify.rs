@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     Json,
-    extract::{DefaultBodyLimit, FromRequestParts, State},
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State},
     http::{header, request::Parts},
     response::{Html, IntoResponse},
 };
@@ -35,8 +35,8 @@ use crate::{
 const WORKBOOK_BYTES_MAX: usize = 4 << 20;
 /// Workbooks of strangers that are read at once.
 const TURNS_MAX: usize = 2;
-/// Those that are read or wait for it.
-const WAITING_MAX: usize = 12;
+/// Those that are read, wait for it or still come in.
+const WAITING_MAX: usize = 16;
 /// Those of one address.
 const WAITING_OF_ONE_MAX: usize = 2;
 
@@ -49,21 +49,22 @@ struct Place {
 }
 
 impl Place {
-    /// Takes a place and waits for its turn: both last until they are dropped. One address cannot take all places.
-    async fn take(of: Option<IpAddr>) -> Result<(Self, Option<SemaphorePermit<'static>>), ApiError> {
-        let place = {
-            let mut waiting = waiting();
-            let all: usize = waiting.values().sum();
-            let own = waiting.get(&of).copied().unwrap_or(0);
-            if all >= WAITING_MAX || own >= WAITING_OF_ONE_MAX {
-                return Err(ApiError::TooMany(5));
-            }
-            waiting.insert(of, own + 1);
-            Self { of }
-        };
+    /// Takes a place. One address cannot take all of them.
+    fn take(of: Option<IpAddr>) -> Result<Self, ApiError> {
+        let mut waiting = waiting();
+        let all: usize = waiting.values().sum();
+        let own = waiting.get(&of).copied().unwrap_or(0);
+        if all >= WAITING_MAX || own >= WAITING_OF_ONE_MAX {
+            return Err(ApiError::TooMany(5));
+        }
+        waiting.insert(of, own + 1);
+        Ok(Self { of })
+    }
+
+    /// Waits for its turn, which lasts until it is dropped.
+    async fn turn(&self) -> Option<SemaphorePermit<'static>> {
         // It is never closed.
-        let turn = TURNS.acquire().await.ok();
-        Ok((place, turn))
+        TURNS.acquire().await.ok()
     }
 }
 
@@ -93,8 +94,11 @@ pub(super) fn page_routes() -> OpenApiRouter<Arc<Server>> {
 /// Check a return: is it as it was drawn here, and is what it was drawn of still so. The body is the workbook.
 #[utoipa::path(post, path = "/api/returns/verify", tag = "returns", request_body(content = Vec<u8>,
     content_type = "application/octet-stream"), responses((status = 200, body = Verified)))]
-async fn check(State(server): State<Arc<Server>>, Raw(bytes): Raw) -> Result<Json<Verified>, ApiError> {
-    let _place = Place::take(origin::address().map(origin::network)).await?;
+async fn check(State(server): State<Arc<Server>>, request: Request) -> Result<Json<Verified>, ApiError> {
+    // Before anything is read: what comes in slowly is kept meanwhile.
+    let place = Place::take(origin::address().map(origin::network))?;
+    let Raw(bytes) = Raw::from_request(request, &server).await?;
+    let _turn = place.turn().await;
     Ok(Json(verify::verify_for_stranger(&server, bytes.to_vec()).await?))
 }
 
@@ -109,7 +113,13 @@ async fn code(
     mut parts: Parts,
 ) -> Result<Json<Known>, ApiError> {
     let caller = Asker::from_request_parts(&mut parts, &server).await.ok().map(|Asker(caller)| caller);
-    let _place = Place::take(origin::address().map(origin::network)).await?;
+    // Whoever may see what it said has it drawn again.
+    let _drawing = match &caller {
+        Some(caller) => Some(server.heavy.turn(caller).await?),
+        None => None,
+    };
+    let place = Place::take(origin::address().map(origin::network))?;
+    let _turn = place.turn().await;
     let known = Box::pin(codes::look_up(&server, &typed, caller.as_ref())).await?;
     let sentence = "校验码为 16 位字母和数字 2–7，见报表下方 | a code has 16 letters and digits from 2 to 7: it stands below the return";
     let known = known.ok_or_else(|| ApiError::BadRequest(sentence.into()))?;

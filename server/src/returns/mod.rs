@@ -167,6 +167,11 @@ pub async fn draw(server: &Server, request: &ReturnRequest) -> Result<Drawn, Ret
     Ok(drawn)
 }
 
+/// Whether drawing it takes long: a state of the past, all records, or everything there is.
+pub fn is_heavy(server: &Server, request: &ReturnRequest) -> bool {
+    request.as_of.is_some() || server.catalogue.return_form(&request.name).is_none()
+}
+
 /// Draws it without keeping anything.
 pub(crate) async fn draw_again(server: &Server, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
     let Some(as_of) = &request.as_of else { return draw_from(server, request).await };

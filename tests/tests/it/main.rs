@@ -1,5 +1,6 @@
 //! What crosses crates.
 
+mod attacks_crowds;
 mod attacks_masks;
 mod attacks_signin;
 mod bundles;
