@@ -189,7 +189,9 @@ async fn redrawn(server: &Server, examined: &Examined, waits: Option<Who>) -> Re
         },
         None => None,
     };
-    let has_moved = has_moved(server, unit, seal.drawn.seq).await?;
+    // What is hidden of one unit's figures depends on those of the others.
+    let of = if class(&seal.drawn.class) < Sensitivity::S2 { server.county } else { unit };
+    let has_moved = has_moved(server, of, seal.drawn.seq).await?;
     let (sealed, now) = (seal.figures(), figures(server, &seal.drawn, None).await);
     let redrawn = match now {
         // A return that is not drawn any more, a unit that is not there any more.

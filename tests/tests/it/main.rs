@@ -32,6 +32,7 @@ mod schema;
 mod shapes;
 mod shared_vectors;
 mod simulate;
+mod small_cells;
 mod sockets;
 mod story;
 mod submissions;
