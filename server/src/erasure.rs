@@ -146,6 +146,11 @@ pub async fn erase(server: &Server, unit: UnitId, key: &RowKey, order: Order<'_>
     // That it was ordered stays, whatever comes of it.
     let detail = json!({ "ledger": key.ledger, "row": row, "reason": reason });
     server.store.people().append_audit(&by.notes(Event::ErasureOrdered, Some(unit), &detail)).await?;
+    // Files that wait here, whosever they are, are thrown away for what is there or was, not for a record of nobody's.
+    let mut all = documents(server, unit).await?.into_iter();
+    if !all.any(|(_, document)| document.mentions(key)) && !server.store.was_erased(unit, key).await? {
+        return Err(ErasureError::Unknown);
+    }
     if !server.uploads.forget_all() {
         return Err(ErasureError::Uploads);
     }
