@@ -13,7 +13,7 @@ use sync_protocol::{
     document::GateLimits,
 };
 
-use crate::tls::Tls;
+use crate::{http::ConnectionLimits, tls::Tls};
 
 /// The keys of `taizhang.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,6 +42,10 @@ pub struct File {
     pub gate: GateLimits,
     /// Documents of one delivery that are worked on at once.
     pub pushes_at_once: usize,
+    /// Connections that are open at once: each costs memory and an open file.
+    pub connections_max: usize,
+    /// Those of one address (of IPv6: one /64) on which nobody has signed in yet. Behind a proxy only the total counts.
+    pub strangers_max: usize,
 }
 
 /// A code of digits: an environment variable that has only digits is read as a number.
@@ -72,6 +76,8 @@ impl Default for File {
             tls: Tls::default(),
             gate: GateLimits::default(),
             pushes_at_once: 16,
+            connections_max: 2048,
+            strangers_max: 128,
         }
     }
 }
@@ -101,6 +107,8 @@ pub struct Config {
     pub gate: GateLimits,
     /// Documents of one delivery that are worked on at once.
     pub pushes_at_once: usize,
+    /// Connections that are open at once.
+    pub connections: ConnectionLimits,
 }
 
 impl Config {
@@ -148,6 +156,7 @@ impl Config {
             tls: file.tls,
             gate: file.gate,
             pushes_at_once: file.pushes_at_once.max(1),
+            connections: ConnectionLimits { all: file.connections_max.max(1), strangers: file.strangers_max.max(1) },
         })
     }
 }

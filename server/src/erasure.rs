@@ -174,6 +174,11 @@ pub async fn erase(server: &Server, unit: UnitId, key: &RowKey, order: Order<'_>
     let is_whole = extent == Extent::Whole;
     let detail = json!({ "ledger": key.ledger, "row": row, "reason": reason, "whole": is_whole });
     server.store.people().append_audit(&by.notes(Event::ErasureOrdered, Some(unit), &detail)).await?;
+    // Files that wait here, whosever they are, are thrown away for what is there or was, not for a record of nobody's.
+    let mut all = documents(server, unit).await?.into_iter();
+    if !all.any(|(_, document)| document.mentions(key)) && !server.store.was_erased(unit, key).await? {
+        return Err(ErasureError::Unknown);
+    }
     if !server.uploads.forget_all() {
         return Err(ErasureError::Uploads);
     }

@@ -14,6 +14,7 @@ pub mod devices;
 pub mod doctor;
 pub mod doubts;
 pub mod erasure;
+pub mod heavy;
 pub mod history;
 pub mod http;
 pub mod import;
@@ -75,6 +76,10 @@ pub struct Server {
     pub uploads: Arc<uploads::Uploads>,
     /// The sockets that are open.
     pub sockets: Arc<http::Sockets>,
+    /// The connections that are open.
+    pub connections: Arc<http::Connections>,
+    /// Work that takes a core for seconds.
+    pub heavy: Arc<heavy::Heavy>,
     /// The certificate that it shows.
     pub tls: Option<tls::Shown>,
     /// Whether people reach it by https.
@@ -148,6 +153,8 @@ impl Server {
             sync,
             uploads: Arc::new(uploads::Uploads::new(config.data_dir.join("uploads"))),
             sockets: Arc::default(),
+            connections: Arc::new(http::Connections::new(config.connections, config.tls.proxies())),
+            heavy: Arc::default(),
             tls: None,
             is_secure: config.tls.is_secure(),
             proxies: config.tls.proxies(),

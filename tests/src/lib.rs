@@ -9,6 +9,7 @@ pub mod node;
 pub mod office;
 pub mod people;
 pub mod process;
+pub mod raw;
 pub mod repo;
 pub mod roster;
 pub mod running;

@@ -121,6 +121,12 @@ impl Caller {
         if self.books.reads.contains(&book) { Ok(()) } else { Err(Denied::Outside) }
     }
 
+    /// Whether they see figures about very few people. From whom these are hidden gets no states of the past of such tables:
+    /// two that lie side by side tell what each of them hides.
+    pub fn sees_small_cells(&self) -> bool {
+        self.clearance() >= Sensitivity::S2
+    }
+
     /// The highest class of data that they see in clear.
     pub fn clearance(&self) -> Sensitivity {
         self.grant.clearance()

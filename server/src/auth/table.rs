@@ -51,5 +51,10 @@ pub fn table() -> String {
             let _ = writeln!(text, "| {} | {name} | {marks} | ≤ {} | {handler} |", role.chinese(), clear(false));
         }
     }
+    text.push_str(
+        "\nFigures of one or two people (`small_cell_min`, in returns that say so) are printed as `*` for whoever does not see S2 in clear, and in every \
+         submitted copy: with as many others as it takes so that they cannot be computed, in the table of the county and in that of each unit. Such a \
+         return is not drawn for them as of the past.\n",
+    );
     text
 }

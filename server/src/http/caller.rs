@@ -2,11 +2,11 @@
 //! the body is read. A browser cannot send headers when it opens a socket: there the token may stand in the query as
 //! `access_token` (RFC 6750 §2.3). Queries are logged nowhere.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{ConnectInfo, FromRequest, FromRequestParts, Request},
     http::{HeaderMap, header, request::Parts},
 };
 use axum_extra::extract::cookie::CookieJar;
@@ -66,7 +66,7 @@ impl FromRequestParts<Arc<Server>> for Asker {
 
     async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, ApiError> {
         if let Some(token) = bearer(parts) {
-            return Ok(Self(Caller::device(known(server, Some(token)).await?)));
+            return Ok(Self(Caller::device(known(parts, server, Some(token)).await?)));
         }
         let person = signed_in(parts, server).await?;
         Ok(Self(Caller::person(server.store.as_ref(), person).await?))
@@ -85,7 +85,7 @@ impl FromRequestParts<Arc<Server>> for Sender {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, ApiError> {
-        syncing(server, bearer(parts)).await.map(Self)
+        syncing(parts, server, bearer(parts)).await.map(Self)
     }
 }
 
@@ -95,7 +95,7 @@ impl FromRequestParts<Arc<Server>> for SocketSender {
     async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, ApiError> {
         let query = parts.uri.query().unwrap_or_default();
         let in_query = query.split('&').find_map(|pair| pair.strip_prefix("access_token="));
-        syncing(server, bearer(parts).or(in_query)).await.map(Self)
+        syncing(parts, server, bearer(parts).or(in_query)).await.map(Self)
     }
 }
 
@@ -103,16 +103,24 @@ fn bearer(parts: &Parts) -> Option<&str> {
     parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
-async fn known(server: &Server, token: Option<&str>) -> Result<DeviceRecord, ApiError> {
+/// Notes who it is, with the request and with its connection.
+fn met(parts: &Parts, server: &Server, by: By) {
+    origin::met(by);
+    if let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() {
+        server.connections.meet(*peer);
+    }
+}
+
+async fn known(parts: &Parts, server: &Server, token: Option<&str>) -> Result<DeviceRecord, ApiError> {
     let token = token.ok_or(ApiError::Unauthorized)?;
     let device = server.store.device_by_token(&token_hash(token)).await?.ok_or(ApiError::Unauthorized)?;
-    origin::met(By::from(&Caller::device(device.clone())));
+    met(parts, server, By::from(&Caller::device(device.clone())));
     Ok(device)
 }
 
 /// The device with this token, if it may sync; a revoked one may, since its work is still taken.
-async fn syncing(server: &Server, token: Option<&str>) -> Result<DeviceRecord, ApiError> {
-    let device = known(server, token).await?;
+async fn syncing(parts: &Parts, server: &Server, token: Option<&str>) -> Result<DeviceRecord, ApiError> {
+    let device = known(parts, server, token).await?;
     Caller::device(device.clone()).may(Permission::Sync)?;
     Ok(device)
 }
@@ -122,7 +130,7 @@ async fn signed_in(parts: &Parts, server: &Server) -> Result<Person, ApiError> {
     let token = jar.get(COOKIE).ok_or(ApiError::Unauthorized)?;
     let person = server.store.people().session(&token_hash(token.value()), clock::now_ms()).await?;
     let person = person.ok_or(ApiError::Unauthorized)?;
-    origin::met(By::from(&person));
+    met(parts, server, By::from(&person));
     if !parts.method.is_safe() && !is_same_site(&parts.headers) {
         let sentence = "请求来自其他网站，已拒绝 | the request comes from another site";
         return Err(ApiError::Forbidden(sentence.into()));

@@ -10,8 +10,10 @@ use axum::{
 };
 use serde::Serialize;
 
+use super::pace::{TooSlow, is_too_slow};
 use crate::{
     auth::{Denied, SignInError},
+    heavy::Queued,
     origin,
     store::StoreError,
     sync::ExchangeError,
@@ -35,6 +37,9 @@ pub enum ApiError {
     /// 404: nothing there, or nothing of this device's.
     #[error("没有这项内容 | no such thing")]
     NotFound,
+    /// 408: more slowly than anybody's line is.
+    #[error("{TooSlow}")]
+    TooSlow,
     /// 409: not now.
     #[error("{0}")]
     Conflict(String),
@@ -47,6 +52,14 @@ pub enum ApiError {
     /// 429: too often.
     #[error("请求过于频繁，请 {0} 秒后再试 | too many requests: try again in {0} seconds")]
     TooMany(u64),
+    /// 429: somebody has one such thing under way and another waiting.
+    #[error(
+        "您已有同类操作正在进行或排队，请约 {0} 秒后再试 | you have others of these under way or waiting: try again in about {0} seconds"
+    )]
+    Waiting(u64),
+    /// 503: too many others wait.
+    #[error("排队的人较多，请约 {0} 秒后再试 | many others are waiting: try again in about {0} seconds")]
+    Crowded(u64),
     /// 503: nothing can be saved now, for a reason that the administrator can mend.
     #[error("{0}")]
     Unavailable(String),
@@ -103,6 +116,15 @@ impl From<Denied> for ApiError {
     }
 }
 
+impl From<Queued> for ApiError {
+    fn from(queued: Queued) -> Self {
+        match queued {
+            Queued::OfOne(wait_s) => ApiError::Waiting(wait_s),
+            Queued::OfAll(wait_s) => ApiError::Crowded(wait_s),
+        }
+    }
+}
+
 impl From<SignInError> for ApiError {
     fn from(error: SignInError) -> Self {
         match error {
@@ -117,6 +139,7 @@ impl From<SignInError> for ApiError {
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
         match rejection.status() {
+            _ if is_too_slow(&rejection) => ApiError::TooSlow,
             StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => ApiError::MediaType(rejection.body_text()),
             _ => ApiError::BadRequest(rejection.body_text()),
@@ -127,6 +150,7 @@ impl From<JsonRejection> for ApiError {
 impl From<BytesRejection> for ApiError {
     fn from(rejection: BytesRejection) -> Self {
         match rejection.status() {
+            _ if is_too_slow(&rejection) => ApiError::TooSlow,
             StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
             _ => ApiError::BadRequest(rejection.body_text()),
         }
@@ -154,18 +178,22 @@ impl From<PathRejection> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let wait_s = if let ApiError::TooMany(wait_s) = self { Some(wait_s) } else { None };
+        let wait_s = match self {
+            ApiError::TooMany(wait_s) | ApiError::Waiting(wait_s) | ApiError::Crowded(wait_s) => Some(wait_s),
+            _ => None,
+        };
         let (status, title) = match self {
             ApiError::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad request"),
             ApiError::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
             ApiError::SignIn(_) => (StatusCode::UNAUTHORIZED, "not signed in"),
             ApiError::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             ApiError::NotFound => (StatusCode::NOT_FOUND, "not found"),
+            ApiError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "request timeout"),
             ApiError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             ApiError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too large"),
             ApiError::MediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported media type"),
-            ApiError::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too many requests"),
-            ApiError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "service unavailable"),
+            ApiError::TooMany(_) | ApiError::Waiting(_) => (StatusCode::TOO_MANY_REQUESTS, "too many requests"),
+            ApiError::Crowded(_) | ApiError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "service unavailable"),
             ApiError::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
         };
         let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail: self.to_string() };

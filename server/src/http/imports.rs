@@ -137,6 +137,8 @@ async fn findings(
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, ApiError> {
     caller.may(Permission::Import)?;
+    server.uploads.status(&id, &caller)?;
+    let _turn = server.heavy.turn(&caller).await?;
     let bytes = server.uploads.findings(&server, &id, &caller).await?;
     let file = server.uploads.status(&id, &caller)?.file;
     audit::note(&server, &caller, Event::FindingsDrawn, Some(caller.grant.unit), json!({ "file": file })).await?;

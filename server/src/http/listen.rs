@@ -2,9 +2,12 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum_server::{Handle, accept::NoDelayAcceptor, tls_rustls::RustlsConfig};
+use axum_server::{
+    Handle,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 
-use super::router;
+use super::{connections::Door, router};
 use crate::{Server, audit, photos, uploads};
 
 /// How long requests that are under way may go on once the server stops.
@@ -13,6 +16,10 @@ const GRACE: Duration = Duration::from_secs(10);
 const COUNT_INTERVAL: Duration = Duration::from_mins(1);
 /// How long a peer may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Requests at once on one connection of HTTP/2.
+const STREAMS_MAX: u32 = 64;
+/// How often a silent connection of HTTP/2 is asked whether somebody is there, and how long that may take.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Serves until the signal, then lets requests that are under way finish.
 pub async fn serve(
@@ -40,16 +47,21 @@ pub async fn serve(
         stopping.graceful_shutdown(Some(GRACE));
     });
     let tls = server.tls.clone();
+    server.connections.ask_for_files();
+    let door = Door { server: server.clone(), is_in_clear: tls.is_none() };
     let service = router(server).into_make_service_with_connect_info::<SocketAddr>();
-    let mut listening = axum_server::from_tcp(listener.into_std()?)?.handle(handle);
+    let listening = axum_server::from_tcp(listener.into_std()?)?.handle(handle);
+    let mut listening = listening.first_request_timeout(HEAD_TIMEOUT);
     let http = listening.http_builder();
     http.http1().timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    // Small frames go out at once: a sync message waits for the one before it.
+    http.http2()
+        .max_concurrent_streams(STREAMS_MAX)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL);
     match tls {
-        None => listening.acceptor(NoDelayAcceptor::new()).serve(service).await?,
+        None => listening.acceptor(door).serve(service).await?,
         Some(tls) => {
-            let tls = RustlsConfig::from_config(tls);
-            let acceptor = axum_server::tls_rustls::RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
+            let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(tls)).acceptor(door);
             listening.acceptor(acceptor).serve(service).await?;
         }
     }

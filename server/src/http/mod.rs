@@ -7,6 +7,7 @@ mod audit;
 mod bundles;
 mod caller;
 mod catalogue;
+mod connections;
 mod devices;
 mod erasures;
 mod error;
@@ -16,6 +17,7 @@ mod listen;
 mod live;
 mod openapi;
 mod origin;
+mod pace;
 mod people;
 mod proposals;
 mod quarantine;
@@ -35,6 +37,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::{StatusCode, header},
+    middleware::{from_fn, from_fn_with_state},
 };
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -44,10 +47,11 @@ use tower_http::{
     },
     decompression::RequestDecompressionLayer,
     set_header::SetResponseHeaderLayer,
-    timeout::{RequestBodyTimeoutLayer, TimeoutLayer},
+    timeout::TimeoutLayer,
 };
 use utoipa_axum::router::OpenApiRouter;
 
+pub use connections::{ConnectionLimits, Connections};
 pub use error::ApiError;
 pub use listen::serve;
 pub use openapi::document;
@@ -59,8 +63,6 @@ use crate::Server;
 const BODY_BYTES_MAX: usize = 8 << 20;
 /// How long a request may take: a workbook over a bad line takes long. Sockets are no requests.
 const REQUEST_TIMEOUT: Duration = Duration::from_hours(1);
-/// How long a request's body may stand still.
-const SILENCE_MAX: Duration = Duration::from_mins(1);
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
 /// All routes, and what is written down about them.
@@ -111,16 +113,17 @@ pub fn router(server: Arc<Server>) -> Router {
     let Routes { requests, attempts, checks, sockets } = routes();
     let (requests, attempts) = (Router::from(requests), Router::from(attempts));
     let (checks, sockets) = (Router::from(checks), Router::from(sockets));
+    let checks = checks.layer(from_fn(pace::keep_strangers));
     let is_secure = server.is_secure;
     let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT);
     let router = requests
         .merge(attempts::limited(attempts))
         .merge(attempts::limited(checks))
         .layer(timeout)
-        .layer(RequestBodyTimeoutLayer::new(SILENCE_MAX))
         .merge(sockets)
         .fallback(app::file)
         .layer(RequestDecompressionLayer::new())
+        .layer(from_fn(pace::keep))
         // A workbook is compressed already, and its length tells a browser how far a download is.
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(NotForContentType::new(XLSX))))
         .layer(CatchPanicLayer::custom(|_| axum::response::IntoResponse::into_response(ApiError::Internal)))
@@ -131,7 +134,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .layer(header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'self' 'unsafe-inline'"));
     let router =
         if is_secure { router.layer(header(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")) } else { router };
-    router.layer(axum::middleware::from_fn_with_state(server.clone(), origin::remember)).with_state(server)
+    router.layer(from_fn_with_state(server.clone(), origin::remember)).with_state(server)
 }
 
 /// A text as a QR code: an SVG image.

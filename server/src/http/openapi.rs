@@ -41,6 +41,15 @@ const GUESSED: [(&str, &str); 4] = [
     ("delete", "/api/session/totp"),
 ];
 
+/// Routes that make the server work for seconds: one at a time.
+const HEAVY: [(&str, &str); 5] = [
+    ("post", "/api/returns"),
+    ("get", "/api/changes"),
+    ("post", "/api/submissions"),
+    ("get", "/api/submissions/{number}/differences"),
+    ("get", "/api/imports/{id}/findings"),
+];
+
 /// What any route may answer instead of its result.
 const PROBLEMS: [(&str, &str); 10] = [
     ("400", "the request makes no sense"),
@@ -52,7 +61,7 @@ const PROBLEMS: [(&str, &str); 10] = [
     ("413", "more than is read"),
     ("415", "another media type or encoding"),
     ("500", "our fault: nothing is lost"),
-    ("503", "nothing can be saved now: the disk is full or failing"),
+    ("503", "not now: too many others wait, or the disk is full or failing"),
 ];
 
 /// The document, as JSON.
@@ -84,7 +93,7 @@ fn described() -> utoipa::openapi::OpenApi {
                 operation.responses.responses.entry(status.to_owned()).or_insert_with(problem);
             }
             let is_open = OPEN.contains(&(method, path.as_str()));
-            if is_open || GUESSED.contains(&(method, path.as_str())) {
+            if is_open || [&GUESSED[..], &HEAVY].concat().contains(&(method, path.as_str())) {
                 operation.responses.responses.insert("429".into(), problem("too often"));
             }
             if !is_open {

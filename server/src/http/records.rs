@@ -147,6 +147,8 @@ async fn list_changes(
     let top = At { unit: since.unit }.unit(&server, &caller).await?;
     let units = returns::at_and_below(server.store.units().await?, top);
     let clearance = caller.clearance();
+    // It reads every document.
+    let _turn = server.heavy.turn(&caller).await?;
     let (latest, count) = changes::changes(&server, &units, since.since_seq, clearance, CHANGES_MAX).await?;
     audit::note(&server, &caller, Event::HistoryRead, Some(top), json!({ "since_seq": since.since_seq })).await?;
     Ok(Json(Changes { count, latest }))

@@ -56,11 +56,19 @@ async fn connect(
 async fn run(server: Arc<Server>, device: DeviceRecord, socket: WebSocket) {
     let mut socket = Socket::new(socket);
     let us = server.county.to_string();
-    let session = RepoSession::new(format!("taizhang-{us}"), us, server.sync.limits());
-    let mut connection = Connection { server, device, session, seat: None };
-    let ended = connection.talk(&mut socket).await;
+    let mut session = RepoSession::new(format!("taizhang-{us}"), us, server.sync.limits());
+    // It counts as one of its device's sockets before it has a name.
+    let ended = match server.sockets.wait(device.id) {
+        Ok(seat) => {
+            let mut connection = Connection { server, device, session, seat, has_joined: false };
+            let ended = connection.talk(&mut socket).await;
+            session = connection.session;
+            ended
+        }
+        Err(sentence) => Some(Ended { code: 1008, sentence: sentence.to_owned() }),
+    };
     if let Some(ended) = ended {
-        if let Some(words) = connection.session.last_words(&ended) {
+        if let Some(words) = session.last_words(&ended) {
             socket.send(words).await;
         }
         socket.close(ended.code, &ended.sentence).await;
@@ -71,7 +79,9 @@ struct Connection {
     server: Arc<Server>,
     device: DeviceRecord,
     session: RepoSession,
-    seat: Option<Seat>,
+    seat: Seat,
+    /// Whether the peer has said who it is.
+    has_joined: bool,
 }
 
 type Done = Result<(DocumentId, Turned), JoinError>;
@@ -109,10 +119,10 @@ impl Connection {
                     let frame = ephemeral.ok().and_then(|ephemeral| self.session.relay(&ephemeral));
                     Ok(frame.map(RepoEffect::Send).into_iter().collect())
                 }
-                () = &mut joins, if self.seat.is_none() => {
+                () = &mut joins, if !self.has_joined => {
                     return Some(Ended { code: 1008, sentence: "a peer has to join first".into() });
                 }
-                () = shown_out(&mut self.seat) => {
+                _ = &mut self.seat.shown_out => {
                     return Some(Ended { code: 1001, sentence: "replaced by a newer connection, or the server stops".into() });
                 }
             };
@@ -138,11 +148,12 @@ impl Connection {
 
     fn receive(&mut self, frame: &[u8]) -> Result<Vec<RepoEffect>, Ended> {
         let effects = self.session.receive(frame, clock::now_ms())?;
-        if self.seat.is_none()
+        if !self.has_joined
             && let Some(peer) = self.session.peer()
         {
-            let seat = self.server.sockets.enter(self.device.id, format!("repo {peer}"));
-            self.seat = Some(seat.map_err(|sentence| Ended { code: 1008, sentence: sentence.to_owned() })?);
+            let changed = self.seat.change(self.device.id, format!("repo {peer}"));
+            changed.map_err(|sentence| Ended { code: 1008, sentence: sentence.to_owned() })?;
+            self.has_joined = true;
         }
         Ok(effects)
     }
@@ -163,14 +174,4 @@ async fn take(server: Arc<Server>, device: DeviceRecord, turn: RepoTurn) -> (Doc
         Turned::Unavailable
     });
     (document, turned)
-}
-
-/// Ends when the holder of a seat has to go; never without a seat.
-async fn shown_out(seat: &mut Option<Seat>) {
-    match seat {
-        Some(seat) => {
-            let _ = (&mut seat.shown_out).await;
-        }
-        None => std::future::pending().await,
-    }
 }

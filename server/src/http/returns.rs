@@ -25,6 +25,9 @@ use crate::{
     returns::{self, AsOf, ReturnError, ReturnRequest},
 };
 
+/// Why a state of the past is not drawn.
+const NO_PAST: &str = "这张表含有只涉及一两人的数字，过去与现在的两张表相减即可推出，您的角色不能生成其过去时点的表；请查看已报送的报表 | this return has figures about very few people, which two states would tell: for your role it is not drawn as of the past; look at what was submitted";
+
 pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
     OpenApiRouter::new().routes(routes!(draw))
 }
@@ -68,6 +71,9 @@ async fn draw(
     let (unit, clearance) = (top.id, caller.clearance());
     let variables = wanted.choices.into_iter().collect();
     let as_of = wanted.as_of_ms.map(AsOf::Time).or(wanted.as_of_seq.map(AsOf::Seq));
+    if as_of.is_some() && !caller.sees_small_cells() && returns::has_small_cells(&server, &wanted.name) {
+        return Err(ApiError::Forbidden(NO_PAST.into()));
+    }
     let time = clock::local(clock::now_ms()).strftime("%Y-%m-%d %H:%M");
     let request = ReturnRequest {
         variables,
@@ -76,7 +82,9 @@ async fn draw(
         reader: Some(format!("下载：{} {time}", caller.name)),
         ..ReturnRequest::new(wanted.name, top, date, folder.path())
     };
+    let turn = if returns::is_heavy(&server, &request) { Some(server.heavy.turn(&caller).await?) } else { None };
     let drawn = Box::pin(returns::draw(&server, &request)).await?;
+    drop(turn);
     let detail = json!({
         "return": request.name, "rows": drawn.rows, "class": format!("{clearance:?}"), "date": date.to_string(),
     });

@@ -70,8 +70,8 @@ impl Sockets {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the place of this name. A newer socket of the same device replaces the older one; another device's name is
-    /// not to be had.
+    /// Takes the place of this name. A newer socket of the same device replaces the older one, and its oldest where it has
+    /// too many; another device's name is not to be had.
     pub(super) fn enter(self: &Arc<Self>, device: DeviceId, name: String) -> Result<Seat, &'static str> {
         let mut room = self.open();
         if room.is_closed {
@@ -81,14 +81,25 @@ impl Sockets {
             return Err("another device is connected under this peer id");
         }
         let others = room.seats.iter().filter(|(other, taken)| taken.device == device && **other != name);
-        if others.count() >= OF_DEVICE_MAX {
-            return Err("this device has too many connections");
+        let mut others: Vec<(u64, String)> = others.map(|(other, taken)| (taken.number, other.clone())).collect();
+        if others.len() >= OF_DEVICE_MAX {
+            others.sort();
+            for (_, oldest) in &others[..=others.len() - OF_DEVICE_MAX] {
+                room.seats.remove(oldest);
+            }
         }
         room.number += 1;
         let number = room.number;
         let (holder, shown_out) = oneshot::channel();
         room.seats.insert(name.clone(), Taken { device, number, _holder: holder });
         Ok(Seat { sockets: self.clone(), name, number, shown_out })
+    }
+
+    /// Takes a place for a socket on which nobody has said yet under which name it comes.
+    pub(super) fn wait(self: &Arc<Self>, device: DeviceId) -> Result<Seat, &'static str> {
+        let number = self.open().number;
+        // No peer's name begins with a blank.
+        self.enter(device, format!(" {device} {number}"))
     }
 
     /// Shows everybody out, for good.
@@ -110,12 +121,25 @@ impl Sockets {
     }
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
+impl Seat {
+    /// Takes the place of another name for this one.
+    pub(super) fn change(&mut self, device: DeviceId, name: String) -> Result<(), &'static str> {
+        self.leave();
+        *self = self.sockets.enter(device, name)?;
+        Ok(())
+    }
+
+    fn leave(&self) {
         let mut room = self.sockets.open();
         if room.seats.get(&self.name).is_some_and(|taken| taken.number == self.number) {
             room.seats.remove(&self.name);
         }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -186,5 +210,30 @@ impl Socket {
         }
         let frame = CloseFrame { code, reason: reason[..end].into() };
         self.send_message(Message::Close(Some(frame))).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_opens_another_socket_loses_its_oldest() {
+        let sockets = Arc::new(Sockets::default());
+        let (device, other) = (DeviceId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16]));
+        let mut others = sockets.enter(other, "repo other".into()).expect("a seat");
+        let enter = |name: usize| sockets.enter(device, format!("repo {name}")).expect("a seat");
+        let mut seats: Vec<Seat> = (0..OF_DEVICE_MAX).map(enter).collect();
+        let is_out = |seat: &mut Seat| seat.shown_out.try_recv() == Err(oneshot::error::TryRecvError::Closed);
+        assert!(seats.iter_mut().all(|seat| !is_out(seat)));
+        // Under a name of its own, without one yet, and under one that it has already: that one is replaced.
+        let mut ninth = enter(OF_DEVICE_MAX);
+        let mut waiting = sockets.wait(device).expect("a seat");
+        let mut again = enter(OF_DEVICE_MAX);
+        let gone: Vec<bool> = seats.iter_mut().map(is_out).collect();
+        assert_eq!(gone.iter().position(|gone| !gone), Some(2), "{gone:?}");
+        assert!(gone[2..].iter().all(|gone| !gone), "{gone:?}");
+        assert!(is_out(&mut ninth) && !is_out(&mut waiting) && !is_out(&mut again) && !is_out(&mut others));
+        assert!(sockets.enter(other, "repo 5".into()).is_err(), "another device's name");
     }
 }

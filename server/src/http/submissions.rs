@@ -140,6 +140,8 @@ async fn submit(
         explanation: wanted.explanation,
         due_on: wanted.due_on.as_deref().map(|due_on| date(Some(due_on))).transpose()?,
     };
+    // It looks all records of the unit over, and draws.
+    let _turn = server.heavy.turn(&caller).await?;
     let submission = Box::pin(submissions::submit(&server, &wanted, &caller)).await?;
     Ok((StatusCode::CREATED, Json(submission.into())))
 }
@@ -181,6 +183,7 @@ async fn differences(
     Path(number): Path<i64>,
 ) -> Result<Json<Vec<Difference>>, ApiError> {
     let submission = one(&server, &caller, number).await?;
+    let _turn = server.heavy.turn(&caller).await?;
     let differences = Box::pin(submissions::differences(&server, &submission)).await?;
     let detail = json!({ "number": number, "differences": differences.len() });
     audit::note(&server, &caller, Event::SubmissionRead, Some(submission.unit), detail).await?;

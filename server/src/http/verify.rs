@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     Json,
-    extract::{DefaultBodyLimit, FromRequestParts, State},
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State},
     http::{header, request::Parts},
     response::{Html, IntoResponse},
 };
@@ -35,51 +35,67 @@ use crate::{
 const WORKBOOK_BYTES_MAX: usize = 4 << 20;
 /// Workbooks of strangers that are read at once.
 const TURNS_MAX: usize = 2;
-/// Those that are read or wait for it.
-const WAITING_MAX: usize = 12;
-/// Those of one address.
-const WAITING_OF_ONE_MAX: usize = 2;
 
 static TURNS: Semaphore = Semaphore::const_new(TURNS_MAX);
-static WAITING: Mutex<BTreeMap<Option<IpAddr>, usize>> = Mutex::new(BTreeMap::new());
+/// Those that still come in, however slowly: they take nobody's place in the queue.
+static COMING: Places = Places::new(32);
+/// Those that are read or wait for it.
+static WAITING: Places = Places::new(12);
 
-/// A place in the queue: it is free again when this is dropped.
+/// Places of which one address cannot take all.
+struct Places {
+    all_max: usize,
+    taken: Mutex<BTreeMap<Option<IpAddr>, usize>>,
+}
+
+/// It is free again when this is dropped.
 struct Place {
+    places: &'static Places,
     of: Option<IpAddr>,
 }
 
-impl Place {
-    /// Takes a place and waits for its turn: both last until they are dropped. One address cannot take all places.
-    async fn take(of: Option<IpAddr>) -> Result<(Self, Option<SemaphorePermit<'static>>), ApiError> {
-        let place = {
-            let mut waiting = waiting();
-            let all: usize = waiting.values().sum();
-            let own = waiting.get(&of).copied().unwrap_or(0);
-            if all >= WAITING_MAX || own >= WAITING_OF_ONE_MAX {
-                return Err(ApiError::TooMany(5));
-            }
-            waiting.insert(of, own + 1);
-            Self { of }
-        };
-        // It is never closed.
-        let turn = TURNS.acquire().await.ok();
-        Ok((place, turn))
+impl Places {
+    /// Those of one address.
+    const OF_ONE_MAX: usize = 2;
+
+    const fn new(all_max: usize) -> Self {
+        Self { all_max, taken: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Takes one for whoever asks.
+    fn take(&'static self) -> Result<Place, ApiError> {
+        let of = origin::address().map(origin::network);
+        let mut taken = self.taken();
+        let all: usize = taken.values().sum();
+        let own = taken.get(&of).copied().unwrap_or(0);
+        if all >= self.all_max || own >= Self::OF_ONE_MAX {
+            return Err(ApiError::TooMany(5));
+        }
+        taken.insert(of, own + 1);
+        Ok(Place { places: self, of })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, BTreeMap<Option<IpAddr>, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut waiting = waiting();
-        let left = waiting.get(&self.of).copied().unwrap_or(0).saturating_sub(1);
+        let mut taken = self.places.taken();
+        let left = taken.get(&self.of).copied().unwrap_or(0).saturating_sub(1);
         match left {
-            0 => waiting.remove(&self.of),
-            left => waiting.insert(self.of, left),
+            0 => taken.remove(&self.of),
+            left => taken.insert(self.of, left),
         };
     }
 }
 
-fn waiting() -> MutexGuard<'static, BTreeMap<Option<IpAddr>, usize>> {
-    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
+/// Takes a place in the queue and waits for its turn: both last until they are dropped.
+async fn turn() -> Result<(Place, Option<SemaphorePermit<'static>>), ApiError> {
+    let place = WAITING.take()?;
+    // It is never closed.
+    Ok((place, TURNS.acquire().await.ok()))
 }
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
@@ -93,8 +109,12 @@ pub(super) fn page_routes() -> OpenApiRouter<Arc<Server>> {
 /// Check a return: is it as it was drawn here, and is what it was drawn of still so. The body is the workbook.
 #[utoipa::path(post, path = "/api/returns/verify", tag = "returns", request_body(content = Vec<u8>,
     content_type = "application/octet-stream"), responses((status = 200, body = Verified)))]
-async fn check(State(server): State<Arc<Server>>, Raw(bytes): Raw) -> Result<Json<Verified>, ApiError> {
-    let _place = Place::take(origin::address().map(origin::network)).await?;
+async fn check(State(server): State<Arc<Server>>, request: Request) -> Result<Json<Verified>, ApiError> {
+    // Before anything is read: what comes in slowly is kept meanwhile.
+    let coming = COMING.take()?;
+    let Raw(bytes) = Raw::from_request(request, &server).await?;
+    drop(coming);
+    let _turn = turn().await?;
     Ok(Json(verify::verify_for_stranger(&server, bytes.to_vec()).await?))
 }
 
@@ -109,7 +129,11 @@ async fn code(
     mut parts: Parts,
 ) -> Result<Json<Known>, ApiError> {
     let caller = Asker::from_request_parts(&mut parts, &server).await.ok().map(|Asker(caller)| caller);
-    let _place = Place::take(origin::address().map(origin::network)).await?;
+    // Whoever may see what it said has it drawn again; to a stranger it is only said whether there is one.
+    let (_drawing, _turn) = match &caller {
+        Some(caller) => (Some(server.heavy.turn(caller).await?), None),
+        None => (None, Some(turn().await?)),
+    };
     let known = Box::pin(codes::look_up(&server, &typed, caller.as_ref())).await?;
     let sentence = "校验码为 16 位字母和数字 2–7，见报表下方 | a code has 16 letters and digits from 2 to 7: it stands below the return";
     let known = known.ok_or_else(|| ApiError::BadRequest(sentence.into()))?;

@@ -167,6 +167,22 @@ pub async fn draw(server: &Server, request: &ReturnRequest) -> Result<Drawn, Ret
     Ok(drawn)
 }
 
+/// Whether drawing it takes long: a state of the past, all records, or everything there is.
+pub fn is_heavy(server: &Server, request: &ReturnRequest) -> bool {
+    request.as_of.is_some() || server.catalogue.return_form(&request.name).is_none()
+}
+
+/// Whether it has cells that are hidden from some where they are about few people.
+pub fn has_small_cells(server: &Server, name: &str) -> bool {
+    let mut columns = server
+        .catalogue
+        .returns()
+        .iter()
+        .filter(|form| name == collection::NAME || form.number == name)
+        .flat_map(|form| form.sheets.iter().flat_map(|sheet| &sheet.columns));
+    columns.any(|column| column.small)
+}
+
 /// Draws it without keeping anything.
 pub(crate) async fn draw_again(server: &Server, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
     let Some(as_of) = &request.as_of else { return draw_from(server, request).await };

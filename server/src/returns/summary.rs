@@ -79,7 +79,7 @@ pub(super) async fn sheets(
                 let mut table =
                     Table { server, frame, variables: &variables, lines: &lines, texts, hidden: BTreeSet::new() };
                 if request.clearance < Sensitivity::S2 {
-                    table.hidden = table.small_cells();
+                    table.hidden = table.small_cells(scope).await?;
                 }
                 let mut page = book.sheet(&sheet.name)?;
                 table.write(&mut page)?;
@@ -142,7 +142,7 @@ struct Table<'a> {
     variables: &'a Variables,
     lines: &'a [Line],
     texts: BTreeMap<String, Vec<String>>,
-    /// Lines and columns that are not printed in this copy.
+    /// Lines and columns that are not printed in this copy; the total stands behind the last line.
     hidden: BTreeSet<(usize, usize)>,
 }
 
@@ -185,15 +185,55 @@ impl Table<'_> {
         column.only.as_ref().is_none_or(|only| only.holds(&nobody, self.variables))
     }
 
-    /// The cells that are about so few people that a copy for supervisors does not print them.
-    fn small_cells(&self) -> BTreeSet<(usize, usize)> {
+    /// The cells that are about so few people that a copy for supervisors does not print them, and those without which they
+    /// could be computed; the total stands behind the last line. What is hidden in the table of the county is hidden in that
+    /// of a unit, too: else the one would be taken from the other.
+    async fn small_cells(&self, scope: Scope<'_>) -> Result<BTreeSet<(usize, usize)>, ReturnError> {
         let places: Vec<usize> = (0..self.columns().len()).filter(|at| self.columns()[*at].small).collect();
-        let figure = |line: &Line, at: &usize| self.raw(&self.columns()[*at], line).unwrap_or_default();
-        let figures: Vec<Vec<i64>> =
-            self.lines.iter().map(|line| places.iter().map(|at| figure(line, at)).collect()).collect();
         let parameters = self.server.catalogue.variables(self.server.campaign_year, None);
-        let Some(Value::Int(least)) = parameters.get("small_cell_min").cloned() else { return BTreeSet::new() };
-        small::suppressed(&figures, least).into_iter().map(|(line, at)| (line, places[at])).collect()
+        let Some(Value::Int(least)) = parameters.get("small_cell_min").cloned() else { return Ok(BTreeSet::new()) };
+        if places.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let figure = |line: &Line, at: &usize| self.raw(&self.columns()[*at], line).unwrap_or_default();
+        let figures = |lines: &[&Line]| -> Vec<Vec<i64>> {
+            lines.iter().map(|line| places.iter().map(|at| figure(line, at)).collect()).collect()
+        };
+        let total = self.lines.len();
+        let mut hidden = BTreeSet::new();
+        if self.frame.request.copies.is_some() {
+            // Each copy was drawn at another moment, among other figures of the others: nothing may be told of a unit with
+            // small ones that its own copy does not tell.
+            for (index, line) in self.lines.iter().enumerate() {
+                if places.iter().any(|at| (1..least).contains(&figure(line, at))) {
+                    hidden.extend(places.iter().flat_map(|at| [(index, *at), (total, *at)]));
+                }
+            }
+            return Ok(hidden);
+        }
+        let is_part = matches!(self.frame.sheet.rows, SheetRows::Units(_)) && scope.top != self.server.county;
+        if is_part {
+            let all = lines(Scope { top: self.server.county, ..scope }, self.frame.sheet).await?;
+            let of_county = small::suppressed(&figures(&all.iter().collect::<Vec<_>>()), least);
+            for (index, line) in self.lines.iter().enumerate() {
+                let unit = |line: &Line| line.unit.as_ref().map(|unit| unit.id);
+                let at = all.iter().position(|other| unit(other) == unit(line));
+                let own = of_county.iter().filter(|(line, _)| Some(*line) == at).map(|(_, column)| places[*column]);
+                hidden.extend(own.flat_map(|column| [(index, column), (total, column)]));
+            }
+            return Ok(hidden);
+        }
+        let summed: Vec<(usize, &Line)> = self.lines.iter().enumerate().filter(|(_, line)| !line.of_which).collect();
+        let suppressed = small::suppressed(&figures(&summed.iter().map(|(_, line)| *line).collect::<Vec<_>>()), least);
+        let place =
+            |(line, column): (usize, usize)| (summed.get(line).map_or(total, |(index, _)| *index), places[column]);
+        hidden.extend(suppressed.into_iter().map(place));
+        // 其中: part of a line above.
+        for (index, line) in self.lines.iter().enumerate().filter(|(_, line)| line.of_which) {
+            let small = places.iter().filter(|at| (1..least).contains(&figure(line, at)));
+            hidden.extend(small.map(|at| (index, *at)));
+        }
+        Ok(hidden)
     }
 
     /// What a figure comes to, before it is divided for printing.
@@ -334,11 +374,9 @@ impl Table<'_> {
                 Content::Group => Out::Text("合计".into()),
                 Content::Sequence | Content::Unit | Content::Text { .. } | Content::Blank => Out::Blank,
                 _ if !self.applies(column) => Out::Text(NOT_APPLICABLE.into()),
+                _ if self.hidden.contains(&(self.lines.len(), usize::from(at))) => Out::Text(STAR.into()),
                 // A sum over what is not printed would be another one: it stands there as a number.
-                _ if self.hidden.iter().any(|(_, column)| *column == usize::from(at)) => {
-                    let alone = self.lines.len() == 1;
-                    if alone { Out::Text(STAR.into()) } else { self.figure(column, place) }
-                }
+                _ if self.hidden.iter().any(|(_, column)| *column == usize::from(at)) => self.figure(column, place),
                 Content::Count(_) | Content::Parameter(_) => {
                     let cached = match self.figure(column, place) {
                         Out::Number(number) => number.to_string(),

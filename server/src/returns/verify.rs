@@ -16,7 +16,7 @@ use serde::Serialize;
 use sync_protocol::{UnitId, catalogue::Sensitivity};
 
 use super::{AsOf, ReturnError, ReturnRequest, at_and_below, draw_again};
-use crate::{Server, aside::aside, store::StoreError};
+use crate::{Server, aside::aside, heavy::Who, store::StoreError};
 
 /// Things that are named; of more it is only said how many.
 const NAMED_MAX: usize = 200;
@@ -117,12 +117,13 @@ async fn check(server: &Server, bytes: Vec<u8>, task: Task) -> Result<Verified, 
         return Ok(Verified::new("outdated", sentence.into(), Some(examined), Redrawn::NOT_DONE));
     }
     // Only what was drawn here is drawn again: nobody else can make the server draw.
-    let again = redrawn(server, &examined);
     let again = match task {
         Task::ExamineForStranger => {
+            // However many ask, one at a time makes the server draw; the time that it waits is its own.
+            let again = redrawn(server, &examined, Some(Who::Strangers));
             tokio::time::timeout(STRANGER_TIME_MAX, again).await.unwrap_or(Ok(Redrawn::NOT_DONE))
         }
-        Task::Examine | Task::Read => again.await,
+        Task::Examine | Task::Read => redrawn(server, &examined, None).await,
     };
     let again = again?;
     let (verdict, sentence) = match (examined.count, examined.is_exact) {
@@ -175,7 +176,7 @@ impl Verified {
 }
 
 /// Draws a return again, as of then and as of now, where something has moved since.
-async fn redrawn(server: &Server, examined: &Examined) -> Result<Redrawn, StoreError> {
+async fn redrawn(server: &Server, examined: &Examined, waits: Option<Who>) -> Result<Redrawn, StoreError> {
     let Some(seal) = Seal::parse(&examined.statement, &server.keyring.seal_keys(), &ReadLimits::default()) else {
         return Ok(Redrawn::NOT_DONE);
     };
@@ -184,7 +185,16 @@ async fn redrawn(server: &Server, examined: &Examined) -> Result<Redrawn, StoreE
         return Ok(known);
     }
     let Ok(unit) = seal.drawn.unit.parse::<UnitId>() else { return Ok(Redrawn::NOT_DONE) };
-    let has_moved = has_moved(server, unit, seal.drawn.seq).await?;
+    let _turn = match waits {
+        Some(who) => match server.heavy.turn(who).await {
+            Ok(turn) => Some(turn),
+            Err(_) => return Ok(Redrawn::NOT_DONE),
+        },
+        None => None,
+    };
+    // What is hidden of one unit's figures depends on those of the others.
+    let of = if class(&seal.drawn.class) < Sensitivity::S2 { server.county } else { unit };
+    let has_moved = has_moved(server, of, seal.drawn.seq).await?;
     let (sealed, now) = (seal.figures(), figures(server, &seal.drawn, None).await);
     let redrawn = match now {
         // A return that is not drawn any more, a unit that is not there any more.

@@ -1,5 +1,6 @@
 //! What crosses crates.
 
+mod attacks_crowds;
 mod attacks_masks;
 mod attacks_signin;
 mod bundles;
@@ -9,6 +10,7 @@ mod decisions;
 mod erasure;
 mod exchange;
 mod field_app;
+mod foreign_ids;
 mod forged;
 mod forgeries;
 mod formats;
@@ -31,6 +33,7 @@ mod schema;
 mod shapes;
 mod shared_vectors;
 mod simulate;
+mod small_cells;
 mod sockets;
 mod story;
 mod submissions;
