@@ -133,9 +133,11 @@ pub async fn answer(server: &Server, bytes: &[u8]) -> Result<Answer, AnswerError
         asked,
         refused_units: units.refused.clone(),
     };
+    // What comes back through a camera has its checkpoint where its receipts are.
+    let noted: Vec<String> = if is_narrow { None } else { server.checkpoints.latest().await }.into_iter().collect();
     let keys = server.keys.clone();
     let seal = move || {
-        let (bytes, _) = bundle::seal(&reply, Some(&head.digest), &keys, &recipient)?;
+        let (bytes, _) = bundle::seal_with(&reply, (Some(&head.digest), &noted), &keys, &recipient)?;
         if !is_narrow || bytes.len() <= bytes_max {
             return Ok(bytes);
         }

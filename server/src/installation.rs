@@ -35,7 +35,7 @@ const LOCK: &str = "serve.lock";
 /// The code of the county, in the database.
 const COUNTY: &str = "county";
 /// Which of all databases it is.
-const INSTALLATION: &str = "installation";
+pub(crate) const INSTALLATION: &str = "installation";
 /// A hash of the keys: none of them is replaced unnoticed.
 const KEYS_MARK: &str = "keys_mark";
 

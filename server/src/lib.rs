@@ -83,6 +83,8 @@ pub struct Server {
     pub proxies: Vec<tls::Proxies>,
     /// What is noted of what happens again and again.
     pub repeats: Arc<audit::Repeats>,
+    /// Checkpoints of the audit log.
+    pub checkpoints: Arc<audit::Checkpoints>,
 }
 
 impl Server {
@@ -129,13 +131,15 @@ impl Server {
         let county = UnitId::derive(&tenant, None, &config.county_code);
         let [county_key, bundle_key, cursor_key] = keys;
         let keys = Arc::new(Keys::of(&bundle_key));
+        let checkpoints = audit::Checkpoints::new(store.clone(), keys.clone(), config.county_code.clone());
+        let checkpoints = Arc::new(checkpoints);
         let seal_key = Sha256::new_with_prefix(b"taizhang return look\0").chain_update(&bundle_key).finalize();
         let (year, limits) = (config.campaign_year, (config.gate, config.pushes_at_once));
         let sync = Arc::new(sync::Sync::new(
             store.clone(),
             catalogue.clone(),
             (tenant.clone(), year),
-            (keys.clone(), cursor_key),
+            (keys.clone(), cursor_key, checkpoints.clone()),
             limits,
         ));
         Self {
@@ -157,6 +161,7 @@ impl Server {
             is_secure: config.tls.is_secure(),
             proxies: config.tls.proxies(),
             repeats: Arc::default(),
+            checkpoints,
         }
     }
 

@@ -12,10 +12,11 @@ use server::{
     config::Config,
     console::{
         self, EXIT_CODES,
+        audit::Audit,
         erase::Erase,
         import::{self, Afterwards},
         look::{self, ReturnArguments},
-        people::{Audit, Person},
+        people::Person,
         proposals::Proposals,
         quarantine::Quarantine,
         submissions::Submissions,
@@ -295,7 +296,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             Ok(true)
         }
         Command::Person(command) => console::people::person(&server, command).await,
-        Command::Audit(command) => console::people::audit(&server, command).await,
+        Command::Audit(command) => console::audit::audit(&server, command).await,
         Command::Catalogue(_)
         | Command::Demo { .. }
         | Command::Doctor { .. }

@@ -1,5 +1,6 @@
 //! What the command lines of `taizhang` and `taizhang-import` share.
 
+pub mod audit;
 pub mod bundle;
 pub mod device;
 pub mod doctor;

@@ -12,3 +12,4 @@ mod kill;
 mod killed;
 mod logs;
 mod tls;
+mod witnesses;

@@ -31,6 +31,7 @@ mod submissions;
 mod tallies;
 mod tx;
 mod units;
+mod witness;
 mod write;
 
 use std::{
@@ -63,6 +64,7 @@ const LOG_BYTES_MAX: u64 = 32 << 20;
 
 pub use facts::Facts;
 pub use keeper::HighWater;
+pub use witness::kept_checkpoints;
 
 /// A store in one file.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Facts, HighWater, LOG_BYTES_MAX, SqliteStore, facts, file, guard, keeper, tallies, tx, write};
+use super::{Facts, HighWater, LOG_BYTES_MAX, SqliteStore, audit, facts, file, guard, keeper, tallies, tx, write};
 use crate::store::{Refused, StoreError, Tally};
 
 /// Connections that read at once.
@@ -62,6 +62,7 @@ impl SqliteStore {
         let readers = pool(READERS, &guard, false).connect_with(options.read_only(true)).await?;
         guard.watch(writer.clone());
         let writer = tx::Writer::new(writer);
+        audit::grow(&writer).await?;
         tallies::rebuild_if_changed(&writer, tally.as_ref()).await?;
         let commits = write::Commits::start(writer.clone(), tally.clone());
         Ok(Self { writer, readers, commits, tally, guard, keeper: OnceLock::new() })
