@@ -146,10 +146,15 @@ pub async fn erase(server: &Server, unit: UnitId, key: &RowKey, order: Order<'_>
     // That it was ordered stays, whatever comes of it.
     let detail = json!({ "ledger": key.ledger, "row": row, "reason": reason });
     server.store.people().append_audit(&by.notes(Event::ErasureOrdered, Some(unit), &detail)).await?;
+    carry_out(server, unit, key, &by).await
+}
+
+/// The same of what was ordered before.
+pub(crate) async fn carry_out(server: &Server, unit: UnitId, key: &RowKey, by: &By) -> Result<Erased, ErasureError> {
     if !server.uploads.forget_all() {
         return Err(ErasureError::Uploads);
     }
-    let erased = replace(server, unit, key, &by).await?;
+    let erased = replace(server, unit, key, by).await?;
     let is_swept = server.store.sweep().await.map_err(ErasureError::Unswept)?;
     let mut erased = match erased {
         Some(erased) => erased,

@@ -18,6 +18,7 @@ pub mod http;
 pub mod import;
 pub mod indicators;
 pub mod installation;
+pub mod lasting;
 pub mod office;
 pub mod origin;
 pub mod people;

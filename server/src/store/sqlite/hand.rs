@@ -15,6 +15,11 @@ impl Hand {
         Ok(Self(SqlitePool::connect(&format!("sqlite://{}", path.display())).await?))
     }
 
+    /// Lets go of it.
+    pub async fn close(self) {
+        self.0.close().await;
+    }
+
     /// Everything that is stored, table by table; without that an erasure was ordered, which stays whatever comes of it.
     pub async fn content(&self) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
         let mut content = BTreeMap::new();

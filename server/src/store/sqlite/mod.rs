@@ -36,6 +36,7 @@ mod write;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::{Arc, OnceLock},
 };
 
@@ -75,6 +76,7 @@ pub struct SqliteStore {
     tally: Arc<dyn Tally>,
     guard: Arc<guard::Guard>,
     keeper: OnceLock<keeper::Keeper>,
+    lasting: OnceLock<PathBuf>,
 }
 
 impl SqliteStore {
@@ -417,7 +419,8 @@ impl Store for SqliteStore {
     }
 
     async fn perform(&self, deed: &Deed) -> Result<Performed, StoreError> {
-        let performed = deed::perform(&self.writer, self.tally.as_ref(), deed).await;
+        let lasting = self.lasting.get().map(PathBuf::as_path);
+        let performed = deed::perform(&self.writer, self.tally.as_ref(), lasting, deed).await;
         self.kept(performed).await
     }
 }
