@@ -24,6 +24,8 @@ const MARK: &str = "taizhang return ";
 const FIRST_LINE: &str = "taizhang return 2";
 /// The first line of seals that covered no more than what cells say.
 const FIRST_LINE_OF_OLD: &str = "taizhang return 1";
+/// What the line with a checkpoint of the audit log begins with.
+const CHECKPOINT: &str = "checkpoint ";
 /// Characters of one cell: spreadsheets hold 32,767.
 const LINE_MAX: usize = 30_000;
 /// Differences that are told; of more it is only said how many.
@@ -99,6 +101,8 @@ pub struct Seal {
     pub look: Look,
     /// A digest of the parts of the file, without the seal's own.
     parts: String,
+    /// A checkpoint of the audit log of when it was sealed: the file is a witness of it.
+    checkpoint: Option<String>,
 }
 
 /// Why a workbook was not sealed.
@@ -169,8 +173,8 @@ pub fn typed_code(text: &str) -> Option<String> {
 /// Seals a workbook: adds the hidden sheet, and gives the file.
 pub fn finish(
     mut book: Book,
-    drawn: &Drawn,
-    code: &str,
+    (drawn, code): (&Drawn, &str),
+    checkpoint: Option<String>,
     key: &Key,
     sign: impl Fn(&[u8]) -> [u8; 64],
 ) -> Result<Vec<u8>, SealError> {
@@ -182,7 +186,7 @@ pub fn finish(
     let part = part_of_sheet(&bytes, SHEET)?.ok_or_else(|| SealError::Pack("no sheet for the seal".into()))?;
     let look = without_seal(look(&bytes, &limits)?);
     let parts = parts_digest(&bytes, &part, &limits)?;
-    let seal = Seal { drawn: drawn.clone(), code: code.to_owned(), look, parts };
+    let seal = Seal { drawn: drawn.clone(), code: code.to_owned(), look, parts, checkpoint };
     let mut lines = seal.lines(key).map_err(|error| SealError::Pack(error.to_string()))?;
     lines.push(format!("signature {}", HEXLOWER.encode(&sign(lines.join("\n").as_bytes()))));
     put_lines(bytes, &part, &lines).map_err(|error| SealError::Pack(error.to_string()))
@@ -234,6 +238,7 @@ impl Seal {
         let drawn = serde_json::to_string(&self.drawn).map_err(std::io::Error::other)?.replace("_x", "\\u005fx");
         let mut lines =
             vec![FIRST_LINE.to_owned(), drawn, format!("code {}", self.code), format!("parts {}", self.parts)];
+        lines.extend(self.checkpoint.iter().map(|text| format!("{CHECKPOINT}{}", BASE64.encode(text.as_bytes()))));
         let look = minicbor::to_vec(&self.look).map_err(std::io::Error::other)?;
         let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
         packer.write_all(&look)?;
@@ -261,8 +266,14 @@ impl Seal {
         let mut look = Vec::new();
         let limit = limits.inflated_bytes_max;
         flate2::read::DeflateDecoder::new(packed.as_slice()).take(limit).read_to_end(&mut look).ok()?;
-        Some(Self { drawn, code, look: minicbor::decode(&look).ok()?, parts })
+        Some(Self { drawn, code, look: minicbor::decode(&look).ok()?, parts, checkpoint: checkpoint(statement) })
     }
+}
+
+/// The checkpoint of the audit log in what a seal signs.
+pub fn checkpoint(statement: &str) -> Option<String> {
+    let text = statement.split('\n').find_map(|line| line.strip_prefix(CHECKPOINT))?;
+    String::from_utf8(BASE64.decode(text.as_bytes()).ok()?).ok()
 }
 
 /// Examines somebody's file; nothing, if it bears no seal.

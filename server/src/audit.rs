@@ -1,12 +1,20 @@
-//! The audit log: who did what. It is only appended to, and each line's hash covers the line before it.
+//! The audit log: who did what. It is only appended to, and each line's hash covers the line before it. Whoever owns the machine
+//! can write all of that anew; what tells is a checkpoint that somebody else has kept.
 
+mod checkpoints;
 mod repeats;
+pub mod tree;
+pub mod witness;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use sync_protocol::{DeviceId, UnitId};
 
+pub use checkpoints::Checkpoints;
 pub use repeats::Repeats;
 
+use self::tree::{Edge, Hash};
 use crate::{
     Server,
     auth::Caller,
@@ -302,7 +310,7 @@ pub async fn note_counted(server: &Server, everything: bool) {
 }
 
 /// What verification found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// Lines of the log.
     pub lines: i64,
@@ -312,24 +320,50 @@ pub struct Verified {
     pub broken: Option<i64>,
     /// Whether the hash that was asked for is one of the log's.
     pub knows: bool,
+    /// Lines that say that the database was older than what was acknowledged, and was gone on with.
+    pub set_back: Vec<i64>,
 }
 
 /// Computes the whole log's hashes anew; `expected` is a hash that was noted earlier.
 pub async fn verify(store: &dyn Store, expected: Option<&[u8; 32]>) -> Result<Verified, StoreError> {
-    let mut verified = Verified { lines: 0, head: [0; 32], broken: None, knows: expected.is_none() };
+    Ok(verify_against(store, expected, BTreeSet::new()).await?.0)
+}
+
+/// The same; and the roots over the first so many lines, of those numbers of lines that it has.
+pub async fn verify_against(
+    store: &dyn Store,
+    expected: Option<&[u8; 32]>,
+    sizes: BTreeSet<u64>,
+) -> Result<(Verified, BTreeMap<u64, Hash>), StoreError> {
+    let (knows, set_back) = (expected.is_none(), Vec::new());
+    let mut verified = Verified { lines: 0, head: [0; 32], broken: None, knows, set_back };
+    let (mut edge, mut roots, mut after) = (Edge::default(), BTreeMap::new(), i64::MIN);
+    if sizes.contains(&0) {
+        roots.insert(0, edge.root());
+    }
     loop {
-        let page = store.people().audit(verified.lines, PAGE).await?;
+        let page = store.people().audit(after, PAGE).await?;
         if page.is_empty() {
-            return Ok(verified);
+            return Ok((verified, roots));
         }
         for line in page {
+            after = line.number;
             let number = verified.lines + 1;
-            if line.number != number || line.entry.chained(&verified.head, number) != line.hash {
+            let nodes = edge.push(line.entry.leaf(line.number)).concat();
+            // What stands behind the first wrong line is looked at all the same: witnesses tell how far it is right.
+            let is_right =
+                line.number == number && line.entry.chained(&verified.head, number) == line.hash && line.nodes == nodes;
+            if !is_right && verified.broken.is_none() {
                 verified.broken = Some(number);
-                return Ok(verified);
             }
             (verified.lines, verified.head) = (number, line.hash);
-            verified.knows |= expected == Some(&line.hash);
+            verified.knows |= verified.broken.is_none() && expected == Some(&line.hash);
+            if line.entry.event == Event::OlderAccepted.as_str() {
+                verified.set_back.push(line.number);
+            }
+            if sizes.contains(&edge.lines()) {
+                roots.insert(edge.lines(), edge.root());
+            }
         }
     }
 }

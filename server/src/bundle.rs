@@ -19,7 +19,6 @@ use crate::{
     audit::By,
     auth::Caller,
     clock,
-    keyring::Signing,
     store::{DeviceRecord, StoreError},
     sync::ExchangeError,
     units::{self, Kept, Right},
@@ -94,17 +93,7 @@ async fn work<T: Send + 'static>(
 async fn sender(server: &Server, bytes: &[u8]) -> Result<(DeviceRecord, Arc<Keys>), AnswerError> {
     let _turn = LOOKED_AT_ONCE.acquire().await;
     let (ring, beginning) = (server.keyring.clone(), bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes).to_vec());
-    let open = move || {
-        let mut foreign = None;
-        for Signing { keys, .. } in ring.signing() {
-            match bundle::head::<BundleRequest>(&beginning, keys) {
-                Err(error @ BundleError::Foreign(_)) => _ = foreign.get_or_insert(error),
-                head => return Ok((head?, keys.clone())),
-            }
-        }
-        Err(foreign.unwrap_or(BundleError::Keys))
-    };
-    let (head, keys) = work(open).await?;
+    let (head, keys) = work(move || ring.read_head(&beginning)).await?;
     let device = server.store.device_by_signing_key(&head.sender).await?.ok_or(AnswerError::Stranger)?;
     Ok((device, keys))
 }
@@ -148,8 +137,10 @@ pub async fn answer(server: &Server, bytes: &[u8]) -> Result<Answer, AnswerError
         asked,
         refused_units: units.refused.clone(),
     };
+    // What comes back through a camera has its checkpoint where its receipts are.
+    let noted: Vec<String> = if is_narrow { None } else { server.checkpoints.latest().await }.into_iter().collect();
     let seal = move || {
-        let (bytes, _) = bundle::seal(&reply, Some(&head.digest), &keys, &recipient)?;
+        let (bytes, _) = bundle::seal_with(&reply, (Some(&head.digest), &noted), &keys, &recipient)?;
         if !is_narrow || bytes.len() <= bytes_max {
             return Ok(bytes);
         }

@@ -175,20 +175,31 @@ pub async fn erase(server: &Server, unit: UnitId, key: &RowKey, order: Order<'_>
     let detail = json!({ "ledger": key.ledger, "row": row, "reason": reason, "whole": is_whole });
     server.store.people().append_audit(&by.notes(Event::ErasureOrdered, Some(unit), &detail)).await?;
     // Files that wait here, whosever they are, are thrown away for what is there or was, not for a record of nobody's.
-    let mut all = documents(server, unit).await?.into_iter();
-    if !all.any(|(_, document)| document.mentions(key)) && !server.store.was_erased(unit, key).await? {
+    let mut all = documents(server, unit, extent).await?.into_iter();
+    if !all.any(|(_, document)| document.mentions(key)) && !was_erased(server, unit, key).await? {
         return Err(ErasureError::Unknown);
     }
+    carry_out(server, unit, key, (&by, extent)).await
+}
+
+/// The same of what was ordered before.
+pub(crate) async fn carry_out(
+    server: &Server,
+    unit: UnitId,
+    key: &RowKey,
+    of: (&By, Extent),
+) -> Result<Erased, ErasureError> {
+    let extent = of.1;
     if !server.uploads.forget_all() {
         return Err(ErasureError::Uploads);
     }
-    let erased = replace(server, unit, key, (&by, extent)).await?;
+    let erased = replace(server, unit, key, of).await?;
     let is_swept = server.store.sweep().await.map_err(ErasureError::Unswept)?;
     let mut erased = match erased {
         Some(erased) => erased,
         // An earlier one was interrupted before it had swept.
-        None if is_swept && server.store.was_erased(unit, key).await? => Erased::default(),
-        None if server.store.was_erased(unit, key).await? => return Err(ErasureError::Before),
+        None if is_swept && was_erased(server, unit, key).await? => Erased::default(),
+        None if was_erased(server, unit, key).await? => return Err(ErasureError::Before),
         None => return Err(ErasureError::Unknown),
     };
     let (places_read, traces) = traces(server, unit, key, extent).await?;
@@ -208,6 +219,10 @@ pub struct Order<'a> {
     pub reason: &'a str,
     /// How much of the record.
     pub extent: Extent,
+}
+
+async fn was_erased(server: &Server, unit: UnitId, key: &RowKey) -> Result<bool, StoreError> {
+    Ok(!server.store.erased_from(unit, key).await?.is_empty())
 }
 
 /// Finishes what was interrupted after it was erased and before the file of the database was overwritten.

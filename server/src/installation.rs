@@ -16,7 +16,7 @@ use sync_protocol::{
 use crate::{
     Server, clock,
     config::Config,
-    keyring,
+    keyring, lasting,
     store::{
         Refused, Store, StoreError,
         sqlite::{HighWater, SqliteStore},
@@ -35,11 +35,17 @@ const LOCK: &str = "serve.lock";
 /// The code of the county, in the database.
 const COUNTY: &str = "county";
 /// Which of all databases it is.
-const INSTALLATION: &str = "installation";
+pub(crate) const INSTALLATION: &str = "installation";
 
 /// The file of a configuration's database.
 pub fn database(config: &Config) -> PathBuf {
     config.data_dir.join(DATABASE)
+}
+
+/// What must not come back with a backup, as it stands beside the database.
+pub fn lasting(config: &Config) -> lasting::Known {
+    let expected = HighWater::read(&outside(config)).map_or(0, |known| known.lasting);
+    lasting::read(&config.data_dir.join(lasting::FILE), expected)
 }
 
 fn outside(config: &Config) -> PathBuf {
@@ -111,8 +117,22 @@ pub async fn open(config: &Config) -> Result<Arc<SqliteStore>, StoreError> {
     let looked = look(config, false).await?;
     keep_private(config);
     let store = SqliteStore::open(&database(config), tally(config)).await?;
+    begin_lasting(config, &store).await?;
     store.keep(outside(config), looked.known);
     Ok(Arc::new(store))
+}
+
+/// Where the file of what must not come back is not there yet, or is there no more, it begins with what the database knows, which
+/// is all there is to know: it is the newest.
+async fn begin_lasting(config: &Config, store: &SqliteStore) -> Result<(), StoreError> {
+    let path = config.data_dir.join(lasting::FILE);
+    if path.exists() {
+        return Ok(());
+    }
+    if let Some(fault) = lasting(config).fault {
+        tracing::warn!("{fault}: 已按数据库重建 made anew from the database");
+    }
+    lasting::append(&path, &store.lasting().await?).map_err(|error| io(&error))
 }
 
 /// Opens one only to read it, on a disk that is full or cannot be written to.
@@ -143,6 +163,7 @@ fn keep_private(config: &Config) {
             files.push((file.into(), 0o600));
         }
         files.extend([(outside(config), 0o600), (keyring::path(config), 0o600)]);
+        files.push((config.data_dir.join(lasting::FILE), 0o600));
         for (file, mode) in files {
             match shut(&file, mode) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -11,7 +11,7 @@ use data_encoding::HEXLOWER;
 use importer::seal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
-use sync_protocol::bundle::{Keys, is_signed_by};
+use sync_protocol::bundle::{self, BundleError, BundleRequest, Head, Keys, is_signed_by};
 
 use crate::{
     clock,
@@ -194,6 +194,18 @@ impl Keyring {
     /// Whether this installation has signed a statement, with a key that nobody else has.
     pub fn has_signed(&self, statement: &[u8], signature: &[u8]) -> bool {
         self.signer(statement, signature).is_some_and(|signing| !signing.is_leaked)
+    }
+
+    /// Whose a bundle is, and which of the keys it was written to: a device without a network may know an earlier one only.
+    pub fn read_head(&self, beginning: &[u8]) -> Result<(Head, Arc<Keys>), BundleError> {
+        let mut foreign = None;
+        for Signing { keys, .. } in &self.signing {
+            match bundle::head::<BundleRequest>(beginning, keys) {
+                Err(error @ BundleError::Foreign(_)) => _ = foreign.get_or_insert(error),
+                head => return Ok((head?, keys.clone())),
+            }
+        }
+        Err(foreign.unwrap_or(BundleError::Keys))
     }
 
     fn vault(&self) -> XChaCha20Poly1305 {

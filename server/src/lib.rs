@@ -21,6 +21,7 @@ pub mod import;
 pub mod indicators;
 pub mod installation;
 pub mod keyring;
+pub mod lasting;
 pub mod office;
 pub mod origin;
 pub mod people;
@@ -88,6 +89,8 @@ pub struct Server {
     pub proxies: Vec<tls::Proxies>,
     /// What is noted of what happens again and again.
     pub repeats: Arc<audit::Repeats>,
+    /// Checkpoints of the audit log.
+    pub checkpoints: Arc<audit::Checkpoints>,
 }
 
 impl Server {
@@ -131,12 +134,14 @@ impl Server {
         let tenant = Tenant::new(config.county_code.clone());
         let county = UnitId::derive(&tenant, None, &config.county_code);
         let keys = keyring.current().keys.clone();
+        let checkpoints = audit::Checkpoints::new(store.clone(), keys.clone(), config.county_code.clone());
+        let checkpoints = Arc::new(checkpoints);
         let (year, limits) = (config.campaign_year, (config.gate, config.pushes_at_once));
         let sync = Arc::new(sync::Sync::new(
             store.clone(),
             catalogue.clone(),
             (tenant.clone(), year),
-            (keys.clone(), keyring.cursor().to_vec()),
+            (keys.clone(), keyring.cursor().to_vec(), checkpoints.clone()),
             limits,
         ));
         Self {
@@ -159,6 +164,7 @@ impl Server {
             is_secure: config.tls.is_secure(),
             proxies: config.tls.proxies(),
             repeats: Arc::default(),
+            checkpoints,
         }
     }
 

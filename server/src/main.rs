@@ -12,15 +12,16 @@ use server::{
     config::Config,
     console::{
         self, EXIT_CODES,
+        audit::Audit,
         erase::Erase,
         import::{self, Afterwards},
         look::{self, ReturnArguments},
-        people::{Audit, Person},
+        people::Person,
         proposals::Proposals,
         quarantine::Quarantine,
         submissions::Submissions,
     },
-    demo, http, installation, people, returns,
+    demo, http, installation, lasting, people, returns,
 };
 
 /// 台账通：Excel 台账 → 离线填写与同步 → 标准报表
@@ -177,6 +178,9 @@ enum Command {
         /// 数据库比已确认的旧，仍以它为准；记入审计 · Go on with a database that is older than what was acknowledged; noted in the audit log
         #[arg(long)]
         accept_older: bool,
+        /// 不知道备份之后停用、清除过什么，仍继续；用于 lasting.jsonl 丢失或损坏时 · With --accept-older: go on, though lasting.jsonl is lost or damaged and nobody knows what was revoked or erased since
+        #[arg(long, requires = "accept_older")]
+        accept_forgotten: bool,
         /// 以 JSON 输出 · Print JSON
         #[arg(long)]
         json: bool,
@@ -253,8 +257,13 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     }
     let server = match &arguments.command {
         Command::Init => return console::init(&config).await,
-        Command::Doctor { json, repair, accept_older } => {
-            let orders = console::doctor::Orders { json: *json, repair: *repair, accept_older: *accept_older };
+        Command::Doctor { json, repair, accept_older, accept_forgotten } => {
+            let orders = console::doctor::Orders {
+                json: *json,
+                repair: *repair,
+                accept_older: *accept_older,
+                accept_forgotten: *accept_forgotten,
+            };
             return console::doctor::doctor(&config, orders).await;
         }
         command if only_reads(command) => console::open_to_read(&config).await?,
@@ -295,7 +304,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Bundle { file, answer } => console::bundle::answer(&server, &file, &answer).await,
         Command::Keys(command) => console::keys::keys(&server, &config, command).await,
         Command::Person(command) => console::people::person(&server, command).await,
-        Command::Audit(command) => console::people::audit(&server, command).await,
+        Command::Audit(command) => console::audit::audit(&server, command).await,
         Command::Catalogue(_)
         | Command::Demo { .. }
         | Command::Doctor { .. }
@@ -352,6 +361,8 @@ async fn serve(mut server: Server, config: &Config, listen: std::net::SocketAddr
     }
     // Whoever starts the server may have read enough after the first line.
     let _ = writeln!(std::io::stdout(), "{}", said.join("\n"));
+    let (unfinished, known) = (server.clone(), installation::lasting(config));
+    tokio::spawn(async move { lasting::finish(&unfinished, &known.facts).await });
     http::serve(Arc::new(server), listener, stop_signal()).await?;
     Ok(true)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use sync_protocol::{
     ActorId, ChangeHash, DeviceId, Document,
     bundle::{self, Asked, BundleError, BundleReply, BundleRequest, Keys, PublicKeys, RefusedUnit},
+    checkpoint::Kept,
     document::{DocumentError, LocalChange, RowKey, change_actor},
     message::{DocumentPull, DocumentPush, ExchangeRequest, PROTOCOL, PushedChange, RefusedChange, Successor},
     unit::Unit,
@@ -24,6 +25,8 @@ const COUNTY: &str = "office_county";
 const CURSOR: &str = "office_cursor";
 /// The bundles that were written last.
 const ASKED: &str = "office_asked";
+/// The checkpoints of the county's audit log that it has sent.
+const CHECKPOINTS: &str = "office_checkpoints";
 /// The units as the county has sent them.
 const UNITS: &str = "office_units";
 /// Whoever wrote what comes from the county: not this office.
@@ -104,8 +107,9 @@ pub async fn write(server: &Server) -> Result<(Vec<u8>, usize), OfficeError> {
         held: Vec::new(),
     };
     let units = to_json(&own_units(server).await?)?.into();
-    let (bytes, digest) =
-        bundle::seal(&BundleRequest { request, units, answer_bytes_max: None }, None, &keys, &county)?;
+    let content = BundleRequest { request, units, answer_bytes_max: None };
+    let seen = checkpoints(server).await?.spread();
+    let (bytes, digest) = bundle::seal_with(&content, (None, &seen), &keys, &county)?;
     // Known before the file is out of this office: its answer is taken, and no other.
     let mut asked = asked(server).await?;
     asked.add(digest);
@@ -116,6 +120,19 @@ pub async fn write(server: &Server) -> Result<(Vec<u8>, usize), OfficeError> {
 async fn asked(server: &Server) -> Result<Asked, StoreError> {
     let bytes = server.store.get_secret(ASKED).await?;
     Ok(bytes.map(|bytes| Asked::from_bytes(&bytes)).unwrap_or_default())
+}
+
+/// The checkpoints of the county's audit log that this office has seen.
+async fn checkpoints(server: &Server) -> Result<Kept, StoreError> {
+    let bytes = server.store.get_secret(CHECKPOINTS).await?;
+    Ok(bytes.map(|bytes| Kept::from_bytes(&bytes)).unwrap_or_default())
+}
+
+/// Keeps those that an answer brought, whatever they say.
+async fn keep_checkpoints<'a>(server: &Server, seen: impl Iterator<Item = &'a String>) -> Result<(), StoreError> {
+    let mut kept = checkpoints(server).await?;
+    let is_new = seen.fold(false, |is_new, text| kept.add(text) || is_new);
+    if is_new { server.store.put_secret(CHECKPOINTS, &kept.to_bytes()).await } else { Ok(()) }
 }
 
 /// The units that this office has added or changed since the county has sent its own: what the county has changed meanwhile is not
@@ -152,8 +169,10 @@ pub async fn take(server: &Server, bytes: &[u8]) -> Result<Taken, OfficeError> {
     let file = bytes.to_vec();
     let known = asked(server).await?;
     let opened = tokio::task::spawn_blocking(move || bundle::open_reply(&file, &keys, &county, &known)).await;
-    let BundleReply { replies, units, county_key, refused_units, .. } =
+    let (BundleReply { replies, units, county_key, refused_units, .. }, head) =
         opened.map_err(|error| StoreError::Database(error.to_string()))??;
+    let seen = head.checkpoints.iter().rev().chain(replies.iter().filter_map(|reply| reply.checkpoint.as_ref()));
+    keep_checkpoints(server, seen).await?;
     let mut taken = Taken { units: take_units(server, &units).await?, refused_units, ..Taken::default() };
     if let Some(key) = county_key {
         let ring = server.keyring.with_county(&key);

@@ -54,6 +54,9 @@ interface Vectors {
     request: string;
     digest: string;
     reply: string;
+    checkpoints: string[];
+    noted: string;
+    noted_reply: string;
     others: string[];
   };
   rules: { variables: Variables; rules: [Node | null, Node][]; cases: [number, Cells, boolean, boolean][] };
@@ -202,10 +205,12 @@ same(
     wanted: [identity],
     signature: "signed",
     erase: true,
+    checkpoint: "taizhang/340099/00\n1\n…",
   },
 );
 const bare = decodeReply(bytes(frames.plain));
 same("a plain reply", [bare.receipts, bare.documents, bare.more, bare.signature ?? null, bare.erase], [[], [], false, null, false]);
+same("no checkpoint", bare.checkpoint ?? null, null);
 same("a receipt's statement", hex(receiptStatement([hash(1), hash(2)], 1_335_744_000_456)), frames.statement);
 
 // Bundles, inside their encryption.
@@ -215,6 +220,12 @@ same("a bundle", hex(outgoing.plain), bundles.request);
 same("what names a bundle", outgoing.digest, bundles.digest);
 const answer = opened(bytes(bundles.reply), Purpose.reply, bytes(bundles.own));
 same("an answer", [answer.sender, answer.regarding, hex(answer.payload)], [bundles.county, bundles.digest, bundles.payload]);
+same("no checkpoints", answer.checkpoints, []);
+const county = bytes(bundles.county);
+const noted = signed(bytes(bundles.payload), Purpose.request, bytes(bundles.secret), county, bundles.checkpoints);
+same("a bundle with checkpoints", [hex(noted.plain), noted.digest], [bundles.noted, bundles.digest]);
+const notedAnswer = opened(bytes(bundles.noted_reply), Purpose.reply, bytes(bundles.own));
+same("checkpoints of an answer", notedAnswer.checkpoints, bundles.checkpoints);
 for (const other of bundles.others) {
   let isTaken = true;
   try {

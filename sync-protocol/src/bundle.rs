@@ -17,7 +17,8 @@ use minicbor::{Decode, Encode, bytes::ByteVec};
 use sha2::Sha256;
 
 pub use envelope::{
-    Content, HEAD_BYTES_MAX, Head, Purpose, encrypted, head, open, open_reply, seal, signed, statement,
+    Content, HEAD_BYTES_MAX, Head, Heading, Purpose, encrypted, head, headed, open, open_reply, seal, seal_with,
+    signed, statement,
 };
 
 use crate::{

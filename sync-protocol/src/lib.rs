@@ -9,6 +9,8 @@
 #[cfg(feature = "client")]
 pub mod bundle;
 pub mod catalogue;
+#[cfg(feature = "client")]
+pub mod checkpoint;
 pub mod checks;
 #[cfg(feature = "client")]
 pub mod client;

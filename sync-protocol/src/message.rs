@@ -134,6 +134,9 @@ pub struct ExchangeReply {
     #[n(12)]
     #[cbor(default)]
     pub erase: bool,
+    /// A checkpoint of the audit log, where there are receipts: whoever keeps it is a witness of the log.
+    #[n(13)]
+    pub checkpoint: Option<String>,
 }
 
 /// What a server signs: that these changes are durable, and when it said so.

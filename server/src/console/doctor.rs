@@ -4,11 +4,13 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::{
-    audit::{self, Event},
+    audit::{self, By, Event},
     config::Config,
     console::import::WHO,
     doctor::{self, Diagnosis, Finding, Mend, Weight},
     installation::{self, Examined},
+    lasting::{Fault, Known, Lost},
+    people,
     store::Refused,
 };
 
@@ -21,6 +23,8 @@ pub struct Orders {
     pub repair: bool,
     /// Go on with a database that is older than what was acknowledged.
     pub accept_older: bool,
+    /// Go on, though it is not known what must not come back with it.
+    pub accept_forgotten: bool,
 }
 
 /// Looks over everything that is stored; `false` if something is wrong.
@@ -41,12 +45,9 @@ async fn look(config: &Config, orders: Orders, examined: &mut Examined) -> anyho
     } else {
         None
     };
+    let fault = installation::lasting(config).fault;
     if orders.accept_older && !examined.wrong.is_empty() {
-        let why: Vec<String> = examined.wrong.iter().map(ToString::to_string).collect();
-        let detail = json!({ "why": why });
-        audit::note_console(&examined.server, WHO, Event::OlderAccepted, Some(examined.server.county), detail).await?;
-        examined.accept();
-        eprintln!("已接受现有数据库，并记入审计 | the database counts as it is from now on; noted in the audit log");
+        accept(config, orders, examined).await?;
     }
     let bar = indicatif::ProgressBar::new(0);
     let progress = |done: usize, total: usize| {
@@ -70,8 +71,55 @@ async fn look(config: &Config, orders: Orders, examined: &mut Examined) -> anyho
     for refused in &examined.wrong {
         diagnosis.add(refused_finding(refused));
     }
+    // A database that is the newest knows all of it: the file is made anew where it is missing.
+    if let Some(fault) = fault {
+        diagnosis.add(lasting_finding(&fault));
+    }
     print(&diagnosis, orders)?;
     Ok(diagnosis.wrong.is_empty())
+}
+
+/// Goes on with an older database; what was done since and must not come back with it is done again.
+async fn accept(config: &Config, orders: Orders, examined: &mut Examined) -> anyhow::Result<()> {
+    let Known { facts, fault } = installation::lasting(config);
+    if let Some(fault) = &fault
+        && !orders.accept_forgotten
+    {
+        anyhow::bail!(
+            "{fault}。备份之后停用的设备和人员、收窄的权限、清除的记录因此不能全部重新执行，尚未接受。请放回该文件；若没有，加 --accept-forgotten 继续，然后逐一核对 | what was revoked, disabled or erased since the backup cannot all be done again, so nothing was accepted: put the file back; if it is lost, go on with --accept-forgotten, and then look at each device and person"
+        );
+    }
+    let (server, by) = (&examined.server, By::from(WHO));
+    let lost = Lost::of(server, &facts).await?;
+    let why: Vec<String> = examined.wrong.iter().map(ToString::to_string).collect();
+    let detail = json!({ "why": why, "forgotten": fault.as_ref().map(ToString::to_string) });
+    let note = by.notes(Event::OlderAccepted, Some(server.county), &detail);
+    lost.do_again(server, note, &by).await?;
+    examined.accept();
+    eprintln!("已接受现有数据库，并记入审计 | the database counts as it is from now on; noted in the audit log");
+    for sentence in lost.in_words() {
+        eprintln!("{sentence}");
+    }
+    for sentence in lost.erase_again(&examined.server, &by).await {
+        eprintln!("{sentence}");
+    }
+    if facts.is_empty() && fault.is_none() {
+        eprintln!(
+            "· 旁边没有停用、清除的记载（lasting.jsonl）：这份数据若是从别处拷来的，请逐一核对设备和人员 | nothing beside the database says what was revoked or erased since: if it was copied from elsewhere, look at each device and person"
+        );
+    }
+    if let Some(fault) = fault {
+        eprintln!(
+            "✗ {fault}。请逐一核对设备、人员和应清除的记录 | look at each device and person, and at what was to be erased"
+        );
+    }
+    eprintln!(
+        "· 所有人须重新登录，未用的登记码作废；备份之后改过的密码、换过的令牌、新增的人员和设备不在其中 | everybody signs in anew and unused codes are void; passwords and tokens are those of the backup, and who or what was added since is not in it"
+    );
+    if people::is_first_run(&examined.server).await? {
+        eprintln!("· 现在没有系统管理员，请运行 no administrator is left, run: {}", super::people::FIRST);
+    }
+    Ok(())
 }
 
 fn refused_finding(refused: &Refused) -> Finding {
@@ -106,4 +154,23 @@ fn print(diagnosis: &Diagnosis, orders: Orders) -> anyhow::Result<()> {
         println!("✓ 数据完好 everything is sound ({} 份文档已核对 documents checked)", diagnosis.documents_checked);
     }
     Ok(())
+}
+
+fn lasting_finding(fault: &Fault) -> Finding {
+    let advice = match fault {
+        Fault::Gone => {
+            "下次启动时按数据库重建；恢复旧备份前请先放回该文件 | it is made anew from the database when that is opened next; put it back before an older backup is"
+        }
+        Fault::Cut { .. } | Fault::Damaged(_) | Fault::Unreadable(_) => {
+            "请放回该文件的好的副本；若没有，移走它，下次启动时按数据库重建 | put a sound copy back; if there is none, move it away: it is made anew from the database"
+        }
+    };
+    Finding {
+        kind: "lasting",
+        place: "lasting.jsonl".into(),
+        what: fault.to_string(),
+        advice: advice.into(),
+        weight: Weight::Wrong,
+        mend: Mend::Impossible,
+    }
 }

@@ -1,6 +1,7 @@
 //! What the command lines of `taizhang` and `taizhang-import` share.
 
 pub mod about;
+pub mod audit;
 pub mod bundle;
 pub mod device;
 pub mod doctor;

@@ -1,12 +1,11 @@
-//! `taizhang person` and `taizhang audit`.
+//! `taizhang person`.
 
 use anyhow::Context;
 use clap::Subcommand;
-use data_encoding::HEXLOWER;
 
 use super::look::unit_with_code;
 use crate::{
-    Server, audit,
+    Server,
     auth::Role,
     clock, devices,
     people::{self, Profile},
@@ -56,23 +55,6 @@ pub enum Person {
         /// 设备名称 · Name of the device
         #[arg(long, default_value = "手机")]
         device: String,
-    },
-}
-
-/// What can be done with the audit log.
-#[derive(Debug, Subcommand)]
-pub enum Audit {
-    /// 列出 · List it
-    List {
-        /// 从此编号之后 · Lines behind this number
-        #[arg(long, default_value_t = 0)]
-        after: i64,
-    },
-    /// 核对：逐行重算 · Verify it, line by line
-    Verify {
-        /// 以前抄下的末行校验值：其后是否被截断 · A hash noted earlier: was anything cut off since?
-        #[arg(long)]
-        head: Option<String>,
     },
 }
 
@@ -128,41 +110,4 @@ pub async fn person(server: &Server, command: Person) -> anyhow::Result<bool> {
         }
     }
     Ok(true)
-}
-
-/// Lists or verifies the audit log; `false` when it is not what was written.
-pub async fn audit(server: &Server, command: Audit) -> anyhow::Result<bool> {
-    match command {
-        Audit::List { mut after } => loop {
-            let lines = server.store.people().audit(after, 1000).await?;
-            let Some(last) = lines.last() else { return Ok(true) };
-            after = last.number;
-            for line in &lines {
-                let when = clock::local(line.entry.at_ms).strftime("%Y-%m-%d %H:%M:%S");
-                let from = line.entry.address.as_deref().map(|address| format!(" {address}")).unwrap_or_default();
-                let entry = &line.entry;
-                println!("{} {when} {}{from} {} {}", line.number, entry.who, entry.event, entry.detail);
-            }
-        },
-        Audit::Verify { head } => {
-            let expected = head.as_deref().map(|head| {
-                let bytes = HEXLOWER.decode(head.to_lowercase().as_bytes()).ok();
-                bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
-            });
-            anyhow::ensure!(expected != Some(None), "--head 应为64位十六进制 must be 64 hexadecimal digits");
-            let verified = audit::verify(server.store.as_ref(), expected.flatten().as_ref()).await?;
-            if let Some(number) = verified.broken {
-                println!("✗ 第 {number} 行被改动或缺失 line {number} was altered, or is missing");
-            } else if !verified.knows {
-                println!("✗ 日志中没有这一校验值：曾被截断 the log does not hold this hash: it was cut off");
-            } else {
-                println!("✓ {} 行完好 lines are sound", verified.lines);
-                println!(
-                    "末行校验值（请抄下存档）last hash, to be noted elsewhere: {}",
-                    HEXLOWER.encode(&verified.head)
-                );
-            }
-            Ok(verified.broken.is_none() && verified.knows)
-        }
-    }
 }

@@ -101,7 +101,7 @@ pub(super) async fn draw(server: &Server, request: &ReturnRequest) -> Result<Dra
     let (edits, all) = changes::changes(server, &units, 0, request.clearance, CHANGES_MAX).await?;
     changes_sheet(&mut book, &edits, all)?;
     book.charts("图表", &charts)?;
-    let seal = Some(sealing::save(server, book, drawn, &path)?);
+    let seal = Some(sealing::save(server, book, drawn, &path).await?);
     Ok(Drawn { path, rows, failed_checks, seal })
 }
 

@@ -42,7 +42,8 @@ pub(super) async fn drawn(
 }
 
 /// Seals a book that has recorded what was written, and writes the file: whole, or not at all.
-pub(super) fn save(server: &Server, mut book: Book, drawn: Drawn, path: &Path) -> Result<Sealed, ReturnError> {
+pub(super) async fn save(server: &Server, mut book: Book, drawn: Drawn, path: &Path) -> Result<Sealed, ReturnError> {
+    let checkpoint = server.checkpoints.latest().await;
     let cells = book.recorded();
     let code = seal::code(&drawn, &cells);
     let text = seal::code_line(&code, drawn.seq);
@@ -54,8 +55,9 @@ pub(super) fn save(server: &Server, mut book: Book, drawn: Drawn, path: &Path) -
         page.merge((row, 0), (row, last), &text, Style::Note)?;
         book.picture(sheet, (row + 1, 0), &picture, QR_PIXELS)?;
     }
-    let bytes =
-        seal::finish(book, &drawn, &code, &server.keyring.current().seal_key, |statement| server.keys.sign(statement))?;
+    let sign = |statement: &[u8]| server.keys.sign(statement);
+    let seal_key = &server.keyring.current().seal_key;
+    let bytes = seal::finish(book, (&drawn, &code), checkpoint, seal_key, sign)?;
     whole::write(path, &bytes, false)?;
     Ok(Sealed { code, seq: drawn.seq, of: drawn })
 }

@@ -45,7 +45,7 @@ pub(super) async fn draw(server: &Server, form: &ReturnForm, request: &ReturnReq
     let mut book = book(&form.title, request)?;
     book.record();
     let Sheets { rows, failed_checks } = sheets(server, form, request, &mut book).await?;
-    let seal = Some(sealing::save(server, book, drawn, &path)?);
+    let seal = Some(sealing::save(server, book, drawn, &path).await?);
     Ok(Drawn { path, rows, failed_checks, seal })
 }
 

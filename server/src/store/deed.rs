@@ -137,6 +137,14 @@ pub enum Act {
         /// This time.
         before_ms: i64,
     },
+    /// Revokes devices and changes people who are in an older database as they were, whoever that leaves; sessions and one-time
+    /// codes, which may have ended since, end.
+    DoAgain {
+        /// Devices that are revoked.
+        devices: Vec<DeviceId>,
+        /// People as they are from now on, and the books on their devices.
+        people: Vec<(Person, Books)>,
+    },
     /// The person whose device it is says that it is theirs.
     ConfirmDevice(DeviceId),
     /// Decides on changes in quarantine that are still in these states.

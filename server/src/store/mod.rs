@@ -22,7 +22,7 @@ use importer::{
     memory::{Decision, Doubt, Mapping},
 };
 use sync_protocol::{
-    ActorId, Address, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    ActorId, Address, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     document::RowKey,
     message::{DocumentPull, Successor},
     session::{FeedPage, FeedQuery, Position, Scope},
@@ -337,8 +337,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Makes sure that what was erased or replaced can be read from nowhere any more; `false` if nothing was since last time.
     async fn sweep(&self) -> Result<bool, StoreError>;
 
-    /// Whether this row of a unit was erased.
-    async fn was_erased(&self, unit: UnitId, row: &RowKey) -> Result<bool, StoreError>;
+    /// The books from which this row of a unit was erased.
+    async fn erased_from(&self, unit: UnitId, row: &RowKey) -> Result<Vec<Book>, StoreError>;
 
     /// Every row in dispute.
     async fn conflicts(&self) -> Result<Vec<StoredConflict>, StoreError>;

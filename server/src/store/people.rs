@@ -9,7 +9,10 @@ use sync_protocol::{DeviceId, UnitId};
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::auth::{Grant, Role};
+use crate::{
+    audit::tree::{self, Hash, Node},
+    auth::{Grant, Role},
+};
 
 /// A person who signs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -175,14 +178,15 @@ pub struct AuditLine {
     pub entry: AuditEntry,
     /// SHA-256 over the hash of the line before it, its number and what it says.
     pub hash: [u8; 32],
+    /// The nodes of the tree over the log that it completes, one behind the other: see [`tree`].
+    pub nodes: Vec<u8>,
 }
 
 impl AuditEntry {
-    /// The hash of the line: SHA-256 over the hash before it, its number, and each of its fields with its length in front.
-    pub fn chained(&self, before: &[u8; 32], number: i64) -> [u8; 32] {
-        let mut hash = Sha256::new_with_prefix(before);
-        hash.update(number.to_be_bytes());
-        hash.update(self.at_ms.to_be_bytes());
+    /// The line in bytes: its number, and each of its fields with its length in front.
+    fn bytes(&self, number: i64) -> Vec<u8> {
+        let mut bytes = number.to_be_bytes().to_vec();
+        bytes.extend(self.at_ms.to_be_bytes());
         let fields: [&[u8]; 6] = [
             self.who.as_bytes(),
             self.person.as_ref().map_or(&[], |id| id.as_bytes()),
@@ -193,10 +197,20 @@ impl AuditEntry {
         ];
         // Lines of a time when no address was noted have none: their hashes stay what they were.
         for field in fields.into_iter().chain(self.address.as_ref().map(String::as_bytes)) {
-            hash.update((field.len() as u64).to_be_bytes());
-            hash.update(field);
+            bytes.extend((field.len() as u64).to_be_bytes());
+            bytes.extend(field);
         }
-        hash.finalize().into()
+        bytes
+    }
+
+    /// The hash of the line: SHA-256 over the hash before it and the line.
+    pub fn chained(&self, before: &[u8; 32], number: i64) -> [u8; 32] {
+        Sha256::new_with_prefix(before).chain_update(self.bytes(number)).finalize().into()
+    }
+
+    /// The leaf of the line in the tree over the log.
+    pub fn leaf(&self, number: i64) -> Hash {
+        tree::leaf(&self.bytes(number))
     }
 }
 
@@ -263,6 +277,12 @@ pub trait PeopleStore: Send + Sync {
 
     /// Lines of the audit log behind this number, so many at most.
     async fn audit(&self, after: i64, count: i64) -> Result<Vec<AuditLine>, StoreError>;
+
+    /// Lines that the audit log has.
+    async fn audit_lines(&self) -> Result<u64, StoreError>;
+
+    /// Nodes of the tree over it.
+    async fn audit_nodes(&self, nodes: &[Node]) -> Result<Vec<Hash>, StoreError>;
 
     /// Whether the audit log has a line of this event that names this number.
     async fn is_noted(&self, event: &str, number: i64) -> Result<bool, StoreError>;

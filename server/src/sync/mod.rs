@@ -31,7 +31,10 @@ use sync_protocol::{
 use tokio::sync::broadcast;
 
 use self::push::{Pushed, Sender};
-use crate::store::{Committed, Deed, DeviceRecord, Moved, Performed, Replacement, Store, StoreError, Visit};
+use crate::{
+    audit::Checkpoints,
+    store::{Committed, Deed, DeviceRecord, Moved, Performed, Replacement, Store, StoreError, Visit},
+};
 
 /// Counters that tests and operators look at.
 #[derive(Debug, Default)]
@@ -63,6 +66,8 @@ pub struct Sync {
     keys: Arc<Keys>,
     /// Seals cursors.
     cursor_key: Vec<u8>,
+    /// Makes whoever gets a receipt a witness of the audit log.
+    checkpoints: Arc<Checkpoints>,
     limits: GateLimits,
     /// Documents of one request that are worked on at once.
     pushes_at_once: usize,
@@ -97,7 +102,7 @@ impl Sync {
         store: Arc<dyn Store>,
         catalogue: Arc<Catalogue>,
         (tenant, campaign_year): (Tenant, i16),
-        (keys, cursor_key): (Arc<Keys>, Vec<u8>),
+        (keys, cursor_key, checkpoints): (Arc<Keys>, Vec<u8>, Arc<Checkpoints>),
         (limits, pushes_at_once): (GateLimits, usize),
     ) -> Self {
         let variables = Arc::new(catalogue.variables(campaign_year, None));
@@ -112,6 +117,7 @@ impl Sync {
             tenant,
             keys,
             cursor_key,
+            checkpoints,
             limits,
             pushes_at_once,
             variables,
@@ -232,7 +238,7 @@ impl Sync {
                 Effect::Reply(reply) => {
                     let opened = cursor::Opened { cursor: &reply.cursor, healing_until_ms };
                     let cursor = cursor::seal(&self.cursor_key, device.id, opened).into();
-                    return Ok(self.signed(ExchangeReply { cursor, ..reply }));
+                    return Ok(self.signed(ExchangeReply { cursor, ..reply }).await);
                 }
             };
         }
@@ -259,10 +265,14 @@ impl Sync {
         }
     }
 
-    fn signed(&self, reply: ExchangeReply) -> ExchangeReply {
+    async fn signed(&self, reply: ExchangeReply) -> ExchangeReply {
+        // A quiet exchange stays small.
+        if reply.receipts.is_empty() {
+            return reply;
+        }
         let statement = receipt_statement(&reply.receipts, reply.server_time_ms);
-        let signature = (!reply.receipts.is_empty()).then(|| self.keys.sign(&statement).to_vec().into());
-        ExchangeReply { signature, ..reply }
+        let signature = Some(self.keys.sign(&statement).to_vec().into());
+        ExchangeReply { signature, checkpoint: self.checkpoints.latest().await, ..reply }
     }
 }
 

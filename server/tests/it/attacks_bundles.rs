@@ -79,7 +79,7 @@ pub fn refused(server: &Server, token: &str, answer: &[u8], digest: Digest) -> R
     let mut asked = Asked::default();
     asked.add(digest);
     let keys = Keys::of(token.as_bytes());
-    Ok(bundle::open_reply(answer, &keys, &server.keys.public(), &asked)?.refused_units)
+    Ok(bundle::open_reply(answer, &keys, &server.keys.public(), &asked)?.0.refused_units)
 }
 
 /// A bundle with any payload, well signed and sealed.

@@ -13,3 +13,4 @@ mod kill;
 mod killed;
 mod logs;
 mod tls;
+mod witnesses;

@@ -1,4 +1,5 @@
 // Every test of the app's own: what is decided without a screen.
+import "./checkpoints";
 import "./day";
 import "./drafts";
 import "./matching";

@@ -28,6 +28,8 @@ const INFLATED_BYTES_FREE: u64 = 1 << 20;
 const HEADER_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a file that hold the head, with room for whatever stands before it.
 pub const HEAD_BYTES_MAX: usize = 128 << 10;
+/// Checkpoints of a head that are looked at.
+const CHECKPOINTS_MAX: usize = 64;
 const MARK: &[u8; 3] = b"TZB";
 /// The version of all this.
 const FORMAT: u8 = 2;
@@ -66,7 +68,20 @@ pub struct Head {
     pub digest: Digest,
     /// What names the request that it answers.
     pub regarding: Option<Digest>,
+    /// Checkpoints of the audit log that its sender has seen, the newest first. Each is signed by itself.
+    pub checkpoints: Vec<String>,
     payload: Digest,
+}
+
+/// What is said of a payload before it.
+#[derive(Debug, Clone, Copy)]
+pub struct Heading<'a> {
+    /// What the bundle is for.
+    pub purpose: Purpose,
+    /// What names the request that it answers.
+    pub regarding: Option<&'a Digest>,
+    /// Checkpoints of the audit log, the newest first.
+    pub checkpoints: &'a [String],
 }
 
 #[derive(Encode, Decode)]
@@ -86,6 +101,9 @@ struct Written {
     payload: ByteVec,
     #[n(5)]
     signature: ByteVec,
+    /// Not under the signature, so that programs that do not know of them read the bundle.
+    #[n(6)]
+    checkpoints: Option<Vec<String>>,
 }
 
 /// What is signed.
@@ -114,6 +132,16 @@ pub fn signed(
     from: &Keys,
     recipient: &[u8; 32],
 ) -> Result<(Vec<u8>, Digest), BundleError> {
+    headed(payload, Heading { purpose, regarding, checkpoints: &[] }, from, recipient)
+}
+
+/// The same with checkpoints of the audit log.
+pub fn headed(
+    payload: &[u8],
+    Heading { purpose, regarding, checkpoints }: Heading<'_>,
+    from: &Keys,
+    recipient: &[u8; 32],
+) -> Result<(Vec<u8>, Digest), BundleError> {
     let packed = sha256(payload);
     let statement = statement(purpose, recipient, regarding, &packed);
     let head = encode(&Written {
@@ -123,6 +151,7 @@ pub fn signed(
         regarding: regarding.map(|digest| digest.to_vec().into()),
         payload: packed.to_vec().into(),
         signature: from.signing.sign(&statement).to_bytes().to_vec().into(),
+        checkpoints: (!checkpoints.is_empty()).then(|| checkpoints.to_vec()),
     });
     let length = u16::try_from(head.len()).map_err(|_| BundleError::TooLarge)?;
     let mut plain = MARK.to_vec();
@@ -146,12 +175,23 @@ pub fn seal<T: Content>(
     from: &Keys,
     to: &PublicKeys,
 ) -> Result<(Vec<u8>, Digest), BundleError> {
+    seal_with(content, (regarding, &[]), from, to)
+}
+
+/// The same with checkpoints of the audit log in the head.
+pub fn seal_with<T: Content>(
+    content: &T,
+    (regarding, checkpoints): (Option<&Digest>, &[String]),
+    from: &Keys,
+    to: &PublicKeys,
+) -> Result<(Vec<u8>, Digest), BundleError> {
     let content = encode(content);
     let payload = zstd::bulk::compress(&content, 9).map_err(|error| BundleError::Content(error.to_string()))?;
     if content.len() as u64 > inflated_max(payload.len()) {
         return Err(BundleError::TooLarge);
     }
-    let (plain, digest) = signed(&payload, (T::PURPOSE, regarding), from, &to.signing)?;
+    let heading = Heading { purpose: T::PURPOSE, regarding, checkpoints };
+    let (plain, digest) = headed(&payload, heading, from, &to.signing)?;
     Ok((encrypted(&plain, to)?, digest))
 }
 
@@ -202,7 +242,9 @@ fn read_head(plain: &mut impl Read, keys: &Keys, purpose: Purpose) -> Result<Hea
     if recipient != keys.signing.verifying_key().to_bytes() {
         return Err(BundleError::Misdirected);
     }
-    Ok(Head { sender, digest: sha256(&statement), regarding, payload })
+    let mut checkpoints = head.checkpoints.unwrap_or_default();
+    checkpoints.truncate(CHECKPOINTS_MAX);
+    Ok(Head { sender, digest: sha256(&statement), regarding, checkpoints, payload })
 }
 
 /// Whose a bundle is: of the file only the beginning is needed, [`HEAD_BYTES_MAX`], and nothing of it is unpacked.
@@ -232,7 +274,12 @@ pub fn open<T: Content>(file: &[u8], keys: &Keys) -> Result<(T, Head), BundleErr
 }
 
 /// Opens the county's answer to one of these requests.
-pub fn open_reply(file: &[u8], keys: &Keys, county: &PublicKeys, asked: &Asked) -> Result<BundleReply, BundleError> {
+pub fn open_reply(
+    file: &[u8],
+    keys: &Keys,
+    county: &PublicKeys,
+    asked: &Asked,
+) -> Result<(BundleReply, Head), BundleError> {
     let head = head::<BundleReply>(file, keys)?;
     if head.sender != county.signing {
         return Err(BundleError::Forged);
@@ -240,7 +287,7 @@ pub fn open_reply(file: &[u8], keys: &Keys, county: &PublicKeys, asked: &Asked) 
     if !head.regarding.is_some_and(|request| asked.contains(&request)) {
         return Err(BundleError::Unasked);
     }
-    open(file, keys).map(|(reply, _)| reply)
+    open(file, keys)
 }
 
 #[cfg(test)]
@@ -298,7 +345,13 @@ mod tests {
         let mut asked = Asked::default();
         asked.add(request_digest);
         let (answer, _) = seal(&reply(), Some(&request_digest), &county, &office.public()).expect("sealed");
-        assert_eq!(open_reply(&answer, &office, &county.public(), &asked).expect("opened"), reply());
+        assert_eq!(open_reply(&answer, &office, &county.public(), &asked).expect("opened").0, reply());
+        // With checkpoints in its head it is the same bundle.
+        let noted = ["newest".to_owned(), "first".to_owned()];
+        let (answer, _) =
+            seal_with(&reply(), (Some(&request_digest), &noted), &county, &office.public()).expect("sealed");
+        let (opened, head) = open_reply(&answer, &office, &county.public(), &asked).expect("opened");
+        assert_eq!((opened, head.checkpoints), (reply(), noted.to_vec()));
         // The office encrypts what it can read to another office.
         let mut plain = Vec::new();
         decrypted(&answer, &office).expect("opened").read_to_end(&mut plain).expect("read");

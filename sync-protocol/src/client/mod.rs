@@ -327,7 +327,10 @@ impl Device {
         );
         let request = session.next_request(now_ms).ok_or_else(|| DeviceError::Protocol("nothing to ask".into()))?;
         let bundle = BundleRequest { request, units: b"[]".to_vec().into(), answer_bytes_max };
-        let (bytes, digest) = bundle::seal(&bundle, None, &self.keys(), server)?;
+        let kept = self.store.checkpoints().await?;
+        // Through a camera every byte counts.
+        let few = if answer_bytes_max.is_some() { kept.newest().cloned().into_iter().collect() } else { kept.spread() };
+        let (bytes, digest) = bundle::seal_with(&bundle, (None, &few), &self.keys(), server)?;
         // Known before the file is out of this device: its answer is taken, and no other.
         let mut asked = self.store.asked().await?;
         asked.add(digest);
@@ -337,7 +340,8 @@ impl Device {
 
     /// Takes the server's answer; as often as one likes.
     pub async fn read_bundle(&self, bytes: &[u8], server: &PublicKeys) -> Result<Exchanged, DeviceError> {
-        let reply = bundle::open_reply(bytes, &self.keys(), server, &self.store.asked().await?)?;
+        let (reply, head) = bundle::open_reply(bytes, &self.keys(), server, &self.store.asked().await?)?;
+        self.store.keep_checkpoints(&head.checkpoints).await?;
         let mut done = Exchanged::default();
         let asked = reply.asked;
         for reply in reply.replies {
@@ -400,6 +404,11 @@ impl Device {
     /// What the server has signed so far, oldest first: the proof that somebody's work has arrived.
     pub async fn receipts(&self) -> Result<Vec<SignedReceipt>, DeviceError> {
         Ok(self.store.receipts().await?)
+    }
+
+    /// The checkpoints of the server's audit log that this device has seen, oldest first: it is a witness of them.
+    pub async fn checkpoints(&self) -> Result<Vec<String>, DeviceError> {
+        Ok(self.store.checkpoints().await?.all().to_vec())
     }
 
     /// Stores one page.

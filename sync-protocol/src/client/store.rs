@@ -11,6 +11,7 @@ use sqlx::{
 use super::{DeviceError, SignedReceipt};
 use crate::{
     bundle::Asked,
+    checkpoint::Kept,
     document::{Document, LocalChange, change_dependencies},
     ids::{ActorId, ChangeHash, Identity, UnitId},
     message::Ask,
@@ -119,6 +120,20 @@ impl DeviceStore {
             .execute(&self.pool)
             .await?;
         Ok(())
+    }
+
+    /// The checkpoints of the server's audit log that were seen.
+    pub(super) async fn checkpoints(&self) -> Result<Kept, sqlx::Error> {
+        checkpoints(&mut *self.pool.acquire().await?).await
+    }
+
+    /// Keeps checkpoints, the newest first as heads of bundles have them.
+    pub(super) async fn keep_checkpoints(&self, seen: &[String]) -> Result<(), sqlx::Error> {
+        let mut tx = self.pool.begin().await?;
+        for text in seen.iter().rev() {
+            keep_checkpoint(&mut tx, text).await?;
+        }
+        tx.commit().await
     }
 
     pub(super) async fn unsent(&self) -> Result<Vec<Outgoing>, sqlx::Error> {
@@ -273,6 +288,9 @@ impl DeviceStore {
                 .execute(&mut *tx)
                 .await?;
         }
+        if let Some(text) = &step.checkpoint {
+            keep_checkpoint(&mut tx, text).await?;
+        }
         for receipt in &step.receipts {
             settle(&mut tx, *receipt, THERE, None).await?;
         }
@@ -345,7 +363,23 @@ async fn erase(tx: &mut sqlx::SqliteConnection) -> Result<(), sqlx::Error> {
         return Ok(());
     }
     sqlx::query("DELETE FROM changes WHERE state != $1").bind(REFUSED).execute(&mut *tx).await?;
-    sqlx::query("DELETE FROM meta").execute(tx).await?;
+    // What it has seen of the audit log tells nothing of anybody: the device stays a witness.
+    sqlx::query("DELETE FROM meta WHERE key != 'checkpoints'").execute(tx).await?;
+    Ok(())
+}
+
+async fn checkpoints(connection: &mut sqlx::SqliteConnection) -> Result<Kept, sqlx::Error> {
+    let bytes: Option<Vec<u8>> =
+        sqlx::query_scalar("SELECT value FROM meta WHERE key = 'checkpoints'").fetch_optional(connection).await?;
+    Ok(bytes.map(|bytes| Kept::from_bytes(&bytes)).unwrap_or_default())
+}
+
+async fn keep_checkpoint(connection: &mut sqlx::SqliteConnection, text: &str) -> Result<(), sqlx::Error> {
+    let mut kept = checkpoints(connection).await?;
+    if kept.add(text) {
+        let sql = "INSERT INTO meta (key, value) VALUES ('checkpoints', $1) ON CONFLICT (key) DO UPDATE SET value = $1";
+        sqlx::query(sql).bind(kept.to_bytes()).execute(connection).await?;
+    }
     Ok(())
 }
 

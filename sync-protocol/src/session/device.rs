@@ -64,6 +64,8 @@ pub struct Persist {
     pub unknown: Vec<ChangeHash>,
     /// The server's signature of the receipts, and when it gave them.
     pub signature: Option<(Vec<u8>, i64)>,
+    /// A checkpoint of the server's audit log, to be kept whatever it says.
+    pub checkpoint: Option<String>,
     /// Whether the device was revoked: once nothing is unsent, it keeps nothing.
     pub erase: bool,
 }
@@ -214,6 +216,7 @@ impl DeviceSession {
             wanted: reply.wanted,
             unknown: reply.unknown,
             signature: reply.signature.map(|signature| (signature.into(), reply.server_time_ms)),
+            checkpoint: reply.checkpoint,
             erase: reply.erase,
         })
     }

@@ -223,6 +223,7 @@ impl ServerSession {
             // Keys are not the session's: whoever runs it signs.
             signature: None,
             erase: self.is_revoked,
+            checkpoint: None,
         })
     }
 

@@ -20,7 +20,7 @@ use server::store::{
     Visit, examine::ExamineStore,
 };
 use sync_protocol::{
-    ActorId, Address, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    ActorId, Address, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     document::RowKey,
     session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
@@ -267,7 +267,7 @@ delegate! {
     fn commit(writes: Vec<DocumentWrite>) -> Vec<Committed> => write;
     fn replace(replacement: &Replacement) -> Committed;
     fn sweep() -> bool;
-    fn was_erased(unit: UnitId, row: &RowKey) -> bool;
+    fn erased_from(unit: UnitId, row: &RowKey) -> Vec<Book>;
     fn feed(scope: &Scope, query: &FeedQuery) -> FeedPage => page;
     fn newest() -> i64;
     fn moved(after: i64) -> Moved;

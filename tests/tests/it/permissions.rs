@@ -120,6 +120,7 @@ fn lines() -> Vec<Line> {
         ("get", "/verify", &everybody, 200, false),
         ("get", "/verify.js", &everybody, 200, false),
         ("get", "/api/audit", "auditor administrator", 200, false),
+        ("get", "/api/audit/checkpoint", "auditor administrator", 200, false),
         // Bytes that are no bundle.
         ("post", "/api/bundles", "cadre clerk handler officer head administrator phone office", 400, false),
         ("post", "/api/imports", IMPORTERS, 202, false),

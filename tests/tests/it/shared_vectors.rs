@@ -18,7 +18,7 @@ use minicbor::bytes::ByteVec;
 use serde_json::{Value as Json, json};
 use sync_protocol::{
     ActorId, Address, Book, ChangeHash, Document, Identity, Row, RowId, UnitId, Value,
-    bundle::{self, Keys, Purpose},
+    bundle::{self, Heading, Keys, Purpose},
     catalogue::{Catalogue, Column, ColumnType, Ledger, Place, Requirement, Rule, Sensitivity, UnitRows},
     conflict::{Means, Provenance},
     document::{Author, Edit, RefusalCode},
@@ -223,6 +223,7 @@ fn frames() -> Json {
         wanted: vec![identity()],
         signature: Some(bytes("signed")),
         erase: true,
+        checkpoint: Some("taizhang/340099/00\n1\n…".into()),
     };
     let plain = ExchangeReply {
         receipts: vec![],
@@ -235,6 +236,7 @@ fn frames() -> Json {
         wanted: vec![],
         signature: None,
         erase: false,
+        checkpoint: None,
         ..reply.clone()
     };
     json!({
@@ -254,6 +256,10 @@ fn bundles() -> Result<Json> {
     let payload = b"payload".as_slice();
     let (request, digest) = bundle::signed(payload, (Purpose::Request, None), &device, &server)?;
     let (reply, _) = bundle::signed(payload, (Purpose::Reply, Some(&digest)), &county, &own)?;
+    let checkpoints = ["newest", "first"].map(str::to_owned);
+    let heading = |purpose, regarding| Heading { purpose, regarding, checkpoints: &checkpoints };
+    let (noted, _) = bundle::headed(payload, heading(Purpose::Request, None), &device, &server)?;
+    let (noted_reply, _) = bundle::headed(payload, heading(Purpose::Reply, Some(&digest)), &county, &own)?;
     let (misdirected, _) = bundle::signed(payload, (Purpose::Reply, Some(&digest)), &county, &other.public().signing)?;
     let (mixed_up, _) = bundle::signed(payload, (Purpose::Request, Some(&digest)), &county, &own)?;
     let mut older = reply.clone();
@@ -269,6 +275,9 @@ fn bundles() -> Result<Json> {
         "request": hex(&request),
         "digest": hex(&digest),
         "reply": hex(&reply),
+        "checkpoints": checkpoints,
+        "noted": hex(&noted),
+        "noted_reply": hex(&noted_reply),
         "others": others,
     }))
 }

@@ -2,8 +2,9 @@
 //! it is about, where they still say what it begins from.
 
 use sqlx::SqliteConnection;
+use sync_protocol::DeviceId;
 
-use super::{deed::Outcome, registry};
+use super::{deed::Outcome, enrolment, registry};
 use crate::{
     auth::{Books, SESSION_MS},
     store::{CodeTaken, Hidden, Person, PersonId, StoreError},
@@ -94,6 +95,44 @@ pub(super) async fn disable(tx: &mut SqliteConnection, person: PersonId) -> Resu
         return Ok(Outcome::NotNow);
     }
     end_all(tx, person).await?;
+    Ok(Outcome::Written(None))
+}
+
+/// Does again what an older database does not know, whoever that leaves; sessions and one-time codes may have ended since.
+pub(super) async fn do_again(
+    tx: &mut SqliteConnection,
+    devices: &[DeviceId],
+    people: &[(Person, Books)],
+) -> Result<Outcome, StoreError> {
+    for device in devices {
+        // One that is revoked already is as it has to be.
+        enrolment::revoke(&mut *tx, *device).await?;
+    }
+    for (person, books) in people {
+        let id = person.id.as_bytes().as_slice();
+        sqlx::query("UPDATE people SET role = $2, unit = $3, is_handler = $4, is_disabled = $5 WHERE id = $1")
+            .bind(id)
+            .bind(person.role.as_str())
+            .bind(person.unit.as_bytes().as_slice())
+            .bind(person.is_handler)
+            .bind(person.is_disabled)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("UPDATE devices SET role = $2, unit = $3, books = $4, writes = $5 WHERE person = $1")
+            .bind(id)
+            .bind(person.role.as_str())
+            .bind(person.unit.as_bytes().as_slice())
+            .bind(registry::join_books(&books.reads))
+            .bind(registry::join_books(&books.writes))
+            .execute(&mut *tx)
+            .await?;
+        if person.is_disabled {
+            end_all(tx, person.id).await?;
+        }
+    }
+    for sql in ["DELETE FROM sessions", "DELETE FROM invitations WHERE device IS NULL"] {
+        sqlx::query(sql).execute(&mut *tx).await?;
+    }
     Ok(Outcome::Written(None))
 }
 

@@ -1,12 +1,18 @@
 //! Use cases of several writes: what each does, its documents and its lines of the audit log, in one transaction.
 
+use std::path::Path;
+
 use sqlx::SqliteConnection;
 
 use super::{
     accounts, attachments, attempts, audit, enrolment, erase, proposals, quarantine, submissions, tx::Writer, units,
     write,
 };
-use crate::store::{Act, Deed, Performed, StoreError, Tally};
+use crate::{
+    aside::aside,
+    lasting,
+    store::{Act, Deed, Performed, StoreError, Tally},
+};
 
 /// What the rows beside the documents say of a use case, inside its transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +32,13 @@ impl Outcome {
     }
 }
 
-pub(super) async fn perform(writer: &Writer, tally: &dyn Tally, deed: &Deed) -> Result<Performed, StoreError> {
+/// `lasting` is the file beside the database of what must not come back with a backup.
+pub(super) async fn perform(
+    writer: &Writer,
+    tally: &dyn Tally,
+    lasting: Option<&Path>,
+    deed: &Deed,
+) -> Result<Performed, StoreError> {
     let mut tx = writer.begin().await?;
     // Whatever is not committed is as if it had never been: nothing below has to take anything back.
     let number = match act(&mut tx, tally, &deed.act).await? {
@@ -41,6 +53,13 @@ pub(super) async fn perform(writer: &Writer, tally: &dyn Tally, deed: &Deed) -> 
     for note in &deed.notes {
         audit::append(&mut tx, note, number).await?;
     }
+    let facts = lasting::facts_of(&deed.act);
+    if let Some(path) = lasting.filter(|_| !facts.is_empty()) {
+        // Before it is done: what is done and not kept would come back. The writer's turn keeps others from appending meanwhile.
+        let (path, own) = (path.to_owned(), path.display().to_string());
+        let kept = aside(move || lasting::append(&path, &facts)).await?;
+        kept.map_err(|error| StoreError::Database(format!("{own} 无法写入 cannot be written: {error}")))?;
+    }
     tx.commit().await?;
     Ok(Performed::Done(number))
 }
@@ -48,6 +67,7 @@ pub(super) async fn perform(writer: &Writer, tally: &dyn Tally, deed: &Deed) -> 
 async fn act(tx: &mut SqliteConnection, tally: &dyn Tally, act: &Act) -> Result<Outcome, StoreError> {
     match act {
         Act::Write => Ok(Outcome::Written(None)),
+        Act::DoAgain { devices, people } => accounts::do_again(tx, devices, people).await,
         Act::AddPerson { person, password, at_ms } => accounts::add(tx, person, password, *at_ms).await,
         Act::ChangePerson { before, after, books } => accounts::change(tx, before, after, books).await,
         Act::DisablePerson(person) => accounts::disable(tx, *person).await,

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, path::Path};
 
 use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
-use sync_protocol::{ChangeHash, UnitId, document::RowKey};
+use sync_protocol::{Book, ChangeHash, UnitId, document::RowKey};
 
-use super::{attachments, deed::Outcome, group, proposals, tallies, tx::Writer};
+use super::{attachments, codec, deed::Outcome, group, proposals, tallies, tx::Writer};
 use crate::store::{Committed, Replacement, StoreError, Tally, blob};
 
 pub(super) async fn replace(
@@ -127,18 +127,18 @@ async fn forget(
     Ok(())
 }
 
-/// Whether this row of a unit was erased.
-pub(super) async fn was_erased(pool: &SqlitePool, unit: UnitId, row: &RowKey) -> Result<bool, StoreError> {
-    let found: Option<i64> = sqlx::query_scalar(
-        "SELECT 1 FROM erased_rows e JOIN documents d ON d.number = e.document
-         WHERE d.unit = $1 AND e.ledger = $2 AND e.row = $3 LIMIT 1",
+/// The books from which this row of a unit was erased.
+pub(super) async fn erased_from(pool: &SqlitePool, unit: UnitId, row: &RowKey) -> Result<Vec<Book>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT d.book FROM erased_rows e JOIN documents d ON d.number = e.document
+         WHERE d.unit = $1 AND e.ledger = $2 AND e.row = $3",
     )
     .bind(unit.as_bytes().as_slice())
     .bind(&row.ledger)
     .bind(row.row.as_bytes().as_slice())
-    .fetch_optional(pool)
+    .fetch_all(pool)
     .await?;
-    Ok(found.is_some())
+    rows.iter().map(codec::book).collect()
 }
 
 /// Writes the file anew without the pages that nothing uses any more: they still say what they said. `false` if nothing was

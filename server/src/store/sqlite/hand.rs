@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use server::{audit::tree::Edge, store::AuditEntry};
 use sqlx::{AssertSqlSafe, Row, SqlitePool};
 
 /// A second way to a database.
@@ -12,6 +13,11 @@ impl Hand {
     /// On the database of this file, which has to be there.
     pub async fn on(path: &Path) -> anyhow::Result<Self> {
         Ok(Self(SqlitePool::connect(&format!("sqlite://{}", path.display())).await?))
+    }
+
+    /// Lets go of it.
+    pub async fn close(self) {
+        self.0.close().await;
     }
 
     /// Everything that is stored, table by table; without that an erasure was ordered, which stays whatever comes of it.
@@ -105,6 +111,58 @@ impl Hand {
     pub async fn unsweep(&self) -> anyhow::Result<()> {
         sqlx::query("INSERT INTO meta (key, value) VALUES ('unswept', x'01')").execute(&self.0).await?;
         Ok(())
+    }
+
+    /// Writes the audit log anew, as whoever owns the machine can: with these lines, hashed one behind the other, and with a tree
+    /// over them.
+    pub async fn rewrite(&self, lines: &[AuditEntry]) -> anyhow::Result<()> {
+        let mut tx = self.0.begin_with("BEGIN IMMEDIATE").await?;
+        let triggers = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'audit'";
+        let triggers = sqlx::query(triggers).fetch_all(&mut *tx).await?;
+        for trigger in &triggers {
+            let name: &str = trigger.get("name");
+            sqlx::query(AssertSqlSafe(format!("DROP TRIGGER {name}"))).execute(&mut *tx).await?;
+        }
+        sqlx::query("DELETE FROM audit").execute(&mut *tx).await?;
+        let (mut before, mut edge) = ([0; 32], Edge::default());
+        for (number, entry) in (1..).zip(lines) {
+            let nodes = edge.push(entry.leaf(number)).concat();
+            before = entry.chained(&before, number);
+            sqlx::query(
+                "INSERT INTO audit (number, at_ms, who, person, device, event, unit, detail, address, hash, nodes)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            )
+            .bind(number)
+            .bind(entry.at_ms)
+            .bind(&entry.who)
+            .bind(entry.person.map(|id| id.as_bytes().to_vec()))
+            .bind(entry.device.map(|id| id.as_bytes().to_vec()))
+            .bind(&entry.event)
+            .bind(entry.unit.map(|id| id.as_bytes().to_vec()))
+            .bind(&entry.detail)
+            .bind(&entry.address)
+            .bind(before.to_vec())
+            .bind(nodes)
+            .execute(&mut *tx)
+            .await?;
+        }
+        for trigger in &triggers {
+            sqlx::query(AssertSqlSafe(trigger.get::<String, _>("sql"))).execute(&mut *tx).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Changes something of one line of the audit log, and nothing else.
+    pub async fn scribble(&self, change: &str, line: i64) -> anyhow::Result<()> {
+        let mut tx = self.0.begin_with("BEGIN IMMEDIATE").await?;
+        let triggers = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'audit'";
+        for name in sqlx::query_scalar::<_, String>(triggers).fetch_all(&mut *tx).await? {
+            sqlx::query(AssertSqlSafe(format!("DROP TRIGGER {name}"))).execute(&mut *tx).await?;
+        }
+        let sql = if change.is_empty() { "DELETE FROM audit".into() } else { format!("UPDATE audit SET {change}") };
+        let sql = format!("{sql} WHERE number = {line} OR {line} = 0");
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *tx).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Whether something was erased and not swept.

@@ -26,7 +26,7 @@ use super::{
     file,
     guard::Guard,
 };
-use crate::{store::StoreError, whole};
+use crate::{lasting, store::StoreError, whole};
 
 /// How often it is looked whether the file is still the one, and what stands outside is made durable.
 const TICK: Duration = Duration::from_millis(500);
@@ -46,6 +46,9 @@ pub struct HighWater {
     pub mark: i64,
     /// The newest line of the audit log.
     pub audit: i64,
+    /// Bytes of the file of what must not come back with a backup.
+    #[serde(default)]
+    pub lasting: u64,
 }
 
 impl HighWater {
@@ -70,7 +73,7 @@ impl HighWater {
     /// How far a database has come; nothing can be said of one that is nobody's yet.
     pub fn of(facts: Facts) -> Option<Self> {
         let Facts { county, installation, seq, mark, audit } = facts;
-        Some(Self { installation: installation?, county: county?, seq, mark, audit })
+        Some(Self { installation: installation?, county: county?, seq, mark, audit, lasting: 0 })
     }
 
     /// Writes it whole or not at all; `durable` waits for the disk.
@@ -190,6 +193,7 @@ impl Keeping {
 
     async fn try_write(&self, kept: &mut Kept, durable: bool) -> Result<(), StoreError> {
         let Some(now) = HighWater::of(facts::now(&self.readers).await?) else { return Ok(()) };
+        let now = HighWater { lasting: lasting::bytes(&self.path.with_file_name(lasting::FILE)), ..now };
         let is_written =
             kept.written.as_ref().is_some_and(|(written, is_durable)| *written == now && (*is_durable || !durable));
         if is_written {

@@ -31,10 +31,12 @@ mod submissions;
 mod tallies;
 mod tx;
 mod units;
+mod witness;
 mod write;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::{Arc, OnceLock},
 };
 
@@ -45,7 +47,7 @@ use importer::{
 };
 use sqlx::SqlitePool;
 use sync_protocol::{
-    ActorId, Address, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    ActorId, Address, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     document::RowKey,
     session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
@@ -63,6 +65,7 @@ const LOG_BYTES_MAX: u64 = 32 << 20;
 
 pub use facts::Facts;
 pub use keeper::HighWater;
+pub use witness::kept_checkpoints;
 
 /// A store in one file.
 #[derive(Debug)]
@@ -73,6 +76,7 @@ pub struct SqliteStore {
     tally: Arc<dyn Tally>,
     guard: Arc<guard::Guard>,
     keeper: OnceLock<keeper::Keeper>,
+    lasting: OnceLock<PathBuf>,
 }
 
 impl SqliteStore {
@@ -171,8 +175,8 @@ impl Store for SqliteStore {
         erase::sweep(&self.writer).await
     }
 
-    async fn was_erased(&self, unit: UnitId, row: &RowKey) -> Result<bool, StoreError> {
-        erase::was_erased(&self.readers, unit, row).await
+    async fn erased_from(&self, unit: UnitId, row: &RowKey) -> Result<Vec<Book>, StoreError> {
+        erase::erased_from(&self.readers, unit, row).await
     }
 
     async fn feed(&self, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
@@ -419,7 +423,8 @@ impl Store for SqliteStore {
     }
 
     async fn perform(&self, deed: &Deed) -> Result<Performed, StoreError> {
-        let performed = deed::perform(&self.writer, self.tally.as_ref(), deed).await;
+        let lasting = self.lasting.get().map(PathBuf::as_path);
+        let performed = deed::perform(&self.writer, self.tally.as_ref(), lasting, deed).await;
         self.kept(performed).await
     }
 }

@@ -7,12 +7,20 @@ use std::{
 };
 
 use sqlx::{
+    Row,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Facts, HighWater, LOG_BYTES_MAX, SqliteStore, facts, file, guard, keeper, tallies, tx, write};
-use crate::store::{Refused, StoreError, Tally};
+use sync_protocol::document::RowKey;
+
+use super::{
+    Facts, HighWater, LOG_BYTES_MAX, SqliteStore, audit, codec, facts, file, guard, keeper, tallies, tx, write,
+};
+use crate::{
+    lasting,
+    store::{Refused, StoreError, Tally},
+};
 
 /// Connections that read at once.
 const READERS: u32 = 4;
@@ -62,9 +70,10 @@ impl SqliteStore {
         let readers = pool(READERS, &guard, false).connect_with(options.read_only(true)).await?;
         guard.watch(writer.clone());
         let writer = tx::Writer::new(writer);
+        audit::grow(&writer).await?;
         tallies::rebuild_if_changed(&writer, tally.as_ref()).await?;
         let commits = write::Commits::start(writer.clone(), tally.clone());
-        Ok(Self { writer, readers, commits, tally, guard, keeper: OnceLock::new() })
+        Ok(Self { writer, readers, commits, tally, guard, keeper: OnceLock::new(), lasting: OnceLock::new() })
     }
 
     /// Opens the store of a full disk, or of one that cannot be written to, only to read it: nobody else may use it, and nothing
@@ -86,7 +95,7 @@ impl SqliteStore {
         let readers = pool(READERS, &guard, false).connect_with(options).await?;
         let writer = tx::Writer::new(writer);
         let commits = write::Commits::start(writer.clone(), tally.clone());
-        Ok(Self { writer, readers, commits, tally, guard, keeper: OnceLock::new() })
+        Ok(Self { writer, readers, commits, tally, guard, keeper: OnceLock::new(), lasting: OnceLock::new() })
     }
 
     /// What the database says of itself now.
@@ -94,9 +103,32 @@ impl SqliteStore {
         facts::now(&self.readers).await
     }
 
+    /// What of it must not come back with a backup: the devices that are revoked, the people who are disabled, what was erased.
+    pub async fn lasting(&self) -> Result<Vec<lasting::Fact>, StoreError> {
+        let devices =
+            sqlx::query("SELECT id FROM devices WHERE is_revoked = 1 ORDER BY id").fetch_all(&self.readers).await?;
+        let devices =
+            devices.iter().map(|row| Ok(lasting::Fact::DeviceRevoked { device: codec::device_id(row, "id")? }));
+        let people =
+            sqlx::query("SELECT id FROM people WHERE is_disabled = 1 ORDER BY id").fetch_all(&self.readers).await?;
+        let people = people.iter().filter_map(|row| codec::person_id(row, "id").transpose());
+        let people = people.map(|person| Ok(lasting::Fact::PersonDisabled { person: person? }));
+        let erased = "SELECT DISTINCT d.unit, d.book, e.ledger, e.row FROM erased_rows e JOIN documents d ON d.number = e.document";
+        let erased = sqlx::query(erased).fetch_all(&self.readers).await?;
+        let erased = erased.iter().map(|row| {
+            let (unit, ledger) = (codec::unit_id(row, "unit")?, row.try_get("ledger")?);
+            let record = RowKey { ledger, row: codec::row_id(row, "row")? }.to_string();
+            let is_whole = !codec::book(row)?.is_restricted();
+            Ok(lasting::Fact::Erased { unit, record, is_whole })
+        });
+        devices.chain(people).chain(erased).collect()
+    }
+
     /// Keeps in a file, from now on, how far the database has come: `known` is what the file says.
     pub fn keep(&self, file: PathBuf, known: Option<HighWater>) {
         let pools = (self.readers.clone(), self.writer.outside().clone());
+        let lasting = file.with_file_name(lasting::FILE);
+        self.lasting.get_or_init(|| lasting);
         self.keeper.get_or_init(|| keeper::Keeper::start(file, known, self.guard.clone(), pools));
     }
 }

@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, Row, sqlite::SqliteRow};
 
 use super::{SqliteStore, attempts, audit, codec, erase};
 use crate::{
+    audit::tree::{Hash, Node},
     auth::SESSION_MS,
     store::{
         Attempt, AuditEntry, AuditLine, Credentials, Failed, INVITATION_MS, Invitation, PeopleStore, Person, PersonId,
@@ -149,6 +150,14 @@ impl PeopleStore for SqliteStore {
 
     async fn audit(&self, after: i64, count: i64) -> Result<Vec<AuditLine>, StoreError> {
         audit::lines(&self.readers, after, count).await
+    }
+
+    async fn audit_lines(&self) -> Result<u64, StoreError> {
+        audit::count(&self.readers).await
+    }
+
+    async fn audit_nodes(&self, nodes: &[Node]) -> Result<Vec<Hash>, StoreError> {
+        audit::nodes(&self.readers, nodes).await
     }
 
     async fn is_noted(&self, event: &str, number: i64) -> Result<bool, StoreError> {

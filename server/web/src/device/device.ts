@@ -21,6 +21,7 @@ import { decodeReply, encodeRequest } from "../sync/frames";
 import { Replica, type StoredChange, type Writes } from "../sync/replica";
 import { DeviceSession, type Page, SessionError } from "../sync/session";
 import { asked, remember } from "./asked";
+import { few, keep } from "./checkpoints";
 import { Carried } from "./carried";
 import { Drafts } from "./drafts";
 import { Photos } from "./photos";
@@ -168,10 +169,6 @@ export class Device {
     return enrolled;
   }
 
-  get serverKeys(): string {
-    return this.me.server_keys;
-  }
-
   private async begin(): Promise<void> {
     const database = this.opened();
     const data = await database.get<CatalogueData>("catalogue");
@@ -305,13 +302,12 @@ export class Device {
     this.status.syncing = true;
     this.status.taken = 0;
     try {
-      const { cursor } = this.held();
-      const session = new DeviceSession(cursor, this.held().unsent(), this.held().held());
+      const session = new DeviceSession(this.held().cursor, this.held().unsent(), this.held().held());
       for (let request = session.nextRequest(Date.now()); request !== undefined; ) {
         const reply = await transport.exchange(encodeRequest(request));
         const page = session.receive(decodeReply(reply));
         // A server that is not the county's must not make anybody believe that their work has arrived.
-        if (!areSigned(page, this.serverKeys) && !(await this.areSignedAnew(page, transport))) {
+        if (!areSigned(page, this.me.server_keys) && !(await this.areSignedAnew(page, transport))) {
           this.fail("forged", "");
           return;
         }
@@ -342,7 +338,8 @@ export class Device {
     const session = DeviceSession.inOne(replica.cursor, replica.unsent(), replica.held(), replica.unconfirmed());
     const request = session.nextRequest(Date.now());
     if (request === undefined || this.setup === undefined) throw new SessionError("nothing to ask");
-    const { file, digest } = await sealRequest(request, this.setup.keys, this.serverKeys, answerMax);
+    const seen = await few(this.opened(), answerMax !== undefined);
+    const { file, digest } = await sealRequest(request, this.setup.keys, this.me.server_keys, seen, answerMax);
     // Known before the file is out of this device: its answer is taken, and no other.
     await this.inTurn(() => remember(this.opened(), digest));
     return file;
@@ -351,12 +348,12 @@ export class Device {
   /** Takes the server's answer, as often as one likes; says how many changes it confirms. */
   async readBundle(file: Uint8Array): Promise<number> {
     if (this.setup === undefined) throw new SessionError("locked");
-    const known = await asked(this.opened());
-    const { replies, asked: about } = await openReply(file, this.setup.keys, this.serverKeys, known);
+    const reply = await openReply(file, this.setup.keys, this.me.server_keys, await asked(this.opened()));
+    await this.inTurn(() => keep(this.opened(), [...reply.checkpoints].reverse()));
     let confirmed = 0;
-    for (const reply of replies) {
-      const page = DeviceSession.page(reply);
-      if (await this.take({ ...page, asked: page.complete ? about : [] })) return confirmed;
+    for (const frame of reply.replies) {
+      const page = DeviceSession.page(frame);
+      if (await this.take({ ...page, asked: page.complete ? reply.asked : [] })) return confirmed;
       confirmed += page.receipts.length;
     }
     return confirmed;
@@ -372,6 +369,7 @@ export class Device {
         return true;
       }
       await this.store(writes);
+      if (page.checkpoint !== undefined) await keep(this.opened(), [page.checkpoint]);
       this.status.taken += page.documents.length;
       this.status.clockAhead = page.clockAhead;
       if (writes.receipt !== undefined) this.status.confirmedAt = writes.receipt.time;

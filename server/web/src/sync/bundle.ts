@@ -32,6 +32,8 @@ export interface BundleKeys {
 export interface BundleReply {
   readonly replies: readonly ExchangeReply[];
   readonly asked: readonly Identity[];
+  /** Checkpoints of the server's audit log, the newest first. */
+  readonly checkpoints: readonly string[];
 }
 
 /** Not for this recipient, not whole, not from the county's server, or no answer to what this device has asked. */
@@ -44,6 +46,8 @@ export interface Opened {
   readonly sender: string;
   readonly regarding: string | undefined;
   readonly payload: Uint8Array;
+  /** Checkpoints of the server's audit log that its sender has seen, the newest first. */
+  readonly checkpoints: readonly string[];
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
@@ -68,18 +72,19 @@ export function signed(
   purpose: Purpose,
   signing: Uint8Array,
   recipient: Uint8Array,
+  checkpoints: readonly string[] = [],
 ): { plain: Uint8Array; digest: string } {
   const packed = sha256(payload);
   const said = statement(purpose, recipient, undefined, packed);
-  const head = encode(
-    new Map<number, unknown>([
-      [0, ed25519.getPublicKey(signing)],
-      [1, purpose],
-      [2, recipient],
-      [4, packed],
-      [5, ed25519.sign(said, signing)],
-    ]),
-  );
+  const fields = new Map<number, unknown>([
+    [0, ed25519.getPublicKey(signing)],
+    [1, purpose],
+    [2, recipient],
+    [4, packed],
+    [5, ed25519.sign(said, signing)],
+  ]);
+  if (checkpoints.length > 0) fields.set(6, checkpoints);
+  const head = encode(fields);
   const start = Uint8Array.of(...MARK, FORMAT, head.length >> 8, head.length & 0xff);
   return { plain: joined([start, head, payload]), digest: hex(sha256(said)) };
 }
@@ -100,7 +105,8 @@ export function opened(plain: Uint8Array, purpose: Purpose, own: Uint8Array): Op
   if (!ed25519.verify(signature, statement(purpose, recipient, regarding, digest), sender)) throw new Error("not signed");
   if (hex(recipient) !== hex(own)) throw new Error("made for somebody else");
   if (hex(sha256(payload)) !== hex(digest)) throw new Error("another payload");
-  return { sender: hex(sender), regarding: regarding && hex(regarding), payload };
+  const checkpoints = (head.get(6) as string[] | null | undefined) ?? [];
+  return { sender: hex(sender), regarding: regarding && hex(regarding), payload, checkpoints };
 }
 
 /** Signs, packs and encrypts a request; with `answerMax`, one whose answer has no more bytes than that. */
@@ -108,6 +114,7 @@ export async function sealRequest(
   request: ExchangeRequest,
   keys: BundleKeys,
   serverKeys: string,
+  checkpoints: readonly string[],
   answerMax?: number,
 ): Promise<{ file: Uint8Array; digest: string }> {
   const content = new Map<number, unknown>([
@@ -117,7 +124,8 @@ export async function sealRequest(
   ]);
   if (answerMax !== undefined) content.set(2, answerMax);
   const [signing = "", recipient = ""] = serverKeys.split(".");
-  const { plain, digest } = signed(stored(encode(content)), Purpose.request, keys.signing, bytes(signing));
+  const payload = stored(encode(content));
+  const { plain, digest } = signed(payload, Purpose.request, keys.signing, bytes(signing), checkpoints);
   const encrypter = new Encrypter();
   encrypter.addRecipient(recipient);
   return { file: await encrypter.encrypt(plain), digest };
@@ -153,7 +161,7 @@ export async function openReply(
     const decrypter = new Decrypter();
     decrypter.addIdentity(keys.identity);
     const plain = await decrypter.decrypt(file);
-    const { sender, regarding, payload } = opened(plain, Purpose.reply, ed25519.getPublicKey(keys.signing));
+    const { sender, regarding, payload, checkpoints } = opened(plain, Purpose.reply, ed25519.getPublicKey(keys.signing));
     if (sender !== serverKeys.split(".")[0]) throw new Error("another's signature");
     if (regarding === undefined || !asked.includes(regarding)) throw new Error("no answer to a bundle of this device");
     const max = Math.min(payload.length * RATIO_MAX + INFLATED_BYTES_FREE, INFLATED_BYTES_MAX);
@@ -162,6 +170,7 @@ export async function openReply(
     return {
       replies: (content.get(0) as Fields[]).map(replyOf),
       asked: ((content.get(3) as Fields[] | undefined) ?? []).map(decodeIdentity),
+      checkpoints,
     };
   } catch (error) {
     throw new ForeignBundle(String(error));

@@ -65,6 +65,8 @@ export interface ExchangeReply {
   readonly wanted: readonly Identity[];
   readonly signature: Uint8Array | undefined;
   readonly erase: boolean;
+  /** A checkpoint of the server's audit log: whoever keeps it is a witness of the log. */
+  readonly checkpoint: string | undefined;
 }
 
 /** Number of the refusal "what it builds upon is missing". */
@@ -146,6 +148,7 @@ export function replyOf(fields: Fields): ExchangeReply {
     wanted: list<Fields>(fields, 10).map(decodeIdentity),
     signature: optional(fields.get(11) as Uint8Array | null | undefined),
     erase: fields.get(12) === true,
+    checkpoint: optional(fields.get(13) as string | null | undefined),
   };
 }
 

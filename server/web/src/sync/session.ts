@@ -51,6 +51,8 @@ export interface Page {
   readonly wanted: readonly Identity[];
   readonly unknown: readonly string[];
   readonly signature: { readonly bytes: Uint8Array; readonly time: number } | undefined;
+  /** A checkpoint of the server's audit log, to be kept whatever it says. */
+  readonly checkpoint: string | undefined;
   /** Whether the device was revoked: once nothing is unsent, it keeps nothing. */
   readonly erase: boolean;
 }
@@ -147,7 +149,7 @@ export class DeviceSession {
     this.finished = !reply.more && this.outbox.length === 0;
     const asked = this.asks.map((ask) => ask.identity);
     this.asks = [];
-    const { cursor, receipts, refusals, documents, restart, dropped, wanted, unknown, erase } = reply;
+    const { cursor, receipts, refusals, documents, restart, dropped, wanted, unknown, erase, checkpoint } = reply;
     return {
       cursor,
       receipts,
@@ -161,6 +163,7 @@ export class DeviceSession {
       wanted,
       unknown,
       signature: reply.signature && { bytes: reply.signature, time: reply.serverTime },
+      checkpoint,
       erase,
     };
   }
