@@ -13,6 +13,7 @@ use server::{
     console::{
         self, EXIT_CODES,
         audit::Audit,
+        doctor::Older,
         erase::Erase,
         import::{self, Afterwards},
         look::{self, ReturnArguments},
@@ -261,8 +262,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             let orders = console::doctor::Orders {
                 json: *json,
                 repair: *repair,
-                accept_older: *accept_older,
-                accept_forgotten: *accept_forgotten,
+                older: match (accept_older, accept_forgotten) {
+                    (false, _) => Older::Refused,
+                    (true, false) => Older::Accepted,
+                    (true, true) => Older::Forgotten,
+                },
             };
             return console::doctor::doctor(&config, orders).await;
         }

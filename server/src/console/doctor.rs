@@ -21,10 +21,20 @@ pub struct Orders {
     pub json: bool,
     /// Put right what can be.
     pub repair: bool,
-    /// Go on with a database that is older than what was acknowledged.
-    pub accept_older: bool,
-    /// Go on, though it is not known what must not come back with it.
-    pub accept_forgotten: bool,
+    /// Whether to go on with a database that is older than what was acknowledged.
+    pub older: Older,
+}
+
+/// What is done with a database that is older than what was acknowledged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Older {
+    /// Nothing: it is only looked at.
+    #[default]
+    Refused,
+    /// It is gone on with, and what must not come back with it is done again.
+    Accepted,
+    /// The same, though it is not known what that is.
+    Forgotten,
 }
 
 /// Looks over everything that is stored; `false` if something is wrong.
@@ -39,14 +49,14 @@ pub async fn doctor(config: &Config, orders: Orders) -> anyhow::Result<bool> {
 
 async fn look(config: &Config, orders: Orders, examined: &mut Examined) -> anyhow::Result<bool> {
     // What a running server holds in memory must not go on being written.
-    let _lock = if orders.repair || orders.accept_older {
+    let _lock = if orders.repair || orders.older != Older::Refused {
         let lock = installation::lock(&config.data_dir);
         Some(lock.context("请先停止服务，再修复 stop the server first")?)
     } else {
         None
     };
     let fault = installation::lasting(config).fault;
-    if orders.accept_older && !examined.wrong.is_empty() {
+    if orders.older != Older::Refused && !examined.wrong.is_empty() {
         accept(config, orders, examined).await?;
     }
     let bar = indicatif::ProgressBar::new(0);
@@ -83,7 +93,7 @@ async fn look(config: &Config, orders: Orders, examined: &mut Examined) -> anyho
 async fn accept(config: &Config, orders: Orders, examined: &mut Examined) -> anyhow::Result<()> {
     let Known { facts, fault } = installation::lasting(config);
     if let Some(fault) = &fault
-        && !orders.accept_forgotten
+        && orders.older != Older::Forgotten
     {
         anyhow::bail!(
             "{fault}。备份之后停用的设备和人员、收窄的权限、清除的记录因此不能全部重新执行，尚未接受。请放回该文件；若没有，加 --accept-forgotten 继续，然后逐一核对 | what was revoked, disabled or erased since the backup cannot all be done again, so nothing was accepted: put the file back; if it is lost, go on with --accept-forgotten, and then look at each device and person"
