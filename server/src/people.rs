@@ -166,12 +166,13 @@ pub async fn disable(server: &Server, person: &Person, by: impl Into<By>) -> Res
     }
 }
 
-/// Gives a person a new first password.
+/// Gives a person a new first password, with which no one-time code is asked for: they may have lost what shows it.
 pub async fn reset(server: &Server, person: &Person, by: impl Into<By>) -> Result<String, PeopleError> {
     let password = auth::new_password();
     let hash = Hidden(auth::hash(&person.name, &password).await?);
     let act = Act::SetPassword { person: person.id, expected: None, password: hash, must_change: true };
-    let note = by.into().notes(Event::PasswordReset, None, &json!({ "name": person.name }));
+    let detail = json!({ "name": person.name, "code_removed": person.has_totp });
+    let note = by.into().notes(Event::PasswordReset, None, &detail);
     match server.store.perform(&Deed::new(act, note)).await? {
         Performed::Done(_) => Ok(password),
         Performed::Stale | Performed::NotNow => Err(PeopleError::Changed),

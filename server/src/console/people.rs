@@ -100,6 +100,16 @@ pub async fn person(server: &Server, command: Person) -> anyhow::Result<bool> {
             let password = people::reset(server, &person, "taizhang").await?;
             println!("{password}");
             eprintln!("{name} 的新密码如上，首次登录须修改 the password above must be changed at the next sign-in");
+            if person.has_totp {
+                eprintln!(
+                    "其动态口令已取消，登录后请重新设置 no one-time code is asked for any more: set it up again after signing in"
+                );
+            }
+            if person.is_disabled {
+                eprintln!(
+                    "注意：该人员已停用，仍不能登录 note: this person is disabled and cannot sign in all the same"
+                );
+            }
         }
         Person::Invite { name, device } => {
             let person = named(server, &name).await?;

@@ -11,6 +11,8 @@ use sync_protocol::client::Trust;
 use tempfile::TempDir;
 use tests::faults::told;
 
+use super::deeds::hand::Hand;
+
 const DATABASE: &str = "data/taizhang.sqlite";
 
 struct Office {
@@ -251,6 +253,27 @@ fn a_copy_of_the_file_without_its_log_is_no_copy() {
     office.run(&["doctor"], 0, "数据完好");
     copy("later", &[""]);
     office.run(&["--data", "later", "person", "list"], 0, "zhang");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_that_opens_the_database_is_not_the_last_to_close_it() {
+    let office = Office::new();
+    let password = office.add_person("zhang");
+    let server = office.serve();
+    // Until the server has looked at its own file, which must not cost it its lock.
+    assert!((200..300).contains(&server.sign_in("zhang", &password).await));
+    until("the file says that it needs its log", || office.database()[60..64] == [0, 0, 0, 1]);
+    std::thread::sleep(Duration::from_secs(2));
+    for _ in 0..3 {
+        // What SQLite's shell does for a backup: it opens, reads, and closes.
+        let hand = Hand::on(&office.path(DATABASE)).await.expect("opens");
+        hand.content().await.expect("reads");
+        hand.close().await;
+        assert!(office.path(&format!("{DATABASE}-wal")).exists(), "the log is the server's");
+        assert!((200..300).contains(&server.sign_in("zhang", &password).await), "and it goes on saving");
+    }
+    server.kill();
+    office.run(&["doctor"], 0, "数据完好");
 }
 
 #[tokio::test(flavor = "multi_thread")]

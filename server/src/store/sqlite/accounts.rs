@@ -155,10 +155,11 @@ pub(super) async fn set_password(
     (password, must_change): (&Hidden, bool),
 ) -> Result<Outcome, StoreError> {
     let id = person.as_bytes().as_slice();
-    // One that somebody else has chosen is none that they may want back.
+    // One that somebody else has chosen is none that they may want back. Whoever gets one has perhaps lost what shows their codes.
     let set = sqlx::query(
         "UPDATE people SET last_password = CASE WHEN must_change THEN last_password ELSE password END,
-                           password = $2, must_change = $3
+                           password = $2, must_change = $3, totp = CASE WHEN $3 THEN NULL ELSE totp END,
+                           totp_step = CASE WHEN $3 THEN 0 ELSE totp_step END, totp_confirmed = totp_confirmed AND NOT $3
          WHERE id = $1 AND password = coalesce($4, password)",
     )
     .bind(id)

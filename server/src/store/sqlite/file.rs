@@ -2,10 +2,11 @@
 //! one without its log an older one, and says nothing.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, ErrorKind, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use crate::store::Refused;
@@ -21,6 +22,66 @@ pub(super) fn log_of(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     log.into()
+}
+
+/// Which file it is, whatever its name.
+pub(super) type FileId = (u64, u64);
+
+#[cfg(unix)]
+pub(super) fn id(path: &Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Elsewhere a file that is open cannot be replaced.
+#[cfg(not(unix))]
+pub(super) fn id(path: &Path) -> Option<FileId> {
+    path.exists().then_some((0, 0))
+}
+
+/// The files that stores of this process have open, how many each, and what their headers are read through.
+///
+/// A lock of POSIX is the process's: it ends when the process closes the file, through whatever handle. Were a header read through
+/// a handle that is closed again, SQLite's own locks would be gone, and the next program that opens the database beside this one
+/// would think itself alone and delete the log.
+static HELD: Mutex<BTreeMap<FileId, (usize, Option<File>)>> = Mutex::new(BTreeMap::new());
+
+/// A store has the file open for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Held(Option<FileId>);
+
+/// From now on nobody closes a handle of this file.
+pub(super) fn hold(path: &Path) -> Held {
+    let id = id(path);
+    if let Some(id) = id {
+        HELD.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().0 += 1;
+    }
+    Held(id)
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((id, (stores, _))) = self.0.and_then(|id| Some((id, held.get_mut(&id)?))) else { return };
+        *stores -= 1;
+        if *stores == 0 {
+            held.remove(&id);
+        }
+    }
+}
+
+/// The header of a database; none, where it is none.
+fn header(path: &Path) -> io::Result<Option<Header>> {
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((_, handle)) = id(path).and_then(|id| held.get_mut(&id)) else {
+        return Header::read(&mut File::open(path)?);
+    };
+    let file = match handle {
+        Some(file) => file,
+        None => handle.insert(File::open(path)?),
+    };
+    file.seek(SeekFrom::Start(0))?;
+    Header::read(file)
 }
 
 /// How many bytes a file has; none, if it is not there.
@@ -62,7 +123,7 @@ impl Header {
 
 /// Whether the file alone, without its log, lacks something: what [`super::keeper`] has written into it.
 pub(super) fn needs_its_log(path: &Path) -> io::Result<bool> {
-    Ok(Header::read(&mut File::open(path)?)?.is_some_and(|header| header.user_version == 1))
+    Ok(header(path)?.is_some_and(|header| header.user_version == 1))
 }
 
 /// Whether the file can be the whole database, as far as its bytes tell; `without_log` takes one that lacks its log.
@@ -80,8 +141,7 @@ fn look_once(path: &Path, without_log: bool) -> io::Result<Result<(), Refused>> 
         Some(0) => return Ok(Err(Refused::Empty)),
         Some(found) => found,
     };
-    let mut file = File::open(path)?;
-    let Some(header) = Header::read(&mut file)? else { return Ok(Err(Refused::NotADatabase)) };
+    let Some(header) = header(path)? else { return Ok(Err(Refused::NotADatabase)) };
     let log = log_of(path);
     let has_log = length(&log)?.is_some_and(|bytes| bytes > 0);
     if header.user_version == 1 && !has_log && !without_log {

@@ -11,23 +11,8 @@ use std::{
 
 use sqlx::{SqliteConnection, SqlitePool};
 
-use super::file;
+use super::file::{self, FileId, Held, id};
 use crate::store::Refused;
-
-/// Which file it is, whatever its name.
-type FileId = (u64, u64);
-
-#[cfg(unix)]
-fn id(path: &Path) -> Option<FileId> {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
-}
-
-/// Elsewhere a file that is open cannot be replaced.
-#[cfg(not(unix))]
-fn id(path: &Path) -> Option<FileId> {
-    path.exists().then_some((0, 0))
-}
 
 /// Watches a database's file and its log.
 #[derive(Debug)]
@@ -35,6 +20,7 @@ pub(super) struct Guard {
     path: PathBuf,
     log: PathBuf,
     opened: OnceLock<(Option<FileId>, Option<FileId>)>,
+    held: OnceLock<Held>,
     is_lost: AtomicBool,
     /// Closed for good when the file is lost.
     writer: Mutex<Option<SqlitePool>>,
@@ -46,6 +32,7 @@ impl Guard {
             path: path.to_owned(),
             log: file::log_of(path),
             opened: OnceLock::new(),
+            held: OnceLock::new(),
             is_lost: AtomicBool::new(false),
             writer: Mutex::default(),
         })
@@ -58,6 +45,7 @@ impl Guard {
 
     /// From now on what stands at the paths has to be what stands there now: every connection is open.
     pub(super) fn watch(&self, writer: SqlitePool) {
+        self.held.get_or_init(|| file::hold(&self.path));
         self.opened.get_or_init(|| (id(&self.path), id(&self.log)));
         *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer);
     }
