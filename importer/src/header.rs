@@ -213,14 +213,78 @@ fn without_bracket(text: &str) -> Option<&str> {
     Some(&text[..open])
 }
 
-/// Whether amounts under this header are in 万元.
-pub fn is_wan(header: &str) -> bool {
-    header.contains("万元") || header.ends_with("(万)")
+/// What amounts are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// 元.
+    Yuan,
+    /// 万元.
+    Wan,
+}
+
+impl Scale {
+    /// What a header says that amounts under it are in.
+    pub fn of_header(header: &str) -> Option<Self> {
+        if header.contains("万元") || header.ends_with("(万)") {
+            return Some(Self::Wan);
+        }
+        header.ends_with("(元)").then_some(Self::Yuan)
+    }
+
+    /// What a line above a table says that all of its amounts are in: 单位：万元, 金额单位：元, …情况表（万元）.
+    pub fn of_line(line: &str) -> Option<Self> {
+        let line: String = line.chars().map(|c| if c == '：' { ':' } else { c }).collect();
+        let stated = line.split("单位").skip(1).find_map(|rest| {
+            let amount = rest.trim_start().strip_prefix(':')?.trim_start();
+            let end = |c: char| c.is_whitespace() || matches!(c, ')' | '）' | ']' | '】' | ';' | '；' | '。');
+            let amount = amount.split(end).next()?;
+            // 人、万元 says it of what is no number of people; 元山镇 is no amount.
+            let mut said = amount.split(['、', ',', '，', '/']).map(|part| part.strip_prefix("人民币").unwrap_or(part));
+            said.find_map(|part| match part {
+                "万元" => Some(Self::Wan),
+                "元" => Some(Self::Yuan),
+                _ => None,
+            })
+        });
+        let in_brackets = |word: &str| line.contains(&format!("({word})")) || line.contains(&format!("（{word}）"));
+        let bracketed = || match (in_brackets("万元"), in_brackets("元")) {
+            (true, false) => Some(Self::Wan),
+            (false, true) => Some(Self::Yuan),
+            _ => None,
+        };
+        stated.or_else(bracketed)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_amounts_are_in_is_said_by_the_header_or_above_the_table() {
+        for (header, scale) in [
+            ("金额(万元)", Some(Scale::Wan)),
+            ("金额(万)", Some(Scale::Wan)),
+            ("金额(元)", Some(Scale::Yuan)),
+            ("金额", None),
+        ] {
+            assert_eq!(Scale::of_header(header), scale, "{header}");
+        }
+        for (line, scale) in [
+            ("单位：万元", Some(Scale::Wan)),
+            ("2012年白水镇党建经费台账（单位：万元）", Some(Scale::Wan)),
+            ("填报单位：中共白水镇委员会      金额单位：万元", Some(Scale::Wan)),
+            ("金额单位: 人民币万元  2012年4月30日", Some(Scale::Wan)),
+            ("经费情况表（万元）", Some(Scale::Wan)),
+            ("填报单位：元山镇", None),
+            ("填报单位：元山镇    单位：元", Some(Scale::Yuan)),
+            ("单位：人、万元", Some(Scale::Wan)),
+            ("填报单位：万元村党支部", None),
+            ("党员花名册", None),
+        ] {
+            assert_eq!(Scale::of_line(line), scale, "{line}");
+        }
+    }
 
     #[test]
     fn headers_as_found_in_real_sheets() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use sync_protocol::catalogue::Catalogue;
 
 use crate::{
-    header::{Claim, HeaderIndex, Rank, is_wan, normalise},
+    header::{Claim, HeaderIndex, Rank, Scale, normalise},
     memory::{Mapping, Memory, path},
     table::Table,
     text::compact,
@@ -19,8 +19,8 @@ pub enum Target {
     Column {
         /// Its index in the ledger.
         index: usize,
-        /// Whether the amounts are in 万元.
-        wan: bool,
+        /// What the amounts are in, where its header or the table says so.
+        scale: Option<Scale>,
     },
     /// Kept beside the row under its header.
     Extra(String),
@@ -82,7 +82,7 @@ impl Mapper<'_> {
             let (_, key) = left.remove(at);
             let index = key.as_ref().and_then(|key| columns.iter().position(|column| column.key == *key));
             let target = match index {
-                Some(index) => Target::Column { index, wan: is_wan(&header) },
+                Some(index) => Target::Column { index, scale: Scale::of_header(&header) },
                 None if self.is_derived(&header) => continue,
                 None => Target::Extra(header.clone()),
             };
@@ -127,7 +127,7 @@ impl Mapper<'_> {
             .into_iter()
             .filter_map(|(column, header, _)| {
                 let target = match taken.get(&column) {
-                    Some(index) => Target::Column { index: *index, wan: is_wan(&header) },
+                    Some(index) => Target::Column { index: *index, scale: Scale::of_header(&header) },
                     None if header.is_empty() => return None,
                     None if self.is_derived(&header) => return None,
                     None => Target::Extra(header.clone()),
@@ -145,13 +145,13 @@ impl Mapper<'_> {
         // Words that say nothing by themselves.
         let stand_ins = words.ditto.iter().chain(&words.empty).chain(&words.unknown);
         for at in 0..table.columns.len() {
-            let (named, wan) = match &table.columns[at].target {
-                Target::Column { index, wan } => (*index, *wan),
+            let (named, scale) = match &table.columns[at].target {
+                Target::Column { index, scale } => (*index, *scale),
                 Target::Extra(header) => {
                     let last = header.rsplit('/').next().unwrap_or(header);
                     let claims = self.index.claims(header).iter().chain(self.index.any_claims(last));
                     let Some(claim) = claims.into_iter().find(|claim| claim.ledger == table.ledger) else { continue };
-                    (claim.column, is_wan(header))
+                    (claim.column, Scale::of_header(header))
                 }
             };
             let fits = |column: usize| {
@@ -181,7 +181,7 @@ impl Mapper<'_> {
                 .filter(|other| table.column_of(*other).is_none())
                 .find(|other| fits(*other).is_some_and(|(seen, known)| known * 5 >= seen * 4));
             if let Some(other) = other {
-                table.columns[at].target = Target::Column { index: other, wan };
+                table.columns[at].target = Target::Column { index: other, scale };
                 table.columns[at].decided_by_values = true;
             }
         }

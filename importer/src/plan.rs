@@ -16,7 +16,7 @@ use sync_protocol::{
 use crate::{
     compare::{CellChange, Comparison, extra_name},
     finding::{Finding, FindingKind},
-    header::HeaderIndex,
+    header::{HeaderIndex, Scale},
     judge::Judge,
     mapping::Target,
     matching::{Known, Matched, Secrets},
@@ -231,8 +231,8 @@ impl<'a> Importer<'a> {
         let mut record = Record::default();
         for mapped in &place.table.columns {
             let Some(cell) = place.cell(mapped.column, self.catalogue) else { continue };
-            let (index, wan) = match &mapped.target {
-                Target::Column { index, wan } => (*index, *wan),
+            let (index, scale) = match &mapped.target {
+                Target::Column { index, scale } => (*index, *scale),
                 Target::Extra(header) => {
                     match place.text(cell).and_then(|text| self.normaliser.extra(text, cell)) {
                         Some(Ok(text)) => record.extras.push((header.clone(), text)),
@@ -246,7 +246,7 @@ impl<'a> Importer<'a> {
             if ledger.unit.names_unit(&column.key) {
                 continue;
             }
-            let kind = match self.normaliser.normalise(cell, &place.workbook.texts, column, wan) {
+            let kind = match self.normaliser.normalise(cell, &place.workbook.texts, column, scale) {
                 Normalised::Empty => continue,
                 Normalised::One(value) => {
                     record.cells.push((index, value));
@@ -293,9 +293,9 @@ impl<'a> Importer<'a> {
     }
 
     /// What a cell of a row says.
-    pub(crate) fn normalised(&self, place: &Place<'_>, at: u16, column: &Column, wan: bool) -> Normalised {
+    pub(crate) fn normalised(&self, place: &Place<'_>, at: u16, column: &Column, scale: Option<Scale>) -> Normalised {
         let cell = place.cell(at, self.catalogue);
-        cell.map_or(Normalised::Empty, |cell| self.normaliser.normalise(cell, &place.workbook.texts, column, wan))
+        cell.map_or(Normalised::Empty, |cell| self.normaliser.normalise(cell, &place.workbook.texts, column, scale))
     }
 }
 

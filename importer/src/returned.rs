@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sync_protocol::{
     Address, Book, Document, Row, RowId, Value,
     catalogue::{Column, Ledger, Sensitivity},
-    conflict::{Means, Provenance},
+    conflict::{ConflictValue, Means, Provenance},
     document::Edit,
     row::{EXTRA, REMOVED},
     shape::is_masked,
@@ -13,7 +13,8 @@ use sync_protocol::{
 
 use crate::{
     compare::{extra_name, worsens},
-    finding::FindingKind,
+    finding::{Finding, FindingKind},
+    header::Scale,
     mapping::Target,
     matching::{Known, Matched},
     plan::{Importer, Place, UnitDocuments, UnitPlan},
@@ -116,8 +117,8 @@ impl Compared<'_> {
         let catalogue = self.importer.catalogue();
         for mapped in &self.place.table().columns {
             let text = self.place.read(mapped.column, catalogue);
-            let (index, wan) = match &mapped.target {
-                Target::Column { index, wan } => (*index, *wan),
+            let (index, scale) = match &mapped.target {
+                Target::Column { index, scale } => (*index, *scale),
                 Target::Extra(header) => {
                     let address = self.address(EXTRA).member(extra_name(header));
                     let drawn = self.drawn.text(address.cell().as_ref()).to_owned();
@@ -143,6 +144,9 @@ impl Compared<'_> {
                 None => print::text(catalogue, column, self.drawn, self.states.clearance),
             };
             if is_same(&text, &printed) {
+                if !self.ledger.unit.names_unit(&column.key) && column.sensitivity <= self.states.clearance {
+                    self.overtaken(&column.key, plan, |kind| self.place.about(&kind, self.ledger, column));
+                }
                 continue;
             }
             let kind = if self.ledger.unit.names_unit(&column.key) {
@@ -154,7 +158,7 @@ impl Compared<'_> {
                 }
                 FindingKind::NotInClear
             } else {
-                self.cell(mapped.column, column, wan, plan);
+                self.cell(mapped.column, column, scale, plan);
                 continue;
             };
             plan.findings.push(self.place.about(&kind, self.ledger, column));
@@ -164,7 +168,13 @@ impl Compared<'_> {
         let word = self.place.read(*column, catalogue);
         if REMOVES.contains(&word.as_str()) {
             self.write(self.ledger.book, self.address(REMOVED), Value::Bool(true), None, plan);
-        } else if !KEEPS.contains(&word.as_str()) {
+        } else if KEEPS.contains(&word.as_str()) {
+            self.overtaken(REMOVED, plan, |kind| {
+                let mut finding = self.place.finding(&kind, Some(*column), word.clone());
+                REMOVE.clone_into(&mut finding.column);
+                finding
+            });
+        } else {
             let kind = FindingKind::BadDecision { expected: "“是”，或留空".into() };
             let mut finding = self.place.finding(&kind, Some(*column), word);
             REMOVE.clone_into(&mut finding.column);
@@ -177,9 +187,9 @@ impl Compared<'_> {
     }
 
     /// A cell that a person has changed.
-    fn cell(&self, at: u16, column: &Column, wan: bool, plan: &mut UnitPlan) {
+    fn cell(&self, at: u16, column: &Column, scale: Option<Scale>, plan: &mut UnitPlan) {
         let book = self.ledger.book_of(column);
-        let (value, kind) = match self.importer.normalised(self.place, at, column, wan) {
+        let (value, kind) = match self.importer.normalised(self.place, at, column, scale) {
             Normalised::Empty => (Value::Null, None),
             Normalised::One(value) => (value, None),
             Normalised::Doubtful(value, kind) => (value, Some(kind)),
@@ -218,6 +228,39 @@ impl Compared<'_> {
         }
     }
 
+    /// A cell that says what it said when the ledger was drawn, of which a sheet has made something else since: nobody can tell
+    /// whether somebody wants it back, or has never seen the other. It stays, and is said.
+    fn overtaken(&self, key: &str, plan: &mut UnitPlan, about: impl Fn(FindingKind) -> Finding) {
+        let is_removal = key == REMOVED;
+        let column = self.ledger.column(key).filter(|column| !column.column_type.is_set());
+        let book = match column {
+            Some(column) => self.ledger.book_of(column),
+            None if is_removal => self.ledger.book,
+            None => return,
+        };
+        let (Some(document), address) = (self.states.now.books.get(&book), self.address(key)) else { return };
+        let now = document.get(&address).unwrap_or(Value::Null);
+        let is_as_drawn = match self.drawn.cells.get(key) {
+            Some(drawn) => *drawn == now,
+            None => now.is_null() || now == Value::Bool(false) || (is_removal && self.drawn.removed),
+        };
+        // What was in dispute then is decided on the sheet of conflicts.
+        let was_disputed = || {
+            let drawn = self.states.drawn.books.get(&book);
+            drawn.is_some_and(|drawn| drawn.conflicts().iter().any(|conflict| conflict.address == address))
+        };
+        if is_as_drawn || was_disputed() {
+            return;
+        }
+        let newest = document.history(&address).pop().and_then(|written| written.provenance);
+        let Some(Provenance { who, .. }) = newest.filter(|by| by.how == Means::Return) else { return };
+        let value = match column {
+            Some(column) => print::printed(self.importer.catalogue(), column, &now),
+            None => "已删除 removed".to_owned(),
+        };
+        plan.findings.push(about(FindingKind::KeptEdit { who, value }));
+    }
+
     /// An edit, unless it is there already: it was delivered before, or somebody has written the same.
     fn write(&self, book: Book, address: Address, value: Value, column: Option<&Column>, plan: &mut UnitPlan) {
         let now = self.states.now.books.get(&book);
@@ -235,14 +278,18 @@ impl Compared<'_> {
         plan.edits.entry(book).or_default().push(edit);
     }
 
-    /// Whether a sheet has brought this value since the ledger was drawn, and another has taken its place.
+    /// Whether a sheet has brought this value since the ledger was drawn, and another has taken its place: somebody's, that is, and
+    /// not what an undo of the sheet has put back.
     fn was_delivered(&self, now: &Document, book: Book, address: &Address, value: &Value) -> bool {
         let drawn = self.states.drawn.books.get(&book);
         let is_new = |change| drawn.is_none_or(|drawn| !drawn.contains(change));
         let by_sheet = |by: &Provenance| by.how == Means::Return;
-        now.history(address).iter().any(|written| {
+        let history = now.history(address);
+        let brought = history.iter().rposition(|written| {
             is_new(written.change) && written.value == *value && written.provenance.as_ref().is_some_and(by_sheet)
-        })
+        });
+        let by_undo = |written: &ConflictValue| written.provenance.as_ref().is_some_and(|by| by.how == Means::Undo);
+        brought.is_some_and(|at| !history.iter().skip(at).any(by_undo))
     }
 }
 

@@ -10,7 +10,7 @@ use sync_protocol::catalogue::Catalogue;
 use crate::{
     block::{Paths, beginnings, header_block, header_paths},
     footer::{Judge, RowKind, is_signature},
-    header::{HeaderIndex, Rank, normalise},
+    header::{HeaderIndex, Rank, Scale, normalise},
     mapping::{MappedColumn, Mapper, Target},
     memory::Memory,
     odd::{self, Odd},
@@ -287,10 +287,16 @@ impl Detector<'_> {
         rows: Range<usize>,
     ) -> Table {
         let remembered = self.mapper.remembered(&paths);
-        let columns = match remembered {
+        let mut columns = match remembered {
             Some((ledger, mapping)) => self.mapper.confirmed(ledger, mapping, &paths),
             None => self.mapper.columns(ledger, &paths),
         };
+        let stated = titles.iter().find_map(|line| Scale::of_line(line));
+        for column in &mut columns {
+            if let Target::Column { scale, .. } = &mut column.target {
+                *scale = scale.or(stated);
+            }
+        }
         let ledger = remembered.map_or(ledger, |(ledger, _)| ledger);
         let limit = rows.end;
         let mut table = Table {

@@ -37,7 +37,7 @@ pub(crate) fn check(
             }
             let number = |row: usize| {
                 let cell = sheet.cell(row, mapped.column)?;
-                match normaliser.normalise(cell, &workbook.texts, column, false) {
+                match normaliser.normalise(cell, &workbook.texts, column, None) {
                     Normalised::One(Value::Int(number)) => Some(number),
                     _ => None,
                 }

@@ -12,6 +12,7 @@ use sync_protocol::{
 use crate::{
     date::{self, Date},
     finding::FindingKind,
+    header::Scale,
     names,
     nearest::Nearest,
     number::{self, Decimal},
@@ -71,8 +72,8 @@ impl Normaliser {
         Self { codes, hints, empty: words.empty.clone(), unknown: words.unknown.clone(), year }
     }
 
-    /// The canonical value of a cell in this column. `wan`: amounts under the header are in 万元.
-    pub fn normalise(&self, cell: Cell, texts: &Texts, column: &Column, wan: bool) -> Normalised {
+    /// The canonical value of a cell in this column. `scale`: what amounts are in, where the table says so.
+    pub fn normalise(&self, cell: Cell, texts: &Texts, column: &Column, scale: Option<Scale>) -> Normalised {
         use ColumnType as T;
         let Some(cell) = self.filled(cell, texts, &column.column_type) else { return Normalised::Empty };
         if let Filled::Bad(kind) = cell {
@@ -90,10 +91,12 @@ impl Normaliser {
             T::Decimal => number(&cell, |decimal| Some(Value::Text(decimal.plain()))),
             T::Score => number(&cell, |decimal| decimal.fixed(1).map(Value::Text)),
             T::MoneyYuan | T::MoneyWan => {
-                let wan = wan || matches!(column.column_type, T::MoneyWan);
-                let explicit = matches!(&cell, Filled::Text(text) if text.contains('万'));
+                let usual = if matches!(column.column_type, T::MoneyWan) { Scale::Wan } else { Scale::Yuan };
+                // 1.2万 and 12000元 say it themselves.
+                let explicit = matches!(&cell, Filled::Text(text) if text.contains(['万', '元']));
                 number(&cell, |decimal| {
-                    let yuan = if wan && !explicit { decimal.shifted(4)? } else { decimal };
+                    let is_wan = scale.unwrap_or(usual) == Scale::Wan && !explicit;
+                    let yuan = if is_wan { decimal.shifted(4)? } else { decimal };
                     yuan.fixed(2).map(Value::Text)
                 })
             }

@@ -1,20 +1,21 @@
 //! Cells into canonical values, one case a line.
 
 use importer::{
+    header::Scale,
     values::{Normalised, Normaliser},
     workbook::grid::{Cell, Texts},
 };
 use sync_protocol::{Value, catalogue::Catalogue};
 
 /// What a cell of this ledger and column becomes: the value, or the finding's code, or both.
-fn becomes(ledger: &str, column: &str, wan: bool, cell: impl FnOnce(&mut Texts) -> Cell) -> String {
+fn becomes(ledger: &str, column: &str, scale: Option<Scale>, cell: impl FnOnce(&mut Texts) -> Cell) -> String {
     let catalogue = Catalogue::builtin();
     let normaliser = Normaliser::new(&catalogue, 2012);
     let mut texts = Texts::default();
     let cell = cell(&mut texts);
     let column = catalogue.ledger(ledger).and_then(|l| l.column(column)).expect("a column");
     let json = |value: &Value| serde_json::to_string(value).expect("value");
-    match normaliser.normalise(cell, &texts, column, wan) {
+    match normaliser.normalise(cell, &texts, column, scale) {
         Normalised::Empty => "—".into(),
         Normalised::One(value) => json(&value),
         Normalised::Set(codes) => codes.join("+"),
@@ -71,8 +72,26 @@ fn texts() {
         ("organisations", "host_uscc", "91340099MA00000A90", "\"91340099MA00000A90\" bad-uscc"),
         ("organisations", "host_uscc", " 91340099ma00000a9y ", "\"91340099MA00000A9Y\""),
     ] {
-        let found = becomes(ledger, column, false, |texts| Cell::Text(texts.intern(text)));
+        let found = becomes(ledger, column, None, |texts| Cell::Text(texts.intern(text)));
         assert_eq!(found, expected, "{ledger}.{column}: {text}");
+    }
+}
+
+#[test]
+fn amounts() {
+    use Scale::{Wan, Yuan};
+
+    for (ledger, column, scale, text, expected) in [
+        ("funds", "amount_yuan", None, "1.5", "\"1.50\""),
+        ("funds", "amount_yuan", Some(Wan), "1.5", "\"15000.00\""),
+        ("funds", "amount_yuan", Some(Wan), "0.2万", "\"2000.00\""),
+        ("funds", "amount_yuan", Some(Wan), "12000元", "\"12000.00\""),
+        ("funds", "amount_yuan", Some(Yuan), "1.5万元", "\"15000.00\""),
+        ("paired-support", "funds_wan", None, "1.5", "\"15000.00\""),
+        ("paired-support", "funds_wan", Some(Yuan), "15000", "\"15000.00\""),
+    ] {
+        let found = becomes(ledger, column, scale, |texts| Cell::Text(texts.intern(text)));
+        assert_eq!(found, expected, "{ledger}.{column} {scale:?}: {text}");
     }
 }
 
@@ -89,7 +108,7 @@ fn numbers() {
         ("grading", "satisfaction_rate", 95.0, false, "\"95.00\""),
         ("organisations", "division_code", 340_099_100_200.0, false, "\"340099100200\""),
     ] {
-        let found = becomes(ledger, column, false, |_| Cell::Number { value, percent });
+        let found = becomes(ledger, column, None, |_| Cell::Number { value, percent });
         assert_eq!(found, expected, "{ledger}.{column}: {value}");
     }
 }

@@ -13,6 +13,7 @@ use importer::{
 use sync_protocol::{
     Address, Book, ChangeHash, Document, Identity, RowId, UnitId, Value,
     catalogue::Ledger,
+    conflict::Means,
     document::{Author, Edit},
     session::Scope,
     unit::Unit,
@@ -187,7 +188,17 @@ impl Returned {
         let Some(mut fork) = document.fork_at(self.heads(identity.unit, identity.book))? else {
             return Ok((0, findings));
         };
-        fork.write(identity, edits, author)?;
+        // What an undo has put back as it was drawn is not written beside the undo, but after it.
+        let is_put_back = |edit: &&Edit| {
+            let newest = document.history(&edit.address).pop().and_then(|written| written.provenance);
+            let by_undo = newest.is_some_and(|by| by.how == Means::Undo);
+            let says = |document: &Document| document.get(&edit.address).filter(|value| !value.is_null());
+            by_undo && says(document) == says(&fork)
+        };
+        let (anew, edits): (Vec<&Edit>, Vec<&Edit>) = edits.iter().partition(is_put_back);
+        let own = |edits: Vec<&Edit>| edits.into_iter().cloned().collect::<Vec<_>>();
+        let (anew, edits) = (own(anew), own(edits));
+        fork.write(identity, &edits, author)?;
         let mut cells = BTreeSet::new();
         for Settled { decided, chosen, .. } in settled {
             if unsettled.contains(&(identity.book, decided.address.clone())) {
@@ -197,6 +208,7 @@ impl Returned {
             cells.insert(&decided.address);
         }
         document.merge(&fork)?;
+        document.write(identity, &anew, author)?;
         Ok((cells.len(), findings))
     }
 

@@ -27,7 +27,16 @@ const FIRST_ROW: u32 = 4;
 
 pub(super) async fn draw(server: &Server, ledger: &Ledger, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
     let register = at_and_below(server.store.units().await?, request.top.id);
-    let units = in_order(&register);
+    let mut units = in_order(&register);
+    for (unit, parent) in &mut units {
+        // Of the ledger of one organisation its reporting unit is not among them.
+        if parent.is_none()
+            && unit.level == UnitLevel::Organisation
+            && let Some(above) = unit.parent
+        {
+            *parent = server.store.unit(above).await?;
+        }
+    }
     let extras =
         if request.clearance == Sensitivity::S3 { extras(server, ledger, &units).await? } else { BTreeSet::new() };
     let path = request.folder.join(file_name(&[&ledger.title, "合并"], request.date));

@@ -8,6 +8,7 @@ use server::{
     Server,
     import::{ImportReport, import_file, preview_file},
     returns::{self, ReturnRequest},
+    undo::undo,
 };
 use sync_protocol::{Address, Book, Identity, Row, catalogue::Sensitivity, client::Device};
 use tempfile::TempDir;
@@ -112,6 +113,16 @@ async fn a_ledger_that_nobody_has_edited_changes_nothing_however_it_was_saved() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_of_one_branch_comes_back_as_it_was_drawn() -> Result<()> {
+    let county = County::open().await?;
+    let top = county.server.store.unit(county.members.unit).await?.context("the branch")?;
+    let request = ReturnRequest::new("members", top, jiff::civil::date(2012, 4, 30), county.path("returns"));
+    let report = county.import(&returns::draw(&county.server, &request).await?.path).await?;
+    assert_eq!((codes(&report), report.counts.unchanged), (vec![], 4));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn exactly_the_edited_cells_change() -> Result<()> {
     let county = County::open().await?;
     let drawn = county.draw(Sensitivity::S2).await?;
@@ -165,6 +176,52 @@ async fn exactly_the_edited_cells_change() -> Result<()> {
     let report = county.import(&county.treated(&drawn, "no-ids.xlsx", spec)?).await?;
     assert_eq!((report.counts.changed, report.counts.added), (1, 0), "{report:?}");
     assert_eq!(county.member("张三").await?.text("work_post"), "主任");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sheet_that_comes_again_after_an_undo_is_taken_again() -> Result<()> {
+    let county = County::open().await?;
+    let drawn = county.draw(Sensitivity::S2).await?;
+    let edits =
+        json!({ "set": [["张三", "工作岗位", "出纳"], ["王五", "联系电话", ""], ["李四", "工作岗位", "会计"]] });
+    let file = county.treated(&drawn, "edited.xlsx", edits)?;
+    for round in 0..2 {
+        let report = county.import(&file).await?;
+        assert_eq!((report.counts.changed, codes(&report)), (3, vec![]), "round {round}");
+        let says = (county.member("张三").await?, county.member("王五").await?, county.member("李四").await?);
+        let says = (says.0.text("work_post"), says.1.text("phone"), says.2.text("work_post"));
+        assert_eq!(says, ("出纳", "", "会计"), "round {round}");
+        assert!(county.server.store.conflicts().await?.is_empty(), "round {round}");
+        let last = county.server.store.batches().await?.into_iter().next().context("an import")?;
+        undo(&county.server, &last.batch.id, "李干事").await?.context("it is known")?;
+        assert_eq!(county.member("张三").await?.text("work_post"), "会计", "round {round}");
+    }
+    // Where somebody has written meanwhile, both stay, and somebody decides.
+    let third = json!({ "set": [["张三", "工作岗位", "出纳"]] });
+    let third = county.treated(&drawn, "third.xlsx", third)?;
+    let other = county.treated(&drawn, "other.xlsx", json!({ "set": [["张三", "工作岗位", "村干部"]] }))?;
+    county.import(&other).await?;
+    county.import(&third).await?;
+    assert_eq!(county.server.store.conflicts().await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_that_is_turned_back_in_the_same_sheet_is_not_taken_and_said() -> Result<()> {
+    let county = County::open().await?;
+    let drawn = county.draw(Sensitivity::S2).await?;
+    let edits = json!({ "set": [["张三", "工作岗位", "出纳"], ["李四", "删除", "是"]] });
+    let edited = county.treated(&drawn, "edited.xlsx", edits)?;
+    county.import(&edited).await?;
+    // It may be somebody who wants it back, or somebody who has never seen the other value.
+    let back =
+        county.treated(&edited, "back.xlsx", json!({ "set": [["张三", "工作岗位", "会计"], ["李四", "删除", ""]] }))?;
+    let report = county.import(&back).await?;
+    let said: Vec<_> = report.findings.iter().map(|finding| (finding.code, finding.column.as_str())).collect();
+    assert_eq!(said, [("kept-edit", "工作岗位"), ("kept-edit", "删除")], "{:?}", report.findings);
+    assert!(report.findings.iter().all(|finding| finding.message.contains("李干事")), "{:?}", report.findings);
+    assert_eq!(county.member("张三").await?.text("work_post"), "出纳");
     Ok(())
 }
 

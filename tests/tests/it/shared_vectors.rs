@@ -414,7 +414,7 @@ fn entries(catalogue: &Catalogue) -> Json {
             };
             let mut texts = Texts::default();
             let cell = Cell::Text(texts.intern(text));
-            let value = match normaliser.normalise(cell, &texts, &column, false) {
+            let value = match normaliser.normalise(cell, &texts, &column, None) {
                 Normalised::One(value) => Some(value),
                 _ => None,
             };
