@@ -225,6 +225,9 @@ fn private(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
+/// What somebody may: as what, where, and whether they are a named handler.
+type May = (Role, UnitId, bool);
+
 /// What lasts and a database does not know.
 #[derive(Debug, Default)]
 pub struct Lost {
@@ -238,7 +241,7 @@ impl Lost {
     pub async fn of(server: &Server, facts: &[Fact]) -> Result<Self, StoreError> {
         let mut lost = Self::default();
         // Of people the last word counts; nobody who is disabled is enabled by this.
-        let mut people: BTreeMap<PersonId, (Option<(Role, UnitId, bool)>, bool)> = BTreeMap::new();
+        let mut people: BTreeMap<PersonId, (Option<May>, bool)> = BTreeMap::new();
         for fact in facts {
             match fact {
                 Fact::DeviceRevoked { device } => {

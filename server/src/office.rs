@@ -131,7 +131,10 @@ async fn checkpoints(server: &Server) -> Result<Kept, StoreError> {
 /// Keeps those that an answer brought, whatever they say.
 async fn keep_checkpoints<'a>(server: &Server, seen: impl Iterator<Item = &'a String>) -> Result<(), StoreError> {
     let mut kept = checkpoints(server).await?;
-    let is_new = seen.fold(false, |is_new, text| kept.add(text) || is_new);
+    let mut is_new = false;
+    for text in seen {
+        is_new |= kept.add(text);
+    }
     if is_new { server.store.put_secret(CHECKPOINTS, &kept.to_bytes()).await } else { Ok(()) }
 }
 

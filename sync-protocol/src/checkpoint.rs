@@ -109,19 +109,16 @@ pub fn parse(text: &str) -> Vec<Note> {
         }
     };
     for line in text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty()) {
-        match line.strip_prefix(SIGNED_BY).and_then(|line| line.rsplit_once(' ')) {
-            Some((name, signature)) => {
-                if let Ok(signature) = BASE64.decode(signature.as_bytes()) {
-                    signatures.push((name.to_owned(), signature));
-                }
+        if let Some((name, signature)) = line.strip_prefix(SIGNED_BY).and_then(|line| line.rsplit_once(' ')) {
+            if let Ok(signature) = BASE64.decode(signature.as_bytes()) {
+                signatures.push((name.to_owned(), signature));
             }
-            None => {
-                if !signatures.is_empty() {
-                    end(&mut body, &mut signatures);
-                }
-                body += line;
-                body.push('\n');
+        } else {
+            if !signatures.is_empty() {
+                end(&mut body, &mut signatures);
             }
+            body += line;
+            body.push('\n');
         }
     }
     end(&mut body, &mut signatures);

@@ -87,7 +87,7 @@ impl Raw {
     }
 
     async fn more(&mut self) -> anyhow::Result<()> {
-        let mut part = [0; 16 << 10];
+        let mut part = vec![0; 16 << 10];
         let read = self.stream.read(&mut part).await?;
         anyhow::ensure!(read > 0, "closed");
         self.unread.extend_from_slice(&part[..read]);

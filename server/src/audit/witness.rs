@@ -83,7 +83,7 @@ pub async fn read(server: &Server, path: &Path) -> Result<Vec<Note>, WitnessErro
         if std::fs::metadata(&path)?.len() > FILE_BYTES_MAX {
             return Err(WitnessError::TooLarge);
         }
-        texts(server, std::fs::read(&path)?).await?
+        texts(server, &std::fs::read(&path)?)?
     };
     let notes: Vec<Note> = texts.iter().flat_map(|text| checkpoint::parse(text)).collect();
     if notes.is_empty() { Err(WitnessError::Nothing) } else { Ok(notes) }
@@ -97,17 +97,17 @@ fn starts_with(path: &Path, mark: &[u8]) -> std::io::Result<bool> {
     Ok(start == mark)
 }
 
-async fn texts(server: &Server, bytes: Vec<u8>) -> Result<Vec<String>, WitnessError> {
+fn texts(server: &Server, bytes: &[u8]) -> Result<Vec<String>, WitnessError> {
     if bytes.starts_with(b"PK") {
-        let examined = server.isolation.examine(&bytes, &server.keyring.seal_keys(), Task::Examine)?;
+        let examined = server.isolation.examine(bytes, &server.keyring.seal_keys(), Task::Examine)?;
         // What is signed is that it was in the seal; the checkpoint's own signature is asked for later.
         return Ok(examined.and_then(|examined| seal::checkpoint(&examined.statement)).into_iter().collect());
     }
     if bytes.starts_with(b"age-encryption.org/") {
-        let beginning = bytes.get(..HEAD_BYTES_MAX).unwrap_or(&bytes);
+        let beginning = bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes);
         return Ok(server.keyring.read_head(beginning)?.0.checkpoints);
     }
-    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let text = String::from_utf8_lossy(bytes).into_owned();
     // The answer of `GET /api/audit/checkpoint`, as it was saved.
     let answer = serde_json::from_str::<serde_json::Value>(&text).ok();
     let inside = answer.as_ref().and_then(|answer| answer.get("checkpoint")).and_then(|text| text.as_str());

@@ -217,23 +217,19 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
         let door = self.clone();
         Box::pin(async move {
             let peer = stream.peer_addr()?;
-            match door.server.connections.enter(peer) {
-                Ok((place, gave_way)) => {
-                    if let Some(network) = gave_way {
-                        tokio::spawn(note(door.server.clone(), network, "closed"));
-                    }
-                    // Small frames go out at once: a sync message waits for the one before it.
-                    stream.set_nodelay(true)?;
-                    Ok((Held { stream, place }, service))
+            let Ok((place, gave_way)) = door.server.connections.enter(peer) else {
+                tokio::spawn(note(door.server.clone(), peer.ip(), "refused"));
+                if door.is_in_clear {
+                    let _ = timeout(LAST_WORDS, turn_away(&stream)).await;
                 }
-                Err(Full) => {
-                    tokio::spawn(note(door.server.clone(), peer.ip(), "refused"));
-                    if door.is_in_clear {
-                        let _ = timeout(LAST_WORDS, turn_away(&stream)).await;
-                    }
-                    Err(io::Error::new(io::ErrorKind::ConnectionRefused, NO_ROOM))
-                }
+                return Err(io::Error::new(io::ErrorKind::ConnectionRefused, NO_ROOM));
+            };
+            if let Some(network) = gave_way {
+                tokio::spawn(note(door.server.clone(), network, "closed"));
             }
+            // Small frames go out at once: a sync message waits for the one before it.
+            stream.set_nodelay(true)?;
+            Ok((Held { stream, place }, service))
         })
     }
 }
@@ -338,11 +334,11 @@ mod tests {
         let (_third, gave_way) = enter("2001:db8::ffff:3", 1).expect("room");
         assert_eq!(gave_way, Some(network));
         // There are five; the sixth is a proxy's, who is no stranger, and the seventh goes at the cost of whoever has most.
-        let (mut proxied, gave_way) = enter("10.0.0.1", 1).expect("room");
+        let (mut behind, gave_way) = enter("10.0.0.1", 1).expect("room");
         assert_eq!(gave_way, None);
         let (_seventh, gave_way) = enter("198.51.100.7", 1).expect("room");
         assert!(gave_way.is_some());
-        assert!(!is_out(&mut first) && !is_out(&mut proxied));
+        assert!(!is_out(&mut first) && !is_out(&mut behind));
         assert_eq!(connections.open().places.len(), 6);
     }
 

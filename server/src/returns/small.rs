@@ -78,7 +78,7 @@ impl Table<'_> {
     /// What has to be hidden besides so that this cannot be told: the other corners of a rectangle. As few as possible, no
     /// totals if possible, no zeros, and small ones rather than large ones.
     fn cover(&self, (line, column): Place, hidden: &BTreeSet<Place>) -> Option<Vec<Place>> {
-        let mut best: Option<((usize, usize, usize, i64), Vec<Place>)> = None;
+        let mut best: Option<(_, Vec<Place>)> = None;
         for other_line in (0..=self.height()).filter(|other| *other != line) {
             for other_column in (0..self.width()).filter(|other| *other != column) {
                 let corners = [(line, other_column), (other_line, column), (other_line, other_column)];
@@ -89,7 +89,7 @@ impl Table<'_> {
                 }
                 let totals = more.iter().filter(|(line, _)| *line == self.height()).count();
                 let zeros = more.iter().filter(|place| self.value(**place) == 0).count();
-                let cost = (totals, more.len(), zeros, more.iter().map(|place| self.value(*place)).sum());
+                let cost = (totals, more.len(), zeros, more.iter().map(|place| self.value(*place)).sum::<i64>());
                 if best.as_ref().is_none_or(|(least, _)| cost < *least) {
                     best = Some((cost, more));
                 }

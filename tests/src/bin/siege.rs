@@ -106,7 +106,7 @@ async fn main() -> Result<ExitCode> {
     };
     anyhow::ensure!(program.is_file(), "build the server first: no {}", program.display());
     let (field, identities) = prepare(folder.path(), &arguments).await?;
-    let server = start(&program, folder.path(), field.to).await?;
+    let server = Box::pin(start(&program, folder.path(), field.to)).await?;
     let pid = server.id().unwrap_or_default().to_string();
     let cpu = || process::cpu_seconds_of(&pid).unwrap_or(f64::NAN);
     let memory = || process::peak_memory_mib_of(&pid).unwrap_or(f64::NAN);
@@ -284,18 +284,14 @@ async fn honest(
             let body = encode(&request);
             let reply =
                 tokio::time::timeout(Duration::from_secs(30), exchange(&field, &mut line, &headers, &body)).await;
-            match reply {
-                Ok(Ok(reply)) => {
-                    let received = session.receive(decode(&reply)?)?;
-                    anyhow::ensure!(received.refusals.is_empty(), "an honest change was refused");
-                    cursor = Some(received.cursor);
-                }
-                Ok(Err(_)) | Err(_) => {
-                    failed.fetch_add(1, Ordering::Relaxed);
-                    line = None;
-                    break;
-                }
-            }
+            let Ok(Ok(reply)) = reply else {
+                failed.fetch_add(1, Ordering::Relaxed);
+                line = None;
+                break;
+            };
+            let received = session.receive(decode(&reply)?)?;
+            anyhow::ensure!(received.refusals.is_empty(), "an honest change was refused");
+            cursor = Some(received.cursor);
         }
         times.lock().unwrap_or_else(PoisonError::into_inner).push(begun.elapsed());
         edits += 1;

@@ -54,7 +54,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     while let Some(ended) = running.join_next().await {
         if let Err(failure) = ended.context("a worker")? {
             running.abort_all();
-            println!("{}", simulator.shrink(failure).await);
+            println!("{}", Box::pin(simulator.shrink(failure)).await);
             return Ok(ExitCode::FAILURE);
         }
     }

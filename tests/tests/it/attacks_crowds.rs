@@ -40,7 +40,7 @@ async fn ask(stream: &mut TcpStream, token: &str) -> Result<String> {
     let mut answer = Vec::new();
     // Until the last chunk or the whole length has come.
     loop {
-        let mut part = [0; 16 << 10];
+        let mut part = vec![0; 16 << 10];
         let read = timeout(SOON, stream.read(&mut part)).await??;
         answer.extend_from_slice(&part[..read]);
         let text = String::from_utf8_lossy(&answer).into_owned();

@@ -12,7 +12,7 @@ async fn every_promise_is_kept() -> Result<()> {
     let simulator = Simulator::new(None).await?;
     for seed in ONCE_BROKEN.into_iter().chain(0..SEEDS) {
         if let Err(failure) = simulator.run(seed).await {
-            panic!("{}", simulator.shrink(failure).await);
+            panic!("{}", Box::pin(simulator.shrink(failure)).await);
         }
     }
     Ok(())

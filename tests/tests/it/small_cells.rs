@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write,
     path::Path,
 };
 
@@ -15,7 +16,11 @@ use server::{
     import::import_file,
     returns::{self, ReturnRequest},
 };
-use sync_protocol::{catalogue::Sensitivity, client::Trust, unit::UnitLevel};
+use sync_protocol::{
+    catalogue::Sensitivity,
+    client::Trust,
+    unit::{Unit, UnitLevel},
+};
 use tests::{county, people, sheet, worked::synthetic};
 
 /// A return with small cells: the sheet, the columns that are hidden where they are small, and the column that sums them up.
@@ -65,11 +70,14 @@ async fn filled(folder: &Path, case: &Case) -> Result<Server> {
         ("党组织编码|姓名|认定年度|主要困难原因|组织认定".to_owned(), "党组织编码|姓名|认定时间|处置结果".to_owned());
     for (unit, code) in ["A1", "B1", "C1"].into_iter().enumerate() {
         for (cause, count) in CAUSES.into_iter().zip(case.causes[unit]) {
-            (0..count).for_each(|number| hardship += &format!("\n{code}|{cause}{}|2012|{cause}|已认定", name(number)));
+            for number in 0..count {
+                write!(hardship, "\n{code}|{cause}{}|2012|{cause}|已认定", name(number))?;
+            }
         }
         for (result, count) in DISPOSALS.into_iter().zip(case.disposals[unit]) {
-            (0..count)
-                .for_each(|number| disposals += &format!("\n{code}|{result}{}|2012-05-01|{result}", name(number)));
+            for number in 0..count {
+                write!(disposals, "\n{code}|{result}{}|2012-05-01|{result}", name(number))?;
+            }
         }
     }
     let path = folder.join("people.xlsx");
@@ -117,7 +125,7 @@ fn taken(bytes: &[u8], form: &Form, is_collection: bool) -> Result<(Figures, BTr
     Ok((figures, stars))
 }
 
-async fn drawn(server: &Server, top: &sync_protocol::unit::Unit, name: &str, class: Sensitivity) -> Result<Vec<u8>> {
+async fn drawn(server: &Server, top: &Unit, name: &str, class: Sensitivity) -> Result<Vec<u8>> {
     let folder = tempfile::tempdir()?;
     let date = jiff::civil::date(2012, 11, 10);
     let request = ReturnRequest { clearance: class, ..ReturnRequest::new(name, top.clone(), date, folder.path()) };
@@ -202,7 +210,7 @@ async fn nothing_that_is_hidden_can_be_computed() -> Result<()> {
         let units = server.store.units().await?;
         let county = returns::county(&server).await?;
         let labels: Vec<&str> =
-            units.iter().filter(|unit| unit.level == UnitLevel::ReportingUnit).map(|unit| unit.label()).collect();
+            units.iter().filter(|unit| unit.level == UnitLevel::ReportingUnit).map(Unit::label).collect();
         for form in &FORMS {
             // Whoever may see all of it does.
             let (truth, stars) = taken(&drawn(&server, &county, form.number, Sensitivity::S2).await?, form, false)?;
