@@ -161,9 +161,13 @@ pub async fn workbook(server: &Server, whom: &Whom, records: &[RecordAbout]) -> 
     for (record, column, versions) in &histories {
         for version in versions {
             let when = clock::local(version.written_at_ms).strftime("%Y-%m-%d %H:%M").to_string();
-            let value = if version.value.is_empty() { "（已清空）" } else { &version.value };
+            let value = match version.value.as_str() {
+                "" => "（已清空）".to_owned(),
+                "true" | "false" => printed(&server.catalogue, column, &Value::Bool(version.value == "true")),
+                text => printed(&server.catalogue, column, &Value::Text(text.to_owned())),
+            };
             let (file, device) = (version.file.as_deref(), version.device.as_deref());
-            let texts = [value, &version.who, &when, file.unwrap_or_default(), device.unwrap_or_default()];
+            let texts = [&*value, &version.who, &when, file.unwrap_or_default(), device.unwrap_or_default()];
             put(&mut page, line, &place(server, record, &column.title), &texts)?;
             line += 1;
         }

@@ -69,6 +69,9 @@ struct Written {
     note: String,
     format: u32,
     county: Secret,
+    /// The one before, where the county has given another: the database may still know the keys by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    county_before: Option<Secret>,
     cursor: Secret,
     vault: Secret,
     signing: Vec<WrittenSigning>,
@@ -143,6 +146,7 @@ impl Keyring {
             note: NOTE.to_owned(),
             format: FORMAT,
             county: Secret::fresh(),
+            county_before: None,
             cursor: Secret::fresh(),
             vault: Secret::fresh(),
             signing: vec![signing],
@@ -245,14 +249,22 @@ impl Keyring {
 
     /// The same with the county's key, as the county gives it to an office.
     pub fn with_county(&self, key: &[u8]) -> Option<Self> {
-        let written = Written { county: Secret(key.try_into().ok()?), ..self.written.clone() };
-        Some(Self::of(self.file.clone(), written))
+        let county = Secret(key.try_into().ok()?);
+        if county == self.written.county {
+            return Some(self.clone());
+        }
+        let county_before = Some(self.written.county.clone());
+        Some(Self::of(self.file.clone(), Written { county, county_before, ..self.written.clone() }))
     }
 
     /// What the database knows them by: that of which records' ids follow, and with what signing began.
     fn mark(&self) -> [u8; 32] {
+        self.mark_with(&self.written.county)
+    }
+
+    fn mark_with(&self, county: &Secret) -> [u8; 32] {
         let mut mark = Sha256::new_with_prefix("taizhang keyring");
-        mark.update(Sha256::digest(self.county()));
+        mark.update(Sha256::digest(county.0));
         if let Some(first) = self.written.signing.first() {
             mark.update(Sha256::digest(first.secret.0));
         }
@@ -313,6 +325,11 @@ pub async fn open(store: &dyn Store, config: &Config) -> Result<Keyring, StoreEr
     }
     match store.get_secret(MARK).await? {
         Some(mark) if mark == ring.mark() => Ok(ring),
+        // It was interrupted after the file was written.
+        Some(mark) if ring.written.county_before.as_ref().is_some_and(|before| mark == ring.mark_with(before)) => {
+            store.put_secret(MARK, &ring.mark()).await?;
+            Ok(ring)
+        }
         _ => Err(Refused::OtherKeys.into()),
     }
 }
@@ -345,7 +362,10 @@ async fn earlier(store: &dyn Store, config: &Config) -> Result<Option<Keyring>, 
     let signing = WrittenSigning { secret: bundle, since_ms: 0, until_ms: None, is_leaked: false };
     let vault = Secret::fresh();
     let (note, format) = (NOTE.to_owned(), FORMAT);
-    let ring = Keyring::of(path(config), Written { note, format, county, cursor, vault, signing: vec![signing] });
+    let ring = Keyring::of(
+        path(config),
+        Written { note, format, county, county_before: None, cursor, vault, signing: vec![signing] },
+    );
     // The mark is of now already where taking them out was interrupted.
     match store.get_secret(MARK).await? {
         Some(noted) if noted != ring.mark() && noted != *mark.finalize() => Err(Refused::OtherKeys.into()),

@@ -159,6 +159,23 @@ async fn without_its_keys_a_database_is_not_opened() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_office_that_is_broken_off_while_it_takes_the_countys_key_goes_on() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("data");
+    let server = county::open(&data, None).await?;
+    let mark = server.store.get_secret("keys_mark").await?.context("a mark")?;
+    server.keyring.with_county(&[7; 32]).context("a key")?.keep(server.store.as_ref()).await?;
+    server.store.put_secret("keys_mark", &mark).await?;
+    server.store.close().await;
+    for _ in 0..2 {
+        let server = Server::open_embedded(&config(&data)?).await?;
+        assert_eq!(server.keyring.county(), [7; 32]);
+        server.store.close().await;
+    }
+    Ok(())
+}
+
 /// The same county with other keys from now on, as after `taizhang keys rotate`.
 async fn rotated(server: Server, data: &Path, is_leaked: bool) -> Result<Server> {
     server.keyring.rotated(is_leaked).keep(server.store.as_ref()).await?;

@@ -16,6 +16,7 @@ use server::{
     Server,
     config::Config,
     erasure::{ErasureError, Extent, Order, erase},
+    keyring,
     store::{DeviceRecord, QuarantineState, sqlite::SqliteStore},
     tallies::Tallies,
 };
@@ -84,7 +85,9 @@ impl World {
         mutant: Option<Mutant>,
     ) -> Result<Self> {
         let folder = super::folder()?;
-        std::fs::copy(template.join(SERVER), folder.path().join(SERVER))?;
+        for file in [SERVER, keyring::FILE] {
+            std::fs::copy(template.join(file), folder.path().join(file))?;
+        }
         let mut config = config.clone();
         folder.path().clone_into(&mut config.data_dir);
         let foreign = config.catalogue.ledgers().iter().filter(|ledger| ledger.book == Book::Township).find_map(|l| {

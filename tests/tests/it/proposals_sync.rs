@@ -286,7 +286,9 @@ async fn what_the_county_had_decided_comes_back_to_a_server_that_was_set_back() 
     server.store.close().await;
     let kept = folder.path().join("kept");
     std::fs::create_dir_all(&kept)?;
-    std::fs::copy(data.join("taizhang.sqlite"), kept.join("taizhang.sqlite"))?;
+    for file in ["taizhang.sqlite", "keys.json"] {
+        std::fs::copy(data.join(file), kept.join(file))?;
+    }
 
     let server = county::open(&data, None).await?;
     let url = county::serve(&server).await?;

@@ -58,7 +58,10 @@ pub(super) async fn perform(
         // Before it is done: what is done and not kept would come back. The writer's turn keeps others from appending meanwhile.
         let (path, own) = (path.to_owned(), path.display().to_string());
         let kept = aside(move || lasting::append(&path, &facts)).await?;
-        kept.map_err(|error| StoreError::Database(format!("{own} 无法写入 cannot be written: {error}")))?;
+        kept.map_err(|error| match error.kind() {
+            std::io::ErrorKind::StorageFull => StoreError::Full,
+            _ => StoreError::Disk(format!("{own}: {error}")),
+        })?;
     }
     tx.commit().await?;
     Ok(Performed::Done(number))

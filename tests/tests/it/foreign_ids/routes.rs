@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 /// Names of parameters that say no id.
-const NO_IDS: [&str; 33] = [
+const NO_IDS: [&str; 35] = [
     "access_token",
     "after",
     "anyway",
@@ -33,6 +33,7 @@ const NO_IDS: [&str; 33] = [
     "due_on",
     "explanation",
     "file",
+    "from",
     "full_name",
     "is_disabled",
     "is_handler",
@@ -55,6 +56,7 @@ const NO_IDS: [&str; 33] = [
     "token",
     // One-time codes; and the code of a return, of which anybody may ask whether it was drawn here.
     "code",
+    "whole",
 ];
 
 /// What an id of this name is of; none, if it is no id.
