@@ -150,7 +150,7 @@ pub async fn workbook(server: &Server, whom: &Whom, records: &[RecordAbout]) -> 
             };
             put(&mut page, line, &place(server, record, &column.title), &[&said(server, column, key, value)])?;
             line += 1;
-            histories.push((record, column, history(server, record, &column.key).await?));
+            histories.push((record, column, history(server, record, key).await?));
         }
     }
     end(&mut page)?;
@@ -193,8 +193,12 @@ fn place(server: &Server, record: &RecordAbout, column: &str) -> [String; 5] {
     [record.unit_name.clone(), record.period.clone(), ledger, record.name.clone(), column]
 }
 
-async fn history(server: &Server, record: &RecordAbout, column: &str) -> Result<Vec<CellVersion>, AboutError> {
+async fn history(server: &Server, record: &RecordAbout, key: &str) -> Result<Vec<CellVersion>, AboutError> {
+    let (column, member) = key.split_once('/').map_or((key, None), |(column, member)| (column, Some(member)));
     let mut place = history::place(server, record.unit, &record.ledger, record.row.id, column)?;
+    if let Some(member) = member {
+        place = place.member(member);
+    }
     place.identity = Identity { period: record.period.clone(), ..place.identity };
     match history::history(server, &place, Sensitivity::S3).await {
         Err(HistoryError::Unknown) => Ok(Vec::new()),

@@ -66,6 +66,14 @@ pub fn place<'a>(
     Ok(Place { identity, address: Address::new(&ledger.id, row, &column.key), column })
 }
 
+impl Place<'_> {
+    /// The cell of one member, where the column is a set.
+    #[must_use]
+    pub fn member(self, member: &str) -> Self {
+        Self { address: self.address.member(member), ..self }
+    }
+}
+
 /// Everything that was written there, oldest first.
 pub async fn history(
     server: &Server,
