@@ -71,10 +71,9 @@ pub enum ErasureError {
 }
 
 /// Which books are erased from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     /// The restricted ones: the record stays, without its restricted columns.
-    #[default]
     Restricted,
     /// All of them: the whole record.
     Whole,
@@ -187,13 +186,12 @@ pub(crate) async fn carry_out(
     server: &Server,
     unit: UnitId,
     key: &RowKey,
-    of: (&By, Extent),
+    (by, extent): (&By, Extent),
 ) -> Result<Erased, ErasureError> {
-    let extent = of.1;
     if !server.uploads.forget_all() {
         return Err(ErasureError::Uploads);
     }
-    let erased = replace(server, unit, key, of).await?;
+    let erased = replace(server, unit, key, (by, extent)).await?;
     let is_swept = server.store.sweep().await.map_err(ErasureError::Unswept)?;
     let mut erased = match erased {
         Some(erased) => erased,

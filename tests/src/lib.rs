@@ -15,4 +15,5 @@ pub mod roster;
 pub mod running;
 pub mod sheet;
 pub mod simulate;
+pub mod waiting;
 pub mod worked;

@@ -189,15 +189,13 @@ impl Returned {
             return Ok((0, findings));
         };
         // What an undo has put back as it was drawn is not written beside the undo, but after it.
-        let is_put_back = |edit: &&Edit| {
+        let is_put_back = |edit: &Edit| {
             let newest = document.history(&edit.address).pop().and_then(|written| written.provenance);
             let by_undo = newest.is_some_and(|by| by.how == Means::Undo);
             let says = |document: &Document| document.get(&edit.address).filter(|value| !value.is_null());
             by_undo && says(document) == says(&fork)
         };
-        let (anew, edits): (Vec<&Edit>, Vec<&Edit>) = edits.iter().partition(is_put_back);
-        let own = |edits: Vec<&Edit>| edits.into_iter().cloned().collect::<Vec<_>>();
-        let (anew, edits) = (own(anew), own(edits));
+        let (anew, edits): (Vec<Edit>, Vec<Edit>) = edits.iter().cloned().partition(is_put_back);
         fork.write(identity, &edits, author)?;
         let mut cells = BTreeSet::new();
         for Settled { decided, chosen, .. } in settled {

@@ -1,10 +1,12 @@
 //! Erasing a person's restricted data: nothing holds it any more, and nobody brings it back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use importer::workbook::grid::Cell;
 use serde_json::{Value, json};
 use server::{
+    Server,
     about::{self, Whom},
     auth::Role,
     bundle,
@@ -19,6 +21,7 @@ use sync_protocol::{
     document::RowKey,
     repo::{RepoTurn, Turned},
 };
+use tempfile::TempDir;
 use tests::{county, people, roster, sheet};
 
 const ID: &str = "340099198001010014";
@@ -55,15 +58,21 @@ fn members() -> Result<Vec<u8>> {
     sheet::workbook(&[("党员", &[header, &zhang, &li].join("\n"))])
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_erased_is_nowhere_and_nobody_brings_it_back() -> Result<()> {
+/// A county whose first branch has both of them, and the file that they came from.
+async fn imported() -> Result<(TempDir, Server, PathBuf)> {
     let (folder, server) = county::with_branches(2).await?;
-    let database = folder.path().join("data/taizhang.sqlite");
-    let url = county::serve(&server).await?;
-    let unit = county::branch(&server, 0);
     let file = folder.path().join("members.xlsx");
     std::fs::write(&file, members()?)?;
     import_file(&server, &file, "县", &|_, _| {}).await?;
+    Ok((folder, server, file))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_erased_is_nowhere_and_nobody_brings_it_back() -> Result<()> {
+    let (folder, server, file) = imported().await?;
+    let database = folder.path().join("data/taizhang.sqlite");
+    let url = county::serve(&server).await?;
+    let unit = county::branch(&server, 0);
     // Two offices of the branch hold it; one is offline when it is erased, and has gone on writing.
     let books = [Book::Unit, Book::UnitRestricted];
     let here = county::device(&server, folder.path(), &url, "here", unit, &books).await?;
@@ -136,13 +145,10 @@ async fn what_was_erased_is_nowhere_and_nobody_brings_it_back() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_record_goes_with_its_open_columns() -> Result<()> {
-    let (folder, server) = county::with_branches(2).await?;
+    let (folder, server, _) = imported().await?;
     let database = folder.path().join("data/taizhang.sqlite");
     let url = county::serve(&server).await?;
     let unit = county::branch(&server, 0);
-    let file = folder.path().join("members.xlsx");
-    std::fs::write(&file, members()?)?;
-    import_file(&server, &file, "县", &|_, _| {}).await?;
     // A phone that holds no restricted book has written to the record, and to another, without a network.
     let open = Identity { unit, book: Book::Unit, period: server.period() };
     let phone = county::device(&server, folder.path(), &url, "phone", unit, &[Book::Unit]).await?;
@@ -219,6 +225,21 @@ async fn a_person_gets_everything_that_is_kept_about_them_and_nothing_of_others(
     for text in [OTHER, "白水村9号"] {
         assert!(!texts.contains(&text), "{text} is somebody else's");
     }
+
+    // Of a set each member has its history.
+    let hardship =
+        format!("党组织编码|姓名|认定年度|主要困难原因|困难原因|组织认定\n{code}|张三|2012|因病|因病、因灾|已认定");
+    let file = folder.path().join("hardship.xlsx");
+    std::fs::write(&file, sheet::workbook(&[("困难", &hardship)])?)?;
+    import_file(&server, &file, "县", &|_, _| {}).await?;
+    let mut records = about::records(&server, server.county, &whom(None)).await?;
+    records.retain(|record| record.ledger == "hardship-members");
+    assert_eq!(records.len(), 1);
+    let (bytes, _) = about::workbook(&server, &whom(None), &records).await?;
+    let book = importer::read(&bytes, &importer::ReadLimits::default())?;
+    let written = book.sheets.iter().find(|sheet| sheet.name == "填写经过").context("a sheet")?;
+    let is_cause = |cell: &Cell| matches!(cell, Cell::Text(id) if book.texts.get(*id) == "困难原因");
+    assert!((0..written.row_count()).any(|row| written.row(row).iter().any(|(_, cell)| is_cause(cell))));
     Ok(())
 }
 

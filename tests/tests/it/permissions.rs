@@ -8,16 +8,15 @@ use serde_json::{Value, json};
 use server::{
     Server,
     auth::{Role, table},
-    store::{DeviceRecord, NewProposal, Person, QuarantineState, Quarantined},
+    store::{DeviceRecord, Person},
 };
 use sync_protocol::{
     Book, ChangeHash, DeviceId, Identity, RowId, Tenant, UnitId,
     client::Trust,
-    document::{RefusalCode, RowKey},
     message::{ExchangeRequest, PROTOCOL, encode},
     unit::{Unit, UnitLevel},
 };
-use tests::{county, people};
+use tests::{county, people, waiting};
 
 /// What a route takes of a unit: one within the caller's, then one outside.
 struct Side {
@@ -196,27 +195,9 @@ async fn county() -> Result<County> {
         device.save(&identity, "members", row, &[("name", "张三".into())], 0).await?;
         device.exchange(0).await?;
         let enrolled = server.store.device_by_token(&server::store::token_hash(name)).await?.context("enrolled")?;
-        let held = Quarantined {
-            hash: ChangeHash([u8::try_from(index)?; 32]),
-            identity,
-            device: enrolled.id,
-            code: RefusalCode::Forbidden,
-            sentence: "held".into(),
-            received_at_ms: 0,
-            bytes: b"no change".to_vec(),
-            state: QuarantineState::Waiting,
-            decided_by: None,
-        };
+        let held = waiting::held(u8::try_from(index)?, &identity, enrolled.id);
         server.store.quarantine(std::slice::from_ref(&held), 1 << 20).await?;
-        let proposed = NewProposal {
-            row: RowKey { ledger: "members".into(), row },
-            column: "membership_state".into(),
-            before: Some("normal".into()),
-            value: "removed".into(),
-            who: "张三".into(),
-            import: None,
-        };
-        server.store.proposals().propose(&held.identity, &[proposed], 0).await?;
+        server.store.proposals().propose(&identity, &[waiting::proposed(row)], 0).await?;
         let proposal = i64::try_from(index)? + 1;
         let person = people::add(&server, name, Role::FieldCadre, village.id, false, PASSWORD).await?;
         sides.push(Side { unit: village.id, person, device: enrolled.id, row, held: held.hash, proposal });

@@ -14,18 +14,15 @@ use serde_json::Value;
 use server::{
     Server,
     auth::Role,
-    store::{
-        AttachmentPart, DeviceRecord, NewProposal, Person, ProposalQuery, QuarantineState, Quarantined, token_hash,
-    },
+    store::{AttachmentPart, DeviceRecord, Person, ProposalQuery, token_hash},
     submissions::{self, Wanted},
 };
 use sync_protocol::{
     Book, ChangeHash, DeviceId, Identity, RowId, UnitId,
     client::Trust,
-    document::{RefusalCode, RowKey},
     unit::{Unit, UnitLevel},
 };
-use tests::{county, people, sheet};
+use tests::{county, people, sheet, waiting};
 
 use routes::{Kind, Route, routes};
 
@@ -109,27 +106,9 @@ async fn fill(server: &Server, url: &str, client: &Client, place: &Place) -> Res
     let phone = county::open_device(server, folder.path(), url, &name("device")).await?;
     phone.save(&identity, "members", row, &[("name", "张三".into())], 0).await?;
     phone.exchange(0).await?;
-    let held = Quarantined {
-        hash: ChangeHash([number; 32]),
-        identity: identity.clone(),
-        device: enrolled.id,
-        code: RefusalCode::Forbidden,
-        sentence: "held".into(),
-        received_at_ms: 0,
-        bytes: b"no change".to_vec(),
-        state: QuarantineState::Waiting,
-        decided_by: None,
-    };
+    let held = waiting::held(number, &identity, enrolled.id);
     server.store.quarantine(std::slice::from_ref(&held), 1 << 20).await?;
-    let proposed = NewProposal {
-        row: RowKey { ledger: "members".into(), row },
-        column: "membership_state".into(),
-        before: Some("normal".into()),
-        value: "removed".into(),
-        who: "张三".into(),
-        import: None,
-    };
-    server.store.proposals().propose(&identity, &[proposed], 0).await?;
+    server.store.proposals().propose(&identity, &[waiting::proposed(row)], 0).await?;
     let proposal = proposals(server).await?.last().context("a proposal")?.clone();
     let photo = AttachmentPart {
         unit,
