@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// Of a thread that gives way: it has a tenth of the processor beside one that wants all of it.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
 /// How the other process says that the file was refused; its sentence follows.
 const REFUSED: u8 = 3;
 
@@ -169,6 +172,9 @@ fn exchange(mut child: Child, bytes: &[u8], time_max: Duration) -> Result<Vec<u8
 pub fn serve(memory_max: u64, task: Task) -> u8 {
     let is_stranger = task == Task::ExamineForStranger;
     let memory_max = if is_stranger { memory_max.min(STRANGER_MEMORY_MAX) } else { memory_max };
+    if is_stranger {
+        give_way();
+    }
     // Where the system has no such limit, the limits on cells still hold.
     drop(rlimit::setrlimit(rlimit::Resource::AS, memory_max, memory_max));
     let mut bytes = Vec::new();
@@ -189,6 +195,12 @@ pub fn serve(memory_max: u64, task: Task) -> u8 {
         Err(error) => Err(error),
     };
     if answered.is_ok() { REFUSED } else { 1 }
+}
+
+/// Lets everybody else have the processor before this thread, where the system can do so for one thread.
+pub fn give_way() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(NICENESS);
 }
 
 /// Examines a file behind the keys that may open its seal, and their number.

@@ -59,6 +59,8 @@ pub enum Event {
     DeviceInvited,
     /// A device was enrolled.
     DeviceEnrolled,
+    /// The key to what a device has stored was given back to whoever has forgotten its PIN.
+    DeviceRecovered,
     /// The person whose device it is has said that it is theirs.
     DeviceConfirmed,
     /// A device without anything took what it may hold.
@@ -137,6 +139,7 @@ impl Event {
             Self::PasswordReset => "password-reset",
             Self::DeviceInvited => "device-invited",
             Self::DeviceEnrolled => "device-enrolled",
+            Self::DeviceRecovered => "device-recovered",
             Self::DeviceConfirmed => "device-confirmed",
             Self::DeviceFilled => "device-filled",
             Self::TokenRotated => "token-rotated",

@@ -13,7 +13,7 @@ use sync_protocol::{
     document::GateLimits,
 };
 
-use crate::{http::ConnectionLimits, tls::Tls};
+use crate::{http::ConnectionLimits, retention::Retention, tls::Tls};
 
 /// The keys of `taizhang.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,6 +46,8 @@ pub struct File {
     pub connections_max: usize,
     /// Those of one address (of IPv6: one /64) on which nobody has signed in yet. Behind a proxy only the total counts.
     pub strangers_max: usize,
+    /// How long restricted columns are kept.
+    pub retention: Vec<Retention>,
 }
 
 /// A code of digits: an environment variable that has only digits is read as a number.
@@ -78,6 +80,7 @@ impl Default for File {
             pushes_at_once: 16,
             connections_max: 2048,
             strangers_max: 128,
+            retention: Vec::new(),
         }
     }
 }
@@ -109,6 +112,8 @@ pub struct Config {
     pub pushes_at_once: usize,
     /// Connections that are open at once.
     pub connections: ConnectionLimits,
+    /// How long restricted columns are kept.
+    pub retention: Vec<Retention>,
 }
 
 impl Config {
@@ -144,6 +149,9 @@ impl Config {
             }
         }
         let catalogue = Catalogue::load(&sources).context("目录文件有误 mistakes in the catalogue")?;
+        for rule in &file.retention {
+            rule.check(&catalogue).context("配置 [[retention]] 有误 wrong schedule")?;
+        }
         Ok(Self {
             data_dir: file.data_dir,
             listen: file.listen,
@@ -157,6 +165,7 @@ impl Config {
             gate: file.gate,
             pushes_at_once: file.pushes_at_once.max(1),
             connections: ConnectionLimits { all: file.connections_max.max(1), strangers: file.strangers_max.max(1) },
+            retention: file.retention,
         })
     }
 }

@@ -1,7 +1,10 @@
 //! Devices of people: invited by a one-time code, enrolled with keys of their own.
 
 use serde_json::json;
-use sync_protocol::{DeviceId, bundle::PublicKeys};
+use sync_protocol::{
+    DeviceId,
+    bundle::{self, BundleError, PublicKeys, RecoveryKey},
+};
 
 use crate::{
     Server,
@@ -31,6 +34,16 @@ pub enum EnrolError {
     /// Another device has these keys, or this token.
     #[error("该密钥或令牌已登记在另一台设备上 | another device has these keys, or this token")]
     Keys,
+    /// The code is another person's, or nobody knows the device.
+    #[error(
+        "登记码不是给这部手机的使用人的，请向管理员要本人的登记码 | this code is not for the person whose phone this is: ask for one of theirs"
+    )]
+    Another,
+    /// What the device keeps of its key cannot be read.
+    #[error(
+        "打不开这部手机存的恢复信息，只能清除后重新登记 | what this phone keeps for its recovery cannot be read: erase it and enrol it anew ({0})"
+    )]
+    Recovery(BundleError),
     /// A token that could be guessed.
     #[error("令牌应为64位十六进制随机数 | a token is 64 random hexadecimal digits")]
     Token,
@@ -160,6 +173,38 @@ pub async fn enrol(server: &Server, code: &str, keys: PublicKeys, token: &str) -
         // Where the code was used meanwhile, or its person changed, that is seen when all of it is read again.
         if let Performed::Done(_) = server.store.perform(&Deed::new(act, note)).await? {
             return Ok(device);
+        }
+    }
+    Err(EnrolError::Unknown)
+}
+
+/// Gives the key to what a device has stored back to whoever has forgotten its PIN and has a one-time code of the person whose
+/// device it is. The device keeps the key encrypted to this server, and has signed it.
+pub async fn recover(server: &Server, code: &str, sealed: &[u8]) -> Result<Vec<u8>, EnrolError> {
+    let code_hash = token_hash(&code.trim().to_uppercase());
+    for _ in 0..ROUNDS_MAX {
+        let at_ms = clock::now_ms();
+        let invitation = server.store.people().invitation(&code_hash, at_ms).await?.ok_or(EnrolError::Unknown)?;
+        // The county may have changed its keys since.
+        let mut opened = Err(BundleError::Keys);
+        for signing in server.keyring.signing() {
+            opened = bundle::open::<RecoveryKey>(sealed, &signing.keys);
+            if opened.is_ok() {
+                break;
+            }
+        }
+        let (RecoveryKey { key }, head) = opened.map_err(EnrolError::Recovery)?;
+        let device = server.store.device_by_signing_key(&head.sender).await?.ok_or(EnrolError::Another)?;
+        if device.person != Some(invitation.person) {
+            return Err(EnrolError::Another);
+        }
+        if device.is_revoked {
+            return Err(EnrolError::Revoked);
+        }
+        let note = by_itself(&device, Event::DeviceRecovered);
+        let act = Act::Recover { code_hash, device: device.id, at_ms };
+        if let Performed::Done(_) = server.store.perform(&Deed::new(act, note)).await? {
+            return Ok(key.to_vec());
         }
     }
     Err(EnrolError::Unknown)

@@ -353,6 +353,16 @@ pub(crate) fn replacing(
     })
 }
 
+/// The records of which a document says anything, or has said.
+pub(crate) async fn mentioned(server: &Server, identity: &Identity) -> Result<BTreeSet<RowKey>, StoreError> {
+    let document = load(server, identity).await?.unwrap_or_default();
+    let mut mentioned = BTreeSet::new();
+    for (_, bytes) in document.changes_since(&[]) {
+        mentioned.extend(change_rows(&bytes).map_err(|error| StoreError::Damaged(error.to_string()))?);
+    }
+    Ok(mentioned)
+}
+
 /// Reads through what is stored of a unit's books: how many places, and how many still name the record.
 async fn traces(server: &Server, unit: UnitId, key: &RowKey, extent: Extent) -> Result<(usize, usize), ErasureError> {
     let (mut places, mut traces) = (0, 0);

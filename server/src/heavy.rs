@@ -9,7 +9,7 @@ use std::{
 use sync_protocol::DeviceId;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::{auth::Caller, store::PersonId};
+use crate::{aside::behind, auth::Caller, store::PersonId};
 
 /// What is under way or waits, of one person.
 const OF_ONE_MAX: usize = 2;
@@ -54,7 +54,7 @@ pub struct Heavy {
 
 /// A turn: it is over when this is dropped.
 #[derive(Debug)]
-pub struct Turn<'h> {
+struct Turn<'h> {
     /// Given back before the place is.
     _permit: Option<SemaphorePermit<'h>>,
     _place: Place<'h>,
@@ -73,8 +73,18 @@ impl Default for Heavy {
 }
 
 impl Heavy {
+    /// Does somebody's work when it is their turn, if there is room to wait, and behind everything that is not heavy.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        who: impl Into<Who>,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Queued> {
+        let _turn = self.turn(who).await?;
+        Ok(behind(work).await)
+    }
+
     /// Waits for somebody's turn, if there is room to wait.
-    pub async fn turn(&self, who: impl Into<Who>) -> Result<Turn<'_>, Queued> {
+    async fn turn(&self, who: impl Into<Who>) -> Result<Turn<'_>, Queued> {
         let place = self.place(who.into())?;
         // It is never closed.
         Ok(Turn { _permit: self.turn.acquire().await.ok(), _place: place })

@@ -29,6 +29,7 @@ pub mod photos;
 pub mod projection;
 pub mod proposals;
 pub mod quality;
+pub mod retention;
 pub mod returns;
 pub mod store;
 pub mod submissions;

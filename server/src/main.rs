@@ -22,7 +22,7 @@ use server::{
         quarantine::Quarantine,
         submissions::Submissions,
     },
-    demo, http, installation, lasting, people, returns,
+    demo, http, installation, lasting, people, retention, returns,
 };
 
 /// 台账通：Excel 台账 → 离线填写与同步 → 标准报表
@@ -125,6 +125,8 @@ enum Command {
     Quarantine(Quarantine),
     /// 清除一条记录的敏感信息或整条记录，不可恢复 · Erase what restricted books hold of a record, or the whole record, for good
     Erase(Erase),
+    /// 保存期满仍未清除的敏感信息：列出，或立即清除 · What is kept for longer than the county has said: listed, or erased now
+    Retention(console::retention::Arguments),
     /// 一个人在台账中的全部内容：列出，或写成工作簿交给本人 · Everything that is kept about one person: listed, or as a workbook for them
     About(console::about::About),
     /// 修改记录：某一时刻或回执号以来改了哪些格，谁改的 · What has changed since, by whom
@@ -298,6 +300,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Proposals(command) => Box::pin(console::proposals::proposals(&server, command)).await,
         Command::Quarantine(command) => console::quarantine::quarantine(&server, command).await,
         Command::Erase(arguments) => console::erase::erase(&server, arguments).await,
+        Command::Retention(arguments) => console::retention::retention(&server, &config.retention, arguments).await,
         Command::About(arguments) => console::about::about(&server, arguments).await,
         Command::Changes { unit, since, since_seq, json } => {
             look::print_changes(&server, unit.as_deref(), (since, since_seq), json).await
@@ -367,6 +370,7 @@ async fn serve(mut server: Server, config: &Config, listen: std::net::SocketAddr
     let _ = writeln!(std::io::stdout(), "{}", said.join("\n"));
     let (unfinished, known) = (server.clone(), installation::lasting(config));
     tokio::spawn(async move { lasting::finish(&unfinished, &known.facts).await });
+    tokio::spawn(retention::keep(server.clone(), config.retention.clone()));
     http::serve(Arc::new(server), listener, stop_signal()).await?;
     Ok(true)
 }

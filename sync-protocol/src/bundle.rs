@@ -81,6 +81,16 @@ pub struct RefusedUnit {
     pub sentence: String,
 }
 
+/// The key to what a device has stored, in case that its PIN is forgotten: the device keeps it encrypted to the county's server,
+/// beside what it opens.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct RecoveryKey {
+    /// It.
+    #[n(0)]
+    pub key: ByteVec,
+}
+
 /// Why a bundle was not written or not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {

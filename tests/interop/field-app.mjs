@@ -92,7 +92,7 @@ await a.sees("服务器已确认");
 await a.screen("sync");
 await a.button("怎么用？").click();
 await a.page.getByText("忘了密码怎么办？").click();
-await a.sees("谁也不能找回");
+await a.sees("没上传的也不会丢");
 await a.screen("help");
 await a.page.getByRole("dialog").getByRole("button", { name: "返回" }).click();
 

@@ -12,6 +12,7 @@ pub mod look;
 pub mod people;
 pub mod proposals;
 pub mod quarantine;
+pub mod retention;
 pub mod submissions;
 pub mod watch;
 

@@ -6,7 +6,9 @@ use axum::{
     Json,
     extract::State,
     http::{HeaderMap, StatusCode, header},
+    response::IntoResponse,
 };
+use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sync_protocol::DeviceId;
@@ -25,6 +27,9 @@ use crate::{
     store::{PersonId, SeenDevice},
 };
 
+/// Bytes of a sealed key: it is some hundreds of bytes.
+const SEALED_BYTES_MAX: usize = 4096;
+
 pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
     OpenApiRouter::new()
         .routes(routes!(list))
@@ -36,7 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
 
 /// Apart from the others, since how often it may be asked is limited.
 pub(super) fn open_routes() -> OpenApiRouter<Arc<Server>> {
-    OpenApiRouter::new().routes(routes!(enrol))
+    OpenApiRouter::new().routes(routes!(enrol)).routes(routes!(recover))
 }
 
 /// A device, for whoever looks after it.
@@ -195,6 +200,38 @@ async fn enrol(
     Ok((StatusCode::CREATED, Json(enrolled)))
 }
 
+#[derive(Deserialize, ToSchema)]
+struct Recover {
+    /// A one-time code of the person whose device it is.
+    code: String,
+    /// What the device keeps of its key, encrypted to this server and signed by the device, in base64.
+    sealed: String,
+}
+
+/// The key to what a device has stored.
+#[derive(Serialize, ToSchema)]
+struct Recovered {
+    /// The key, in hexadecimal digits.
+    key: String,
+}
+
+/// Give back the key to what a device has stored, to whoever has forgotten its PIN and has a new one-time code.
+#[utoipa::path(post, path = "/api/enrol/recovery", tag = "devices", request_body = Recover,
+    responses((status = 200, body = Recovered), (status = 404, description = "no such code, or it was used")))]
+async fn recover(
+    State(server): State<Arc<Server>>,
+    Body(Recover { code, sealed }): Body<Recover>,
+) -> Result<impl IntoResponse, ApiError> {
+    let sealed = BASE64.decode(sealed.as_bytes()).ok().filter(|sealed| sealed.len() <= SEALED_BYTES_MAX);
+    let sealed = sealed.ok_or_else(|| ApiError::BadRequest("恢复信息有误 | this is no sealed key".into()))?;
+    let recovered = devices::recover(&server, &code, &sealed).await;
+    if matches!(recovered, Err(EnrolError::Unknown | EnrolError::Another | EnrolError::Recovery(_))) {
+        audit::note_failed(&server, By::stranger(), Event::SignInFailed, &json!({ "what": "recovery" })).await;
+    }
+    let key = HEXLOWER.encode(&recovered?);
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(Recovered { key })))
+}
+
 /// Revoke a device: it is told to erase itself, and what it still sends waits for a supervisor.
 #[utoipa::path(post, path = "/api/devices/{id}/revoke", tag = "devices", params(("id" = String, Path)),
     responses((status = 204)))]
@@ -244,8 +281,8 @@ impl From<EnrolError> for ApiError {
     fn from(error: EnrolError) -> Self {
         match error {
             EnrolError::Unknown => ApiError::NotFound,
-            EnrolError::Name | EnrolError::Token => ApiError::BadRequest(error.to_string()),
-            EnrolError::Disabled | EnrolError::Keys => ApiError::Conflict(error.to_string()),
+            EnrolError::Name | EnrolError::Token | EnrolError::Recovery(_) => ApiError::BadRequest(error.to_string()),
+            EnrolError::Disabled | EnrolError::Keys | EnrolError::Another => ApiError::Conflict(error.to_string()),
             EnrolError::Revoked => Denied::Revoked.into(),
             EnrolError::Rotated => ApiError::Unauthorized,
             EnrolError::Store(error) => error.into(),

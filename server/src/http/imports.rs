@@ -138,8 +138,9 @@ async fn findings(
 ) -> Result<impl IntoResponse, ApiError> {
     caller.may(Permission::Import)?;
     server.uploads.status(&id, &caller)?;
-    let _turn = server.heavy.turn(&caller).await?;
-    let bytes = server.uploads.findings(&server, &id, &caller).await?;
+    let (writer, of, by) = (server.clone(), id.clone(), caller.clone());
+    let work = async move { writer.uploads.findings(&writer, &of, &by).await };
+    let bytes = server.heavy.run(&caller, work).await??;
     let file = server.uploads.status(&id, &caller)?.file;
     audit::note(&server, &caller, Event::FindingsDrawn, Some(caller.grant.unit), json!({ "file": file })).await?;
     Ok(([(header::CONTENT_TYPE, XLSX), (header::CACHE_CONTROL, "no-store")], bytes))

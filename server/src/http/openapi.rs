@@ -22,11 +22,12 @@ use super::{caller::COOKIE, error::Problem};
 struct Base;
 
 /// Routes that anybody may ask.
-pub(super) const OPEN: [(&str, &str); 8] = [
+pub(super) const OPEN: [(&str, &str); 9] = [
     ("get", "/"),
     ("get", "/api/status"),
     ("post", "/api/session"),
     ("post", "/api/enrol"),
+    ("post", "/api/enrol/recovery"),
     ("post", "/api/returns/verify"),
     ("get", "/api/returns/codes/{code}"),
     ("get", "/verify"),

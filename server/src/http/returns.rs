@@ -82,11 +82,15 @@ async fn draw(
         reader: Some(format!("下载：{} {time}", caller.name)),
         ..ReturnRequest::new(wanted.name, top, date, folder.path())
     };
-    let turn = if returns::is_heavy(&server, &request) { Some(server.heavy.turn(&caller).await?) } else { None };
-    let drawn = Box::pin(returns::draw(&server, &request)).await?;
-    drop(turn);
+    let name = request.name.clone();
+    let drawn = if returns::is_heavy(&server, &request) {
+        let drawer = server.clone();
+        server.heavy.run(&caller, async move { returns::draw(&drawer, &request).await }).await??
+    } else {
+        Box::pin(returns::draw(&server, &request)).await?
+    };
     let detail = json!({
-        "return": request.name, "rows": drawn.rows, "class": format!("{clearance:?}"), "date": date.to_string(),
+        "return": name, "rows": drawn.rows, "class": format!("{clearance:?}"), "date": date.to_string(),
     });
     audit::note(&server, &caller, Event::ReturnDrawn, Some(unit), detail).await?;
     let bytes = tokio::fs::read(&drawn.path).await.map_err(ReturnError::from)?;

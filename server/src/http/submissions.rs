@@ -141,8 +141,9 @@ async fn submit(
         due_on: wanted.due_on.as_deref().map(|due_on| date(Some(due_on))).transpose()?,
     };
     // It looks all records of the unit over, and draws.
-    let _turn = server.heavy.turn(&caller).await?;
-    let submission = Box::pin(submissions::submit(&server, &wanted, &caller)).await?;
+    let (drawer, by) = (server.clone(), caller.clone());
+    let work = async move { submissions::submit(&drawer, &wanted, &by).await };
+    let submission = server.heavy.run(&caller, work).await??;
     Ok((StatusCode::CREATED, Json(submission.into())))
 }
 
@@ -183,10 +184,11 @@ async fn differences(
     Path(number): Path<i64>,
 ) -> Result<Json<Vec<Difference>>, ApiError> {
     let submission = one(&server, &caller, number).await?;
-    let _turn = server.heavy.turn(&caller).await?;
-    let differences = Box::pin(submissions::differences(&server, &submission)).await?;
+    let (unit, drawer) = (submission.unit, server.clone());
+    let work = async move { submissions::differences(&drawer, &submission).await };
+    let differences = server.heavy.run(&caller, work).await??;
     let detail = json!({ "number": number, "differences": differences.len() });
-    audit::note(&server, &caller, Event::SubmissionRead, Some(submission.unit), detail).await?;
+    audit::note(&server, &caller, Event::SubmissionRead, Some(unit), detail).await?;
     Ok(Json(differences))
 }
 

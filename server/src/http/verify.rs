@@ -130,11 +130,13 @@ async fn code(
 ) -> Result<Json<Known>, ApiError> {
     let caller = Asker::from_request_parts(&mut parts, &server).await.ok().map(|Asker(caller)| caller);
     // Whoever may see what it said has it drawn again; to a stranger it is only said whether there is one.
-    let (_drawing, _turn) = match &caller {
-        Some(caller) => (Some(server.heavy.turn(caller).await?), None),
-        None => (None, Some(turn().await?)),
+    let known = if let Some(caller) = &caller {
+        let (drawer, by) = (server.clone(), caller.clone());
+        server.heavy.run(caller, async move { codes::look_up(&drawer, &typed, Some(&by)).await }).await??
+    } else {
+        let _turn = turn().await?;
+        codes::look_up(&server, &typed, None).await?
     };
-    let known = Box::pin(codes::look_up(&server, &typed, caller.as_ref())).await?;
     let sentence = "校验码为 16 位字母和数字 2–7，见报表下方 | a code has 16 letters and digits from 2 to 7: it stands below the return";
     let known = known.ok_or_else(|| ApiError::BadRequest(sentence.into()))?;
     if let (Some(caller), Some(drawn)) = (&caller, &known.drawn) {

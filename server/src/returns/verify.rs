@@ -185,22 +185,31 @@ async fn redrawn(server: &Server, examined: &Examined, waits: Option<Who>) -> Re
         return Ok(known);
     }
     let Ok(unit) = seal.drawn.unit.parse::<UnitId>() else { return Ok(Redrawn::NOT_DONE) };
-    let _turn = match waits {
-        Some(who) => match server.heavy.turn(who).await {
-            Ok(turn) => Some(turn),
-            Err(_) => return Ok(Redrawn::NOT_DONE),
-        },
-        None => None,
+    let redrawn = match waits {
+        Some(who) => {
+            let drawer = server.clone();
+            let drawn = server.heavy.run(who, async move { compared(&drawer, &seal, unit).await }).await;
+            drawn.unwrap_or(Ok(Redrawn::NOT_DONE))?
+        }
+        None => Box::pin(compared(server, &seal, unit)).await?,
     };
+    if redrawn != Redrawn::NOT_DONE {
+        server.verified.put(key, redrawn);
+    }
+    Ok(redrawn)
+}
+
+/// Draws what a seal says was drawn, and compares.
+async fn compared(server: &Server, seal: &Seal, unit: UnitId) -> Result<Redrawn, StoreError> {
     // What is hidden of one unit's figures depends on those of the others.
     let of = if class(&seal.drawn.class) < Sensitivity::S2 { server.county } else { unit };
     let has_moved = has_moved(server, of, seal.drawn.seq).await?;
     let (sealed, now) = (seal.figures(), figures(server, &seal.drawn, None).await);
-    let redrawn = match now {
+    Ok(match now {
         // A return that is not drawn any more, a unit that is not there any more.
         Err(error) => {
             tracing::info!(%error, code = seal.code, "a return cannot be drawn again");
-            return Ok(Redrawn::NOT_DONE);
+            Redrawn::NOT_DONE
         }
         Ok(now) if now == sealed => Redrawn { is_stale: false, is_same: Some(true) },
         // Copies that were approved since are other facts than those that were merged.
@@ -213,9 +222,7 @@ async fn redrawn(server: &Server, examined: &Examined, waits: Option<Who>) -> Re
                 Redrawn { is_stale: true, is_same: None }
             }
         },
-    };
-    server.verified.put(key, redrawn);
-    Ok(redrawn)
+    })
 }
 
 /// By sheet, row and column from 0.

@@ -113,6 +113,15 @@ pub enum Act {
         /// When.
         at_ms: i64,
     },
+    /// Uses up a one-time code that was not used, of the person whose device it is, for a device that is not revoked.
+    Recover {
+        /// SHA-256 of the code.
+        code_hash: [u8; 32],
+        /// The device.
+        device: DeviceId,
+        /// When.
+        at_ms: i64,
+    },
     /// Enrols a device on the server itself.
     Enrol {
         /// It.

@@ -12,5 +12,6 @@ mod keys;
 mod kill;
 mod killed;
 mod logs;
+mod retention;
 mod tls;
 mod witnesses;

@@ -7,3 +7,4 @@ import "./merging";
 import "./photos";
 import "./transport";
 import "./typed";
+import "./vault";

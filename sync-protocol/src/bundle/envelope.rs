@@ -15,7 +15,7 @@ use ed25519_dalek::Signer;
 use minicbor::{Decode, Encode, bytes::ByteVec};
 use sha2::{Digest as _, Sha256};
 
-use super::{Asked, BundleError, BundleReply, BundleRequest, Digest, Keys, PublicKeys, is_signed_by};
+use super::{Asked, BundleError, BundleReply, BundleRequest, Digest, Keys, PublicKeys, RecoveryKey, is_signed_by};
 use crate::message::{decode, encode};
 
 /// Bytes of a bundle, packed or not.
@@ -43,6 +43,8 @@ pub enum Purpose {
     Request = 1,
     /// Its answer.
     Reply = 2,
+    /// The key to what a device has stored, for the county's server to give back.
+    Recovery = 3,
 }
 
 /// What a bundle can hold.
@@ -57,6 +59,10 @@ impl Content for BundleRequest {
 
 impl Content for BundleReply {
     const PURPOSE: Purpose = Purpose::Reply;
+}
+
+impl Content for RecoveryKey {
+    const PURPOSE: Purpose = Purpose::Recovery;
 }
 
 /// Whose a bundle is, as its signature says.

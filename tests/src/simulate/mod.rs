@@ -9,9 +9,10 @@ mod plan;
 mod store;
 mod world;
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use anyhow::Result;
+use server::tallies::Tallies;
 
 use plan::{Scenario, Step};
 pub use store::Mutant;
@@ -39,6 +40,7 @@ impl fmt::Display for Failure {
 pub struct Simulator {
     template: tempfile::TempDir,
     config: server::config::Config,
+    tally: Arc<Tallies>,
     mutant: Option<Mutant>,
 }
 
@@ -53,7 +55,8 @@ impl Simulator {
             ..server::config::File::default()
         })?;
         world::prepare(&config).await?;
-        Ok(Self { template, config, mutant })
+        let tally = Tallies::new(&config.catalogue, config.campaign_year);
+        Ok(Self { template, config, tally, mutant })
     }
 
     /// Runs the scenario of a seed to its end.
@@ -81,9 +84,14 @@ impl Simulator {
         failure
     }
 
+    async fn open(&self, scenario: &Scenario) -> Result<world::World> {
+        let (template, tally) = (self.template.path(), self.tally.clone());
+        world::World::open(template, &self.config, tally, scenario, self.mutant).await
+    }
+
     async fn play(&self, scenario: &Scenario, steps: &[Step]) -> Result<(), String> {
         let played = async {
-            let mut world = world::World::open(self.template.path(), &self.config, scenario, self.mutant).await?;
+            let mut world = self.open(scenario).await?;
             let mut found = None;
             for step in steps {
                 world.step(step).await?;

@@ -72,14 +72,17 @@ impl Held {
 
     /// The changes that the device does not have any more.
     pub(super) async fn gone(&self, device: &Device) -> Result<Vec<(ChangeHash, Identity)>> {
-        let mut gone = Vec::new();
+        let mut of: BTreeMap<&Identity, Vec<ChangeHash>> = BTreeMap::new();
         for (hash, identity) in &self.of {
-            if !device.document(identity).await?.contains(*hash) {
-                gone.push((*hash, identity.clone()));
-            }
+            of.entry(identity).or_default().push(*hash);
         }
-        let refused = device.refused().await?;
-        gone.retain(|(hash, _)| !refused.iter().any(|(refused, _)| refused == hash));
+        let refused: BTreeSet<_> = device.refused().await?.into_iter().map(|(hash, _)| hash).collect();
+        let mut gone = Vec::new();
+        for (identity, hashes) in of {
+            let document = device.document(identity).await?;
+            let missing = hashes.into_iter().filter(|hash| !document.contains(*hash) && !refused.contains(hash));
+            gone.extend(missing.map(|hash| (hash, identity.clone())));
+        }
         Ok(gone)
     }
 

@@ -51,6 +51,7 @@ pub(super) async fn prepare(config: &Config) -> Result<()> {
 pub(super) struct World {
     folder: tempfile::TempDir,
     config: Config,
+    tally: Arc<Tallies>,
     mutant: Option<Mutant>,
     store: Option<Arc<Faulty>>,
     pub(super) server: Option<Server>,
@@ -81,6 +82,7 @@ impl World {
     pub(super) async fn open(
         template: &Path,
         config: &Config,
+        tally: Arc<Tallies>,
         scenario: &Scenario,
         mutant: Option<Mutant>,
     ) -> Result<Self> {
@@ -97,6 +99,7 @@ impl World {
         let mut world = Self {
             folder,
             config,
+            tally,
             mutant,
             store: None,
             server: None,
@@ -169,8 +172,7 @@ impl World {
     }
 
     async fn start_server(&mut self) -> Result<()> {
-        let tally = Tallies::new(&self.config.catalogue, self.config.campaign_year);
-        let inner = SqliteStore::open(&self.config.data_dir.join(SERVER), tally).await?;
+        let inner = SqliteStore::open(&self.config.data_dir.join(SERVER), self.tally.clone()).await?;
         let store = Arc::new(Faulty::new(Arc::new(inner), self.mutant));
         self.server = Some(Server::open(store.clone(), &self.config).await?);
         self.store = Some(store);

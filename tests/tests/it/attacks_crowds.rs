@@ -17,6 +17,7 @@ use tests::{county, people, roster};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::oneshot,
     time::{Instant, timeout},
 };
 
@@ -183,7 +184,10 @@ async fn states_of_the_past_are_drawn_one_at_a_time() -> Result<()> {
     };
     let past = json!({ "name": "R03", "as_of_seq": 1 });
     // Somebody else is being drawn for.
-    let turn = server.heavy.turn(Who::Strangers).await.ok().context("a turn")?;
+    let ((begins, has_begun), (end, ended)) = (oneshot::channel(), oneshot::channel::<()>());
+    let (heavy, long) = (server.heavy.clone(), async move { (begins.send(()).ok(), ended.await) });
+    let drawn = tokio::spawn(async move { heavy.run(Who::Strangers, long).await.is_ok() });
+    has_begun.await?;
     let mut own: Vec<_> = (0..4).map(|_| draw(&cookies[0], past.clone())).collect();
     let refused = async |drawing: &mut Vec<tokio::task::JoinHandle<Result<reqwest::Response>>>| -> Result<Value> {
         let begun = Instant::now();
@@ -209,7 +213,8 @@ async fn states_of_the_past_are_drawn_one_at_a_time() -> Result<()> {
     let quick = timeout(SOON, draw(&cookies[1], json!({ "name": "R03" }))).await???;
     assert_eq!(quick.status(), StatusCode::OK);
     assert!(own.iter().all(|drawing| !drawing.is_finished()) && !other.is_finished());
-    drop(turn);
+    drop(end);
+    assert!(drawn.await?);
     for drawing in own.into_iter().chain([other]) {
         let response = timeout(Duration::from_mins(1), drawing).await???;
         assert_eq!(response.status(), StatusCode::OK);

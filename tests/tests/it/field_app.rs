@@ -103,6 +103,25 @@ async fn a_form_looks_before_it_saves_and_outlives_what_interrupts_it() -> Resul
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_pin_costs_nobody_what_they_typed() -> Result<()> {
+    let Some(found) = found("field-pin.mjs", |_| json!({})).await? else { return Ok(()) };
+    for (what, expected) in [
+        // A copy of the browser's files has all that a PIN is mixed with: each try takes memory and time.
+        ("vault", json!({ "memory": 65_536, "rounds": 1, "hasSecret": false })),
+        ("isCodeInAddress", json!(false)),
+        ("isUnsentKept", json!(true)),
+        ("number", json!("13900001111")),
+        ("isNewPin", json!(true)),
+        ("anew", json!("13900001111")),
+    ] {
+        assert_eq!(found[what], expected, "{what}: {found}");
+    }
+    assert_eq!(found["errors"], json!([]));
+    assert_eq!(found["violations"], json!([]), "axe");
+    Ok(())
+}
+
 /// What the app decides without a screen: whose record it is, what differs, what is kept of a form, which day it is.
 #[test]
 fn the_apps_own_tests_pass() -> Result<()> {

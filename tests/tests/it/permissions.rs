@@ -65,6 +65,7 @@ fn lines() -> Vec<Line> {
         // The body names nobody: whoever asks learns only that.
         ("post", "/api/session", &everybody, 401, false),
         ("post", "/api/enrol", &everybody, 404, false),
+        ("post", "/api/enrol/recovery", &everybody, 404, false),
         ("get", "/api/session", &known, 200, false),
         ("delete", "/api/session", &own_way_in, 204, false),
         // The new password is the old one.
@@ -256,6 +257,7 @@ impl County {
             "/api/enrol" => {
                 Some(json!({ "code": "NONE", "keys": self.server.keys.public().to_string(), "token": TOKEN }))
             }
+            "/api/enrol/recovery" => Some(json!({ "code": "NONE", "sealed": "" })),
             "/api/device/token" => Some(json!({ "token": TOKEN })),
             "/api/session/password" => Some(json!({ "old": PASSWORD, "new": PASSWORD })),
             "/api/session/totp" if *method != "post" => Some(json!({ "code": "000000" })),
@@ -326,7 +328,12 @@ async fn every_route_is_open_to_whom_the_table_says_and_to_nobody_else() -> Resu
                     (false, _) => 403,
                 };
                 cases += 1;
-                let got = county.ask(caller, line, side, cases).await?.as_u16();
+                let mut got = county.ask(caller, line, side, cases).await?.as_u16();
+                // All of them come from one address, which may try to get in thirty times, and then once a second.
+                if got == 429 {
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    got = county.ask(caller, line, side, cases).await?.as_u16();
+                }
                 if got != expected {
                     wrong.push(format!("{method} {path} by {caller}, side {index}: {got}, not {expected}"));
                 }

@@ -67,7 +67,12 @@ pub(super) async fn redeem(
         return Ok(Outcome::NotNow);
     }
     let enrolled = enrol(&mut *tx, device, now_ms).await?;
-    // Whoever has read the code may have enrolled it: the person whose device it is says whether it is theirs.
+    note_inviter(tx, code_hash).await?;
+    Ok(enrolled)
+}
+
+/// Whoever has read the code may have used it: the person whose device it is says whether it is theirs.
+async fn note_inviter(tx: &mut SqliteConnection, code_hash: &[u8; 32]) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE devices SET invited_by = i.invited_by, is_unconfirmed = coalesce(i.inviter, x'') != i.person
          FROM invitations i WHERE i.code_hash = $1 AND devices.id = i.device",
@@ -75,7 +80,33 @@ pub(super) async fn redeem(
     .bind(code_hash.as_slice())
     .execute(tx)
     .await?;
-    Ok(enrolled)
+    Ok(())
+}
+
+pub(super) async fn recover(
+    tx: &mut SqliteConnection,
+    code_hash: &[u8; 32],
+    device: DeviceId,
+    now_ms: i64,
+) -> Result<Outcome, StoreError> {
+    let used = sqlx::query(
+        "UPDATE invitations SET device = $2
+         WHERE code_hash = $1 AND device IS NULL
+           AND person = (SELECT person FROM devices WHERE id = $2 AND is_revoked = 0)
+           AND expires_at_ms > $3 AND created_at_ms <= $3 AND created_at_ms > $3 - $4
+           AND EXISTS (SELECT 1 FROM people p WHERE p.id = invitations.person AND p.is_disabled = 0)",
+    )
+    .bind(code_hash.as_slice())
+    .bind(device.as_bytes().as_slice())
+    .bind(now_ms)
+    .bind(INVITATION_MS)
+    .execute(&mut *tx)
+    .await?;
+    if used.rows_affected() == 0 {
+        return Ok(Outcome::NotNow);
+    }
+    note_inviter(tx, code_hash).await?;
+    Ok(Outcome::of_one(1))
 }
 
 pub(super) async fn enrol(

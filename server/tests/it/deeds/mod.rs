@@ -5,6 +5,7 @@ mod at_once;
 mod clocks;
 #[path = "../../../src/store/sqlite/hand.rs"]
 pub mod hand;
+mod recovery;
 mod restored;
 mod whole;
 

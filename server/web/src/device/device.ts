@@ -26,6 +26,8 @@ import { Carried } from "./carried";
 import { Drafts } from "./drafts";
 import { Photos } from "./photos";
 import { atFirst, type Phase, type Problem, type Status } from "./status";
+import { keepKey, openAnew } from "./recovery";
+import { refresh } from "./refresh";
 import { areSigned, type Keys, newKeys, publicKeys, randomHex } from "./keys";
 import { enrol, type Enrolled, type KnownUnit, Offline, Refused, Transport, Unavailable } from "./transport";
 
@@ -141,6 +143,13 @@ export class Device {
       return false;
     }
     await database.noteAttempts(0);
+    await this.resume();
+    return true;
+  }
+
+  /** Goes on where it was closed. */
+  private async resume(): Promise<void> {
+    const database = this.opened();
     this.setup = await database.get<Setup>("setup");
     this.status.isKept = await navigator.storage?.persisted?.().catch(() => undefined);
     if (this.setup?.enrolled === undefined) {
@@ -150,7 +159,20 @@ export class Device {
     } else {
       await this.begin();
     }
-    return true;
+  }
+
+  /** Opens what is stored with a new code from the administrator, under a new PIN; `false` where that cannot be. */
+  async recover(code: string, pin: string): Promise<boolean> {
+    const isOpen = await openAnew(this.opened(), code, pin);
+    if (isOpen) await this.resume();
+    return isOpen;
+  }
+
+  /** Keeps nothing of what is stored, whatever was not sent: for whoever has no way to open it. */
+  async startOver(): Promise<void> {
+    await this.opened().erase();
+    await this.opened().takeOver();
+    this.close("new");
   }
 
   async changePin(old: string, pin: string): Promise<boolean> {
@@ -171,6 +193,7 @@ export class Device {
 
   private async begin(): Promise<void> {
     const database = this.opened();
+    if (this.setup !== undefined) await keepKey(database, this.setup.keys, this.me.server_keys);
     const data = await database.get<CatalogueData>("catalogue");
     if (data !== undefined) this.catalogue = new Catalogue(data);
     this.units = (await database.get<KnownUnit[]>("units")) ?? [];
@@ -315,7 +338,7 @@ export class Device {
         if (page.complete) session.goOn(this.held().unconfirmed(), this.held().unsent());
         request = session.nextRequest(Date.now());
       }
-      if (Date.now() - this.refreshedAt > REFRESH_MS) await this.refresh(transport);
+      if (Date.now() - this.refreshedAt > REFRESH_MS && (await refresh(this, transport))) this.refreshedAt = Date.now();
       await this.photos.send(transport);
       await this.carried.send(transport);
       this.failures = 0;
@@ -383,31 +406,8 @@ export class Device {
     if (this.setup === undefined || !areSigned(page, serverKeys)) return false;
     this.setup = { ...this.setup, enrolled: { ...this.me, server_keys: serverKeys } };
     await this.opened().put("setup", this.setup);
+    await keepKey(this.opened(), this.setup.keys, serverKeys);
     return true;
-  }
-
-  /** Units and catalogue, where they are others by now. */
-  private async refresh(transport: Transport): Promise<void> {
-    const database = this.opened();
-    const tag = await database.get<string>("catalogue-tag");
-    try {
-      const catalogue = await transport.catalogue(tag);
-      if (catalogue !== undefined) {
-        this.catalogue = new Catalogue(catalogue.data as CatalogueData);
-        await database.put("catalogue", catalogue.data);
-        await database.put("catalogue-tag", catalogue.tag);
-      }
-      const units = await transport.units();
-      if (JSON.stringify(units) !== JSON.stringify(this.units)) {
-        this.units = units;
-        await database.put("units", units);
-      }
-      this.status.version += 1;
-      this.refreshedAt = Date.now();
-    } catch (error) {
-      // A revoked device is told nothing any more; what it has to hand over, and to forget, comes with the exchange.
-      if (!(error instanceof Refused)) throw error;
-    }
   }
 
   private failed(error: unknown): void {
@@ -472,6 +472,7 @@ export class Device {
 
   private count(): void {
     this.status.unsent = this.unsent().length;
+    void this.opened().noteUnsent(this.status.unsent).catch(() => undefined);
     this.status.refused = this.refused().length;
     this.status.conflicts = this.conflicts().length;
   }

@@ -96,6 +96,13 @@ export async function enrol(code: string, keys: string, token: string): Promise<
   return json<Enrolled>(answer);
 }
 
+/** What the county gives back of what was sealed to it, for a one-time code: the key to what is stored here. */
+export async function recover(code: string, sealed: Uint8Array): Promise<string> {
+  const body = JSON.stringify({ code, sealed: btoa(String.fromCharCode(...sealed)) });
+  const headers = { "content-type": "application/json" };
+  return json<{ key: string }>(await send("/api/enrol/recovery", { method: "POST", headers, body })).key;
+}
+
 export class Transport {
   constructor(private readonly token: string) {}
 

@@ -1,4 +1,5 @@
-// IndexedDB: everything in it is sealed but the vault's own salt and the counters that say who may write.
+// IndexedDB: everything in it is sealed but the vault's own salt, the key as only the county can read it, and
+// counters: who may write, how often a PIN was tried, how much is unsent.
 
 import { decode, encode } from "cborg";
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
@@ -25,6 +26,13 @@ export class TakenOver extends Error {}
 export class NoRoom extends Error {}
 
 type StoreName = "meta" | "documents" | "changes" | "receipts" | "photos";
+
+/** The data key, encrypted to the county's server. */
+export interface StoredRecovery {
+  readonly sealed: Uint8Array;
+  /** Whose keys it is encrypted to. */
+  readonly to: string;
+}
 
 /** A photo of a record. */
 export interface StoredPhoto {
@@ -82,7 +90,48 @@ export class Database {
   async unlock(pin: string): Promise<boolean> {
     const stored = (await this.db.get("meta", "vault")) as StoredVault | undefined;
     this.vault = stored && (await Vault.open(stored, pin));
+    // What an earlier version has closed, and PINs are tried at too easily.
+    if (this.vault !== undefined && stored?.memory === undefined) await this.db.put("meta", await this.vault.wrap(pin), "vault");
     return this.vault !== undefined;
+  }
+
+  /** Opens what is stored with the key itself, and closes it by another PIN; `false` where it is another key. */
+  async reopen(key: Uint8Array, pin: string): Promise<boolean> {
+    const vault = await Vault.of(key);
+    const setup = (await this.db.get("meta", "sealed:setup")) as Sealed | undefined;
+    try {
+      if (setup === undefined) return false;
+      await vault.open(setup);
+    } catch {
+      return false;
+    }
+    await this.db.put("meta", await vault.wrap(pin), "vault");
+    await this.noteAttempts(0);
+    this.vault = vault;
+    return true;
+  }
+
+  /** The data key. */
+  get key(): Uint8Array {
+    return this.opened().raw;
+  }
+
+  /** The data key as only the county can read it. */
+  async recovery(): Promise<StoredRecovery | undefined> {
+    return (await this.db.get("meta", "recovery")) as StoredRecovery | undefined;
+  }
+
+  async putRecovery(recovery: StoredRecovery): Promise<void> {
+    await this.db.put("meta", recovery, "recovery");
+  }
+
+  /** How much was not sent when it was last counted: for whoever cannot open what is stored. */
+  async unsent(): Promise<number> {
+    return ((await this.db.get("meta", "unsent")) as number | undefined) ?? 0;
+  }
+
+  async noteUnsent(count: number): Promise<void> {
+    await this.db.put("meta", count, "unsent");
   }
 
   /** Forgets the key: nothing can be read until the PIN is given again. */
@@ -92,9 +141,9 @@ export class Database {
 
   async changePin(old: string, pin: string): Promise<boolean> {
     const stored = (await this.db.get("meta", "vault")) as StoredVault | undefined;
-    const rewrapped = stored && (await Vault.rewrap(stored, old, pin));
-    if (rewrapped === undefined) return false;
-    await this.db.put("meta", rewrapped, "vault");
+    const vault = stored && (await Vault.open(stored, old));
+    if (vault === undefined) return false;
+    await this.db.put("meta", await vault.wrap(pin), "vault");
     return true;
   }
 

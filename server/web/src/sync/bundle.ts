@@ -19,7 +19,7 @@ const INFLATED_BYTES_FREE = 1 << 20;
 const INFLATED_BYTES_MAX = 256 << 20;
 
 /** What a bundle is for. */
-export const Purpose = { request: 1, reply: 2 } as const;
+export const Purpose = { request: 1, reply: 2, recovery: 3 } as const;
 export type Purpose = (typeof Purpose)[keyof typeof Purpose];
 
 /** The keys of the device that writes or reads one. */
@@ -123,12 +123,24 @@ export async function sealRequest(
     [1, new TextEncoder().encode("[]")],
   ]);
   if (answerMax !== undefined) content.set(2, answerMax);
-  const [signing = "", recipient = ""] = serverKeys.split(".");
-  const payload = stored(encode(content));
-  const { plain, digest } = signed(payload, Purpose.request, keys.signing, bytes(signing), checkpoints);
+  const { plain, digest } = signed(stored(encode(content)), Purpose.request, keys.signing, signingKey(serverKeys), checkpoints);
+  return { file: await encrypted(plain, serverKeys), digest };
+}
+
+/** The key to what a device has stored, for nobody but the county's server. */
+export function sealKey(key: Uint8Array, keys: BundleKeys, serverKeys: string): Promise<Uint8Array> {
+  const payload = stored(encode(new Map([[0, key]])));
+  return encrypted(signed(payload, Purpose.recovery, keys.signing, signingKey(serverKeys)).plain, serverKeys);
+}
+
+function signingKey(serverKeys: string): Uint8Array {
+  return bytes(serverKeys.split(".")[0] ?? "");
+}
+
+function encrypted(plain: Uint8Array, serverKeys: string): Promise<Uint8Array> {
   const encrypter = new Encrypter();
-  encrypter.addRecipient(recipient);
-  return { file: await encrypter.encrypt(plain), digest };
+  encrypter.addRecipient(serverKeys.split(".")[1] ?? "");
+  return encrypter.encrypt(plain);
 }
 
 /** How many bytes a payload says that it has: the content size in the header of its frame (RFC 8878, 3.1.1.1). */

@@ -48,8 +48,8 @@ export const HELP: readonly (readonly [question: Bilingual, answer: Bilingual])[
   [
     ["忘了密码怎么办？", "What if I forget the PIN?"],
     [
-      "密码只在本机，谁也不能找回。请向管理员要新的二维码重新登记；已上传的都在，没上传的打不开，所以请常同步。",
-      "It is known to this phone only and cannot be recovered. Ask your administrator for a new code; what was sent is safe, what was not cannot be opened. So sync often.",
+      "请管理员再给一个新的二维码，在打开时点“忘记密码”，扫码后设一个新密码。本机上的内容都在，没上传的也不会丢。",
+      "Ask your administrator for a new code, choose “I forgot the PIN” when Taizhang asks for it, and scan the code. Then choose a new PIN. Everything on this phone stays, sent or not.",
     ],
   ],
   [

@@ -55,8 +55,8 @@ const WORDS = {
   pinNew: ["设置密码（至少6位数字）", "Choose a PIN (6 digits or more)"],
   pinAgain: ["再输一次", "Once more"],
   pinHelp: [
-    "打开台账通时要输这个密码。它只在本机有效，忘了不能找回，没上传的内容也打不开。",
-    "You need it whenever you open Taizhang. It is only for this phone and cannot be recovered.",
+    "打开台账通时要输这个密码，它只在本机有效。不要用生日、电话等别人猜得到的数字。",
+    "You need it whenever you open Taizhang; it is only for this phone. Take no birthday or telephone number.",
   ],
   pinShort: ["密码至少6位数字", "At least 6 digits"],
   pinDiffers: ["两次输入不一样", "The two are not the same"],
@@ -66,6 +66,27 @@ const WORDS = {
   pinWrong: ["密码不对，请再试", "Wrong PIN, try again"],
   pinWait: ["试得太多，请等 {0} 秒", "Too many attempts: wait {0} s"],
   unlock: ["打开", "Open"],
+  forgotten: ["忘记密码", "I forgot the PIN"],
+  forgottenText: [
+    "请管理员再给您一个新的登记码（二维码），在有信号的地方扫码或输入，再设一个新密码。本机上的内容都在，没上传的也不会丢。",
+    "Ask your administrator for a new code, scan or type it where there is a signal, and choose a new PIN. Everything on this phone stays, whether it was sent or not.",
+  ],
+  forgottenOpen: ["用登记码打开", "Open with the code"],
+  forgottenNot: [
+    "服务器给的钥匙打不开本机的内容。请告知管理员；实在不行，只能清除后重新登记。",
+    "What the server gave back does not open this phone. Tell your administrator; if all else fails, erase it and enrol anew.",
+  ],
+  startOver: ["清除本机，重新登记", "Erase this phone and enrol anew"],
+  startOverNone: [
+    "也可以清除本机再登记：本机没有待上传的内容，已上传的会重新下载。",
+    "Or erase this phone and enrol it anew: nothing here is unsent, and what was sent comes down again.",
+  ],
+  startOverLost: [
+    "如果清除本机再登记，{0} 处还没有上传的内容会永远丢失。",
+    "If you erase this phone and enrol it anew, {0} entries that were not sent are lost for good.",
+  ],
+  startOverSure: ["{0} 处没上传的内容将丢失，不能恢复。确定吗？", "{0} unsent entries are lost and cannot be brought back. Are you sure?"],
+  startOverYes: ["仍然清除", "Erase it all the same"],
   enrolTitle: ["登记本机", "Enrol this phone"],
   enrolText: [
     "用手机相机扫管理员给的二维码，会自动填好；也可以手工输入登记码。",

@@ -1,0 +1,24 @@
+// A forgotten PIN: the county gives back the key to what is stored here, to whoever has a new code of the person whose phone it is.
+
+import type { Database } from "../store/database";
+import { sealKey } from "../sync/bundle";
+import { bytes } from "../sync/frames";
+import type { Keys } from "./keys";
+import { recover } from "./transport";
+
+/** Keeps the key as only the county can read it; once for each of the county's keys. Where that fails, work goes on. */
+export async function keepKey(database: Database, keys: Keys, serverKeys: string): Promise<void> {
+  try {
+    if ((await database.recovery())?.to === serverKeys) return;
+    await database.putRecovery({ sealed: await sealKey(database.key, keys, serverKeys), to: serverKeys });
+  } catch (error) {
+    console.warn("a forgotten PIN could not be replaced", error);
+  }
+}
+
+/** Opens what is stored with what the county gives back, and closes it by a new PIN; `false` where it does not fit. */
+export async function openAnew(database: Database, code: string, pin: string): Promise<boolean> {
+  const recovery = await database.recovery();
+  if (recovery === undefined) return false;
+  return database.reopen(bytes(await recover(code.trim(), recovery.sealed)), pin);
+}
