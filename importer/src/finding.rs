@@ -112,6 +112,13 @@ pub enum FindingKind {
         /// How many.
         count: usize,
     },
+    /// Cells that somebody else has changed, too, since the ledger was drawn: both values stay.
+    Disputed {
+        /// How many.
+        count: usize,
+        /// Some of them: record and column.
+        cells: Vec<String>,
+    },
     /// The state that a merged ledger was drawn from is not known here any more.
     StampOutdated,
     /// A conflict that was settled meanwhile.
@@ -288,6 +295,7 @@ impl FindingKind {
             K::UnitNotMoved => "unit-not-moved",
             K::NotInClear => "not-in-clear",
             K::RowsAbsent { .. } => "rows-absent",
+            K::Disputed { .. } => "disputed",
             K::StampOutdated => "stamp-outdated",
             K::SettledAlready => "settled-already",
             K::KeptEdit { .. } => "kept-edit",
@@ -396,7 +404,7 @@ impl Finding {
             message: kind.chinese(),
             message_en: kind.english(),
             count: match kind {
-                FindingKind::RowsAbsent { count } => *count,
+                FindingKind::RowsAbsent { count } | FindingKind::Disputed { count, .. } => *count,
                 _ => 1,
             },
         }

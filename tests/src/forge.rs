@@ -79,7 +79,10 @@ pub fn seen(bytes: &[u8]) -> Result<Seen> {
                 DataRef::String(text) => text.trim().to_owned(),
                 other => format!("{other:?}"),
             };
-            let code = codes.get(style).cloned().unwrap_or_default();
+            // None is the general one, and so is that of text, for a text.
+            let is_text = matches!(cell.get_value(), DataRef::SharedString(_) | DataRef::String(_));
+            let code = codes.get(style).filter(|code| !code.is_empty() && !(is_text && *code == "@"));
+            let code = code.cloned().unwrap_or_else(|| "General".to_owned());
             if !says.is_empty() {
                 cells.insert(cell.get_position(), (says, String::new(), code));
             }
@@ -174,10 +177,12 @@ pub struct Outcome {
     pub unreadable: usize,
     /// Another reader sees something else, and we are content: what it is.
     pub missed: Vec<String>,
+    /// Some of the workbooks in which nothing has changed for us, with the numbers that their edits follow from.
+    pub kept: Vec<(u64, Vec<u8>)>,
 }
 
-/// Mutates a sealed workbook so many times.
-pub fn mutate(sealed: &[u8], key: &seal::Key, mutations: u64, seed: u64) -> Result<Outcome> {
+/// Mutates a sealed workbook so many times, and keeps so many of those that were not found, to be looked at.
+pub fn mutate(sealed: &[u8], key: &seal::Key, (mutations, seed): (u64, u64), keep: usize) -> Result<Outcome> {
     let limits = ReadLimits::default();
     let whole = seal::examine(sealed, &[*key], &limits)?.context("a seal")?;
     anyhow::ensure!(whole.is_exact, "{:?}", whole.differences);
@@ -191,7 +196,9 @@ pub fn mutate(sealed: &[u8], key: &seal::Key, mutations: u64, seed: u64) -> Resu
         let mut parts = parts.clone();
         let at = texts[random.random_range(0..texts.len())];
         let text = std::str::from_utf8(&parts[at].1)?.to_owned();
-        parts[at].1 = mutated(&text, &mut random).into_bytes();
+        let edited = mutated(&text, &mut random);
+        let edit = edit(&text, &edited);
+        parts[at].1 = edited.into_bytes();
         let bytes = packed(&parts)?;
         let examined = seal::examine(&bytes, &[*key], &limits).ok().flatten();
         let is_content = examined
@@ -200,24 +207,51 @@ pub fn mutate(sealed: &[u8], key: &seal::Key, mutations: u64, seed: u64) -> Resu
             outcome.found += 1;
             continue;
         }
-        match seen(&bytes) {
+        let seen = seen(&bytes);
+        // Out of all of them alike, and not the first.
+        if (outcome.kept.len() as u64) < (number + 1).saturating_mul(keep as u64) / mutations {
+            outcome.kept.push((seed + number, bytes));
+        }
+        match seen {
             Err(_) => outcome.unreadable += 1,
             Ok(mut after) => {
                 after.retain(|sheet| sheet.0 != hidden.0);
-                if after == before {
+                if is_alike(&before, &after) {
                     outcome.same += 1;
                 } else {
-                    outcome.missed.push(format!(
-                        "{} of {}: {}",
-                        seed + number,
-                        parts[at].0,
-                        difference(&before, &after)
-                    ));
+                    let difference = difference(&before, &after);
+                    outcome.missed.push(format!("{} of {}: {difference}, by {edit}", seed + number, parts[at].0));
                 }
             }
         }
     }
     Ok(outcome)
+}
+
+/// Whether a reader sees the same. A formula without the value that it last had is computed by whoever opens the file.
+fn is_alike(before: &Seen, after: &Seen) -> bool {
+    let alike = |was: Option<&Cell>, is: Option<&Cell>| {
+        let is_computed = |was: &Cell, is: &Cell| !is.1.is_empty() && is.1 == was.1 && is.0.is_empty();
+        was == is || was.zip(is).is_some_and(|(was, is)| is_computed(was, is))
+    };
+    before.len() == after.len()
+        && before.iter().zip(after).all(|(was, is)| {
+            let mut places = was.2.keys().chain(is.2.keys());
+            (&was.0, was.1) == (&is.0, is.1) && places.all(|place| alike(was.2.get(place), is.2.get(place)))
+        })
+}
+
+/// What a mutation has done, with what stands around it.
+fn edit(before: &str, after: &str) -> String {
+    const AROUND: usize = 60;
+    let (was, is): (Vec<char>, Vec<char>) = (before.chars().collect(), after.chars().collect());
+    let head = was.iter().zip(&is).take_while(|(a, b)| a == b).count();
+    let most = was.len().min(is.len()) - head;
+    let tail = was.iter().rev().zip(is.iter().rev()).take(most).take_while(|(a, b)| a == b).count();
+    let part = |text: &[char]| -> String {
+        text[head.saturating_sub(AROUND)..(text.len() - tail + AROUND).min(text.len())].iter().collect()
+    };
+    format!("`{}` → `{}`", part(&was), part(&is))
 }
 
 fn difference(before: &Seen, after: &Seen) -> String {

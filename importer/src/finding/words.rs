@@ -48,6 +48,9 @@ impl FindingKind {
             K::RowsAbsent { count } => {
                 format!("{count} 行不在表中，未删除；删除请在“删除”列填“是”")
             }
+            K::Disputed { count, cells } => {
+                format!("{count} 格他人也改过，两个值都保留着：{}。请在冲突清单中选定", few(cells, *count))
+            }
             K::StampOutdated => "本表所依据的内容已不在系统中，按普通台账导入".into(),
             K::SettledAlready => "该冲突已经处理，未再改动".into(),
             K::KeptEdit { who, value } => format!("{who} 已在系统中改为“{value}”，保留系统中的值"),
@@ -164,6 +167,10 @@ impl FindingKind {
                     "{count} row(s) did not come back; nothing was removed: write 是 in the column 删除 to remove a row"
                 )
             }
+            K::Disputed { count, cells } => format!(
+                "{count} cell(s) were changed by somebody else, too, and both values are kept: {}; choose on the list of conflicts",
+                few(cells, *count)
+            ),
             K::StampOutdated => {
                 "the state it was drawn from is not known any more; imported as an ordinary ledger".into()
             }
@@ -240,4 +247,9 @@ impl FindingKind {
             }
         }
     }
+}
+
+/// Some of what there is more of.
+fn few(some: &[String], count: usize) -> String {
+    format!("{}{}", some.join("、"), if some.len() < count { "……" } else { "" })
 }

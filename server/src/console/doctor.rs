@@ -85,6 +85,10 @@ async fn look(config: &Config, orders: Orders, examined: &mut Examined) -> anyho
     if let Some(fault) = fault {
         diagnosis.add(lasting_finding(&fault));
     }
+    // What everything else follows from comes first, then what only a person can put right.
+    diagnosis.findings.sort_by_key(|Finding { kind, weight, mend, .. }| {
+        (*weight == Weight::Notice, !["older", "lasting"].contains(kind), *mend == Mend::Possible)
+    });
     print(&diagnosis, orders)?;
     Ok(diagnosis.wrong.is_empty())
 }

@@ -36,8 +36,30 @@ pub enum Person {
         #[arg(long)]
         handler: bool,
     },
+    /// 改姓名、角色、单位或专人；未写的不变。其设备随之改变 · Change somebody, and what their devices may hold; the rest stays
+    Change {
+        /// 登录名 · What they sign in with
+        name: String,
+        /// 姓名 · As changes name them
+        #[arg(long)]
+        full_name: Option<String>,
+        /// 角色 · Role
+        #[arg(long)]
+        role: Option<Role>,
+        /// 单位编码 · Code of the unit
+        #[arg(long)]
+        unit: Option<String>,
+        /// 是否专人：true 或 false · Whether they are a named handler of restricted data
+        #[arg(long)]
+        handler: Option<bool>,
+    },
     /// 列出 · List everybody
     List,
+    /// 恢复使用；原设备不恢复，须重新登记 · Enable somebody again; their devices stay revoked
+    Enable {
+        /// 登录名 · What they sign in with
+        name: String,
+    },
     /// 停用，并停用其设备 · Disable somebody and their devices
     Disable {
         /// 登录名 · What they sign in with
@@ -63,6 +85,21 @@ async fn named(server: &Server, name: &str) -> anyhow::Result<StoredPerson> {
     known.map(|(person, _)| person).with_context(|| format!("没有此登录名 nobody signs in as `{name}`"))
 }
 
+/// What they are now.
+async fn profile(server: &Server, person: &StoredPerson) -> anyhow::Result<Profile> {
+    let unit = server.store.unit(person.unit).await?.context("其单位已不存在 their unit is not there any more")?;
+    let StoredPerson { full_name, role, is_handler, .. } = person.clone();
+    Ok(Profile { full_name, role, unit, is_handler })
+}
+
+async fn in_words(server: &Server, person: &StoredPerson) -> anyhow::Result<String> {
+    let unit = server.store.unit(person.unit).await?.map_or_else(String::new, |unit| unit.name);
+    let marks = [(person.is_handler, "专人"), (person.is_disabled, "已停用"), (person.has_totp, "验证码")];
+    let marks: Vec<&str> = marks.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark).collect();
+    let StoredPerson { name, full_name, role, .. } = person;
+    Ok(format!("{name} · {full_name} · {role} · {unit} {}", marks.join(" ")).trim_end().to_owned())
+}
+
 /// Carries out one of them.
 pub async fn person(server: &Server, command: Person) -> anyhow::Result<bool> {
     match command {
@@ -79,12 +116,38 @@ pub async fn person(server: &Server, command: Person) -> anyhow::Result<bool> {
                 "{name}（{role}）的初始密码如上，首次登录须修改 the first password above must be changed at the first sign-in"
             );
         }
+        Person::Change { name, full_name, role, unit, handler } => {
+            let before = named(server, &name).await?;
+            let now = profile(server, &before).await?;
+            let wanted = Profile {
+                full_name: full_name.unwrap_or_else(|| now.full_name.clone()),
+                role: role.unwrap_or(now.role),
+                unit: match unit {
+                    Some(code) => unit_with_code(server, &code).await?,
+                    None => now.unit,
+                },
+                is_handler: handler.unwrap_or(now.is_handler),
+            };
+            let is_disabled = before.is_disabled;
+            let after = people::change(server, before, &wanted, is_disabled, "taizhang").await?;
+            println!("{}", in_words(server, &after).await?);
+        }
+        Person::Enable { name } => {
+            let before = named(server, &name).await?;
+            if before.is_disabled {
+                let profile = profile(server, &before).await?;
+                people::change(server, before, &profile, false, "taizhang").await?;
+                println!("已恢复使用 enabled: {name}");
+                eprintln!(
+                    "原设备仍停用，请重新邀请 the devices stay revoked, invite new ones: taizhang person invite {name}"
+                );
+            } else {
+                println!("没有停用 not disabled: {name}");
+            }
+        }
         Person::List => {
             for person in server.store.people().everybody().await? {
-                let unit = server.store.unit(person.unit).await?.map_or_else(String::new, |unit| unit.name);
-                let marks = [(person.is_handler, "专人"), (person.is_disabled, "已停用"), (person.has_totp, "验证码")];
-                let marks: Vec<&str> = marks.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark).collect();
-                println!("{} · {} · {} · {unit} {}", person.name, person.full_name, person.role, marks.join(" "));
+                println!("{}", in_words(server, &person).await?);
             }
         }
         Person::Disable { name } => {

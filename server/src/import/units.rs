@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use importer::{Finding, Importer, UnitDocuments, memory::Doubt, plan::Counts};
+use importer::{Finding, FindingKind, Importer, UnitDocuments, memory::Doubt, plan::Counts};
 use sync_protocol::{
     Address, Book, ChangeHash, Document, Identity, Row, UnitId,
     conflict::{Means, Provenance},
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     Server, clock, projection,
+    returns::record_name,
     store::{
         Committed, DocumentWrite, NewChange, NewProposal, ProjectedRow, ProposalWrites, StoreError, actor_bytes,
         wants_snapshot,
@@ -31,6 +32,8 @@ use crate::{
 const COMMIT_DOCUMENTS_MAX: usize = 64;
 /// Bytes in one commit.
 const COMMIT_BYTES_MAX: usize = 4 << 20;
+/// Cells in dispute that are named; there may be more.
+const DISPUTED_MAX: usize = 10;
 
 /// What became of one unit.
 struct Planned {
@@ -290,8 +293,10 @@ fn merge(
     let expected_heads = document.heads();
     let provenance = Provenance { how: Means::Return, ..author.provenance.clone() };
     let returning = Author { provenance, ..author.clone() };
-    let (settled, findings) = from.write(document, identity, back, (&returning, unsettled))?;
+    let disputed: BTreeSet<Address> = document.conflicts().into_iter().map(|conflict| conflict.address).collect();
+    let (settled, mut findings) = from.write(document, identity, back, (&returning, unsettled))?;
     document.write(identity, edits, author)?;
+    findings.extend(newly_disputed(server, document, &disputed));
     let new = document.changes_since(&expected_heads);
     let Some((hash, bytes)) = new.last().cloned() else { return Ok((None, settled, findings)) };
     let rows = projection::project(document, &document.rows_since(&expected_heads));
@@ -301,6 +306,21 @@ fn merge(
     let change = |(hash, bytes)| NewChange { hash, actor: actor_bytes(author.actor), bytes: Some(bytes) };
     write.changes = new.into_iter().map(change).collect();
     Ok((Some(write), settled, findings))
+}
+
+/// What the file and somebody else have changed at once: whoever sends it hears of it now, and not from the list of conflicts.
+fn newly_disputed(server: &Server, document: &Document, before: &BTreeSet<Address>) -> Option<Finding> {
+    let new: Vec<Address> =
+        document.conflicts().into_iter().map(|c| c.address).filter(|address| !before.contains(address)).collect();
+    let in_words = |address: &Address| {
+        let row = document_row(document, &RowKey::from(address));
+        let name = record_name(&row);
+        let column = server.catalogue.ledger(&address.ledger).and_then(|ledger| ledger.column(&address.column));
+        let title = column.map_or(address.column.as_str(), |column| column.title.as_str());
+        if name == row.id.to_string() { title.to_owned() } else { format!("{name} {title}") }
+    };
+    let kind = FindingKind::Disputed { count: new.len(), cells: new.iter().take(DISPUTED_MAX).map(in_words).collect() };
+    (!new.is_empty()).then(|| Finding::new(&kind, "", String::new(), "", String::new()))
 }
 
 /// One change for one document.

@@ -57,6 +57,29 @@ fn an_empty_county_is_sound_and_still_prints_its_return() {
 }
 
 #[test]
+fn somebody_is_added_changed_disabled_and_enabled_again() {
+    let folder = county();
+    let cases: [(&[&str], i32, &str); 10] = [
+        (&["person", "add", "lina", "--full-name", "李娜", "--role", "office-clerk"], 0, ""),
+        (&["person", "change", "lina", "--full-name", "李丽娜", "--handler", "true"], 0, "李丽娜 · office-clerk"),
+        (&["person", "change", "lina", "--role", "county-supervisor"], 2, "该角色不能担任专人"),
+        (&["person", "change", "lina", "--role", "county-supervisor", "--handler", "false"], 0, "county-supervisor"),
+        (&["person", "change", "lina", "--unit", "404"], 2, "没有编码为 404 的单位"),
+        (&["person", "change", "nobody", "--full-name", "某人"], 2, "没有此登录名"),
+        (&["person", "enable", "lina"], 0, "没有停用"),
+        (&["person", "disable", "lina"], 0, "已停用"),
+        (&["person", "enable", "lina"], 0, "已恢复使用"),
+        (&["person", "list"], 0, "lina · 李丽娜 · county-supervisor · 示范县\n"),
+    ];
+    for (arguments, code, expected) in cases {
+        let output = taizhang(&folder, arguments);
+        let said = text(&[output.stdout, output.stderr].concat());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
 fn help_is_in_chinese_and_english_and_names_the_exit_codes() {
     let folder = tempfile::tempdir().expect("folder");
     let help = text(&taizhang(&folder, &["--help"]).stdout);

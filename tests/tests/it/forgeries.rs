@@ -106,7 +106,7 @@ async fn a_random_edit_changes_nothing_or_is_found() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = synthetic(folder.path(), None).await?;
     let sealed = std::fs::read(Printed::draw(&server, folder.path(), "R03", &[]).await?.path)?;
-    let outcome = forge::mutate(&sealed, &server.keyring.current().seal_key, 400, 2012)?;
+    let outcome = forge::mutate(&sealed, &server.keyring.current().seal_key, (400, 2012), 0)?;
     assert!(outcome.missed.is_empty(), "{}", outcome.missed.join("\n"));
     let strangers = seal::Key([7; 32]);
     assert!(seal::examine(&sealed, &[strangers], &ReadLimits::default())?.is_none(), "what a seal holds is shut");

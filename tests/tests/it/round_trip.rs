@@ -201,9 +201,15 @@ async fn a_sheet_that_comes_again_after_an_undo_is_taken_again() -> Result<()> {
     let third = json!({ "set": [["张三", "工作岗位", "出纳"]] });
     let third = county.treated(&drawn, "third.xlsx", third)?;
     let other = county.treated(&drawn, "other.xlsx", json!({ "set": [["张三", "工作岗位", "村干部"]] }))?;
-    county.import(&other).await?;
-    county.import(&third).await?;
+    assert!(!codes(&county.import(&other).await?).contains(&"disputed"));
+    let report = county.import(&third).await?;
     assert_eq!(county.server.store.conflicts().await?.len(), 1);
+    let said =
+        report.findings.iter().find(|finding| finding.code == "disputed").context("whoever sends it hears of it")?;
+    assert!(
+        said.count == 1 && said.message.contains("1 格他人也改过") && said.message.contains("张三 工作岗位"),
+        "{said:?}"
+    );
     Ok(())
 }
 

@@ -319,6 +319,10 @@ impl<'r, 't> SheetReader<'r, 't> {
                     return Ok(formula::normalised(&moved));
                 }
                 self.shared.insert(index, (place, own()));
+                // Readers do not agree on one that is shared by no cells.
+                if node.text_of("ref").trim().is_empty() {
+                    return Ok(format!("shared {}", formula::normalised(&own())));
+                }
                 Ok(formula::normalised(&own()))
             }
             other => Ok(format!("{other} {} {}", node.text_of("ref"), formula::normalised(&own()))),

@@ -26,7 +26,7 @@ import { Carried } from "./carried";
 import { Drafts } from "./drafts";
 import { Photos } from "./photos";
 import { atFirst, type Phase, type Problem, type Status } from "./status";
-import { keepKey, openAnew } from "./recovery";
+import { countUnsent, keepKey, openAnew } from "./recovery";
 import { refresh } from "./refresh";
 import { areSigned, type Keys, newKeys, publicKeys, randomHex } from "./keys";
 import { enrol, type Enrolled, type KnownUnit, Offline, Refused, Transport, Unavailable } from "./transport";
@@ -82,6 +82,7 @@ export class Device {
       this.status.phase = "no-room";
       return;
     }
+    countUnsent(this);
     addEventListener("online", () => this.soon(0));
     document.addEventListener("visibilitychange", () => void this.turned());
     addEventListener("pagehide", () => void this.drafts.flush());
@@ -472,7 +473,6 @@ export class Device {
 
   private count(): void {
     this.status.unsent = this.unsent().length;
-    void this.opened().noteUnsent(this.status.unsent).catch(() => undefined);
     this.status.refused = this.refused().length;
     this.status.conflicts = this.conflicts().length;
   }

@@ -1,8 +1,10 @@
 // A forgotten PIN: the county gives back the key to what is stored here, to whoever has a new code of the person whose phone it is.
 
+import { watch } from "vue";
 import type { Database } from "../store/database";
 import { sealKey } from "../sync/bundle";
 import { bytes } from "../sync/frames";
+import type { Device } from "./device";
 import type { Keys } from "./keys";
 import { recover } from "./transport";
 
@@ -14,6 +16,15 @@ export async function keepKey(database: Database, keys: Keys, serverKeys: string
   } catch (error) {
     console.warn("a forgotten PIN could not be replaced", error);
   }
+}
+
+/** Keeps count of what would be lost: changes, photos, forms that were not saved. */
+export function countUnsent(device: Device): void {
+  const { status } = device;
+  const unsent = () => status.unsent + status.photos + status.drafts;
+  watch([() => status.phase, unsent], ([phase, count]) => {
+    if (phase === "open") void device.opened().noteUnsent(count).catch(() => undefined);
+  });
 }
 
 /** Opens what is stored with what the county gives back, and closes it by a new PIN; `false` where it does not fit. */
