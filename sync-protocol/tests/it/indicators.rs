@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use sync_protocol::catalogue::{Catalogue, Figure, UnitRows, Window};
+use sync_protocol::catalogue::{Around, Catalogue, Figure, UnitRows, Window};
 
 use crate::rules::rows;
 
@@ -12,7 +12,13 @@ fn figure(catalogue: &Catalogue, id: &str, units: &[UnitRows]) -> Figure {
         let wanted = measure.key(&indicator.bound());
         let instances = measure.instances(catalogue, 2012);
         let instance = instances.iter().find(|instance| instance.key == wanted).expect("an instance for every code");
-        let counts = units.iter().flat_map(|rows| measure.count(rows, &instance.variables));
+        let mut variables = instance.variables.clone();
+        variables.insert("statistics_date".into(), "2012-11-10".into());
+        variables.insert("period_start".into(), "2012-01-01".into());
+        let counts = units.iter().flat_map(|rows| {
+            let around = Around { township: Some(rows), county: Some(rows) };
+            measure.count_in(rows, around, &variables)
+        });
         let inside = |by: &str| match term.window {
             Window::All => true,
             Window::Until => !by.is_empty() && by <= "2012-11-10",
