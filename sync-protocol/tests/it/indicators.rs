@@ -288,7 +288,14 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
         1,
         2,
     ),
-    ("I-50", &["hardship-members: recognised=recognised exited_on=2012-06-01|hardship-members: recognised=recognised exited_on=2011-06-01"], 1, -1),
+    (
+        "I-50",
+        &[
+            "hardship-members: recognised=recognised exited_on=2012-06-01|hardship-members: recognised=recognised exited_on=2011-06-01",
+        ],
+        1,
+        -1,
+    ),
     ("I-51", &["demonstration-sites: status=confirmed|demonstration-sites: status=nurturing"], 1, -1),
     (
         "I-52",

@@ -64,9 +64,12 @@ async fn every_changed_measure_is_found() -> Result<()> {
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join("own.toml"), format!("[[measure]]{changed}"))?;
         let mut found = 0;
-        for seed in [1, 2] {
-            found +=
-                compared(seed, &[(6, 30), (12, 31)], Some(folder.path()), &[of.to_owned()]).await?.differences.len();
+        for seed in 1..=3 {
+            let report = compared(seed, &[(6, 30), (12, 31)], Some(folder.path()), &[of.to_owned()]).await?;
+            found += report.differences.len();
+            if found > 0 {
+                break;
+            }
         }
         assert!(found > 0, "{id} with {to:?} for {from:?} goes unnoticed in {of}");
     }
