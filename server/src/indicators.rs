@@ -1,16 +1,17 @@
-//! Indicators over any subtree of units: one SQL sum of tallies, whatever the number of rows.
+//! Indicators over any subtree of units at a date: sums of tallies, and counts of the rows that the date decides about.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use sync_protocol::{
     UnitId, Value,
-    catalogue::{Basis, Figure, Indicator, Term, Window},
+    catalogue::{Basis, Figure, Indicator, Measure, Term, Window},
     unit::UnitLevel,
 };
 
 use crate::{
     Server,
+    counting::{self, Keyed},
     store::{StoreError, SumOf},
 };
 
@@ -54,22 +55,32 @@ pub async fn indicators(
     let key = |term: &Term, indicator: &Indicator| {
         server.catalogue.measure(&term.measure).map(|measure| measure.key(&indicator.bound()))
     };
-    let keys: BTreeSet<String> =
-        wanted.iter().flat_map(|i| i.numerator.iter().chain(&i.denominator).filter_map(|term| key(term, i))).collect();
-    let keys: Vec<String> = keys.into_iter().collect();
-    let sums = server.store.sums_by_unit(top, UnitLevel::County, &server.period(), &keys).await?;
+    let keyed =
+        |term: &Term, indicator: &Indicator| Some((key(term, indicator)?, server.catalogue.measure(&term.measure)?));
+    let measures: BTreeMap<String, &Measure> = wanted
+        .iter()
+        .flat_map(|i| i.numerator.iter().chain(&i.denominator).filter_map(move |term| keyed(term, i)))
+        .collect();
+    let measures: Vec<Keyed<'_>> = measures.into_iter().map(|(key, measure)| (measure, key)).collect();
+    let sums = counting::sums(server, top, UnitLevel::County, date, &measures).await?;
     let mut by_measure: BTreeMap<&str, Vec<(&str, i64)>> = BTreeMap::new();
     for sum in &sums {
         if sum.of == SumOf::Unit(top) {
             by_measure.entry(&sum.measure).or_default().push((&sum.by, sum.value));
         }
     }
-    let lines = wanted.into_iter().map(|indicator| {
+    let mut lines = Vec::new();
+    for indicator in wanted {
         let figure = indicator.figure(|term| {
             let sums = key(term, indicator).and_then(|key| by_measure.get(key.as_str()));
             sums.into_iter().flatten().filter(|(by, _)| counts(&term.window, by, date)).map(|(_, value)| value).sum()
         });
-        IndicatorLine {
+        let mut reached = indicator.target_percent.and_then(|target| figure.reaches(target));
+        // Nought of something that nobody has entered anything about is no figure yet.
+        if reached == Some(false) && figure.numerator == 0 && !is_collected(server, top, indicator).await? {
+            reached = None;
+        }
+        lines.push(IndicatorLine {
             id: indicator.id.clone(),
             name: indicator.name.clone(),
             title: indicator.title.clone(),
@@ -77,11 +88,37 @@ pub async fn indicators(
             printed: figure.printed(),
             target_percent: indicator.target_percent,
             basis: indicator.basis,
-            reached: indicator.target_percent.and_then(|target| figure.reaches(target)),
+            reached,
             due_on: due_on(server, indicator),
+        });
+    }
+    Ok(lines)
+}
+
+/// Registers that every county has: a row in them does not say that anything was collected.
+const REGISTERS: [&str; 4] = ["organisations", "members", "units", "reporting-units"];
+
+/// Whether there is a row, anywhere below a unit, in one of the ledgers that the numerator of an indicator counts.
+async fn is_collected(server: &Server, top: UnitId, indicator: &Indicator) -> Result<bool, StoreError> {
+    let mut ledgers = BTreeSet::new();
+    for measure in indicator.numerator.iter().filter_map(|term| server.catalogue.measure(&term.measure)) {
+        measure.reads(&mut |ledger, _| {
+            ledgers.insert(ledger.to_owned());
+        });
+    }
+    ledgers.retain(|ledger| !REGISTERS.contains(&ledger.as_str()));
+    if ledgers.is_empty() {
+        return Ok(true);
+    }
+    let below = crate::returns::at_and_below(server.store.units().await?, top);
+    let ids: Vec<UnitId> = below.iter().map(|unit| unit.id).collect();
+    for ledger in ledgers {
+        let rows = server.store.rows(&ledger, &server.period(), &ids).await?;
+        if rows.iter().any(|row| !row.removed) {
+            return Ok(true);
         }
-    });
-    Ok(lines.collect())
+    }
+    Ok(false)
 }
 
 /// Whether a part of a measure counts at a statistics date. A date of month precision counts with its month. Which names

@@ -9,6 +9,7 @@ pub mod changes;
 pub mod clock;
 pub mod config;
 pub mod console;
+mod counting;
 pub mod demo;
 pub mod devices;
 pub mod doctor;

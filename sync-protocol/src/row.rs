@@ -148,9 +148,9 @@ impl Row {
         !self.removed && self.text(STATE) != "void"
     }
 
-    /// Whether it counts in figures: drafts do not.
+    /// Whether it counts in figures: drafts do not, nor what was sent back.
     pub fn counts(&self) -> bool {
-        self.stands() && self.text(STATE) != "draft"
+        self.stands() && !matches!(self.text(STATE), "draft" | "returned")
     }
 
     /// Takes in one cell of this row as it stands in the document.

@@ -7,6 +7,7 @@ pub mod faults;
 pub mod forge;
 pub mod node;
 pub mod office;
+pub mod oracle;
 pub mod people;
 pub mod process;
 pub mod raw;

@@ -63,7 +63,8 @@ fn cell(server: &Server, frame: &Frame<'_>, line: &IndicatorLine, part: Indicato
             };
             match (line.target_percent, figure.denominator.filter(|under| *under != 0)) {
                 (Some(percent), Some(under)) => {
-                    let cached = percent as f64 / 100.0 - figure.numerator as f64 / under as f64;
+                    // Exact until the last step: 0.15, not 0.15000000000000002.
+                    let cached = (percent * under - 100 * figure.numerator) as f64 / (100 * under) as f64;
                     let text = format!("={}-{}", place(IndicatorPart::Target), place(IndicatorPart::Actual));
                     (Out::Formula { text, cached: cached.to_string() }, Style::Percent)
                 }

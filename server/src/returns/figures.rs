@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use sync_protocol::{
-    Row, UnitId,
-    catalogue::{Catalogue, Group, Measure, ReturnForm, Sheet, SheetRows, Term, UnitRows, Variables, Window},
+    Row, UnitId, Value,
+    catalogue::{Group, Measure, ReturnForm, Sheet, SheetRows, Term, UnitRows, Variables, Window},
     unit::{Unit, UnitLevel},
 };
 
 use super::{ReturnError, at_and_below};
 use crate::{
-    Server, indicators, projection,
+    Server,
+    counting::{self, Keyed},
+    indicators, projection,
     store::{StoredRow, SumOf, TallySum},
 };
 
@@ -65,6 +67,8 @@ pub struct Scope<'a> {
     pub variables: &'a Variables,
     /// The unit at the top.
     pub top: UnitId,
+    /// 统计截止日期.
+    pub date: Date,
 }
 
 /// The lines of a sheet, without its total.
@@ -96,7 +100,7 @@ pub async fn lines(scope: Scope<'_>, sheet: &Sheet) -> Result<Vec<Line>, ReturnE
             };
             Ok(organisations.into_iter().map(line).collect())
         }
-        SheetRows::Groups => by_group(scope, &measures).await,
+        SheetRows::Groups => by_group(scope, &measures, &units).await,
         SheetRows::Codes { ledger, column, list, per_unit } => {
             by_code(scope, &measures, &units, (ledger, column, list), *per_unit).await
         }
@@ -106,7 +110,7 @@ pub async fn lines(scope: Scope<'_>, sheet: &Sheet) -> Result<Vec<Line>, ReturnE
 
 /// The measures of a sheet.
 struct Measures<'a> {
-    known: Vec<(&'a Measure, String)>,
+    known: Vec<Keyed<'a>>,
     /// Those whose parts are names of organisations, which may be counted by any unit.
     anywhere: BTreeSet<&'a str>,
 }
@@ -125,8 +129,9 @@ impl<'a> Measures<'a> {
         Self { known, anywhere }
     }
 
+    /// The keys of those that are kept as tallies.
     fn keys(&self) -> Vec<String> {
-        self.known.iter().map(|(_, key)| key.clone()).collect()
+        self.known.iter().filter(|(measure, _)| !measure.is_live()).map(|(_, key)| key.clone()).collect()
     }
 
     fn take(&self, counts: &mut Counts, sum: &TallySum) {
@@ -160,10 +165,9 @@ fn empty_lines(units: &[Unit]) -> Vec<Line> {
 }
 
 async fn by_unit(scope: Scope<'_>, measures: &Measures<'_>, units: &[Unit]) -> Result<Vec<Line>, ReturnError> {
-    let Scope { server, top, .. } = scope;
-    let (keys, period) = (measures.keys(), server.period());
+    let Scope { server, top, date, .. } = scope;
     let mut lines = empty_lines(units);
-    for sum in server.store.sums_by_unit(top, UnitLevel::ReportingUnit, &period, &keys).await? {
+    for sum in counting::sums(server, top, UnitLevel::ReportingUnit, date, &measures.known).await? {
         let is_of = |line: &&mut Line| line.unit.as_ref().is_some_and(|unit| sum.of == SumOf::Unit(unit.id));
         if let Some(line) = lines.iter_mut().find(is_of) {
             measures.take(&mut line.counts, &sum);
@@ -172,7 +176,7 @@ async fn by_unit(scope: Scope<'_>, measures: &Measures<'_>, units: &[Unit]) -> R
     if !measures.anywhere.is_empty() {
         // A person of this unit may be counted by another: everywhere is looked, and names say whose it is.
         let mut found = Counts::new();
-        for sum in server.store.sums_by_unit(server.county, UnitLevel::County, &period, &keys).await? {
+        for sum in counting::sums(server, server.county, UnitLevel::County, date, &measures.known).await? {
             measures.take(&mut found, &sum);
         }
         found.retain(|id, _| measures.anywhere.contains(id.as_str()));
@@ -191,12 +195,12 @@ async fn organisations(
     which: &str,
     units: &[Unit],
 ) -> Result<Vec<(Unit, Counts)>, ReturnError> {
-    let Scope { server, top, .. } = scope;
-    let mut keys = measures.keys();
-    keys.push(which.to_owned());
+    let Scope { server, top, date, .. } = scope;
+    let mut known = measures.known.clone();
+    known.extend(server.catalogue.measure(which).map(|measure| (measure, which.to_owned())));
     let mut counts: BTreeMap<UnitId, Counts> = BTreeMap::new();
     let mut belong = BTreeSet::new();
-    for sum in server.store.sums_by_unit(top, UnitLevel::Organisation, &server.period(), &keys).await? {
+    for sum in counting::sums(server, top, UnitLevel::Organisation, date, &known).await? {
         let SumOf::Unit(unit) = sum.of else { continue };
         if sum.measure == which {
             belong.insert(unit);
@@ -207,16 +211,42 @@ async fn organisations(
     Ok(own.map(|unit| (unit.clone(), counts.remove(&unit.id).unwrap_or_default())).collect())
 }
 
-async fn by_group(scope: Scope<'_>, measures: &Measures<'_>) -> Result<Vec<Line>, ReturnError> {
-    let Scope { server, form, top, .. } = scope;
+async fn by_group(scope: Scope<'_>, measures: &Measures<'_>, units: &[Unit]) -> Result<Vec<Line>, ReturnError> {
+    let Scope { server, form, top, date, .. } = scope;
     let groups: Vec<String> = (0..form.groups.len()).map(|index| Group::measure_id(&form.id, index)).collect();
     let line = |group: &Group| Line { label: group.label.clone(), of_which: group.of_which, ..Line::default() };
     let mut lines: Vec<Line> = form.groups.iter().map(line).collect();
-    for sum in server.store.sums_by_group(top, &groups, &server.period(), &measures.keys()).await? {
+    let period = server.period();
+    for sum in server.store.sums_by_group(top, &groups, &period, &measures.keys()).await? {
         if let SumOf::Group(group) = &sum.of
             && let Some(index) = groups.iter().position(|known| known == group)
         {
             measures.take(&mut lines[index].counts, &sum);
+        }
+    }
+    let live: Vec<&Keyed<'_>> = measures.known.iter().filter(|(measure, _)| measure.is_live()).collect();
+    if live.is_empty() {
+        return Ok(lines);
+    }
+    // Which units are in which group; an organisation is also known by its name.
+    let mut members: BTreeMap<UnitId, BTreeSet<usize>> = BTreeMap::new();
+    for sum in server.store.sums_by_unit(server.county, UnitLevel::Organisation, &period, &groups).await? {
+        if let (SumOf::Unit(unit), Some(index)) = (&sum.of, groups.iter().position(|known| *known == sum.measure)) {
+            members.entry(*unit).or_default().insert(index);
+        }
+    }
+    let all = server.store.units().await?;
+    let named: BTreeMap<&str, UnitId> = units.iter().map(|unit| (unit.name.as_str(), unit.id)).collect();
+    for counted in counting::counted(server, &all, top, date, &live).await? {
+        let about = live.iter().find(|(_, key)| *key == counted.measure).and_then(|(measure, _)| {
+            let is_named = measure.organisation.is_some() && !members.contains_key(&counted.unit);
+            if is_named { named.get(counted.by.as_str()).copied() } else { Some(counted.unit) }
+        });
+        let groups = about.and_then(|unit| members.get(&unit)).into_iter().flatten();
+        let sum =
+            TallySum { of: SumOf::Unit(counted.unit), measure: counted.measure, by: counted.by, value: counted.value };
+        for index in groups {
+            measures.take(&mut lines[*index].counts, &sum);
         }
     }
     Ok(lines)
@@ -246,7 +276,7 @@ async fn by_code(
     let bound: Vec<(&Measure, Variables)> = measures
         .known
         .iter()
-        .filter_map(|(measure, key)| Some((*measure, bound(scope, catalogue, measure, key)?)))
+        .filter_map(|keyed| Some((keyed.0, counting::bound(scope.server, keyed, scope.date)?)))
         .collect();
     let mut ledgers: BTreeSet<String> = BTreeSet::from([ledger.to_owned()]);
     for (measure, _) in &bound {
@@ -271,19 +301,15 @@ async fn by_code(
                 let says = |row: &&Row| line.code.as_deref() == Some(row.text(column));
                 rows.insert(ledger.to_owned(), own.iter().filter(says).cloned().collect());
                 for (measure, variables) in &bound {
-                    let counted = Counts::from([(measure.id.clone(), measure.count(rows, variables))]);
+                    let mut variables = variables.clone();
+                    variables.extend(line.code.as_deref().map(|code| ("line_code".to_owned(), Value::text(code))));
+                    let counted = Counts::from([(measure.id.clone(), measure.count(rows, &variables))]);
                     add(&mut line.counts, &counted);
                 }
             }
         }
     }
     Ok(lines)
-}
-
-/// The variables of a measure for what was chosen.
-fn bound(scope: Scope<'_>, catalogue: &Catalogue, measure: &Measure, key: &str) -> Option<Variables> {
-    let instances = measure.instances(catalogue, scope.server.campaign_year);
-    instances.into_iter().find(|instance| instance.key == key).map(|instance| instance.variables)
 }
 
 /// The rows of a ledger by unit, removed ones too: open and restricted cells joined.

@@ -64,7 +64,7 @@ pub(super) async fn sheets(
     }
     let period = period(server, form, &variables);
     let (mut rows, mut failed_checks) = (None, Vec::new());
-    let scope = Scope { server, form, variables: &variables, top: request.top.id };
+    let scope = Scope { server, form, variables: &variables, top: request.top.id, date: request.date };
     for sheet in &form.sheets {
         let frame = Frame { form, sheet, period: &period, request };
         let drawn = match &sheet.rows {

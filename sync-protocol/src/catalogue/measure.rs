@@ -11,6 +11,28 @@ use crate::{row::Row, value::Value};
 /// The rows of a unit in one period by ledger; removed rows are left out, restricted cells joined.
 pub type UnitRows = HashMap<String, Vec<Row>>;
 
+/// What else can be looked at while the rows of a unit are counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Around<'a> {
+    /// The rows of its reporting unit and of everything below that.
+    pub township: Option<&'a UnitRows>,
+    /// The rows of the county.
+    pub county: Option<&'a UnitRows>,
+}
+
+/// Whose rows a condition looks at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// The unit's own.
+    #[default]
+    Unit,
+    /// Those of its reporting unit, and of everything below that.
+    Township,
+    /// Those of the county.
+    County,
+}
+
 /// How rows become a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Aggregate {
@@ -24,21 +46,92 @@ pub enum Aggregate {
     SumHundredths(String),
     /// Number of different values of a column.
     Distinct(String),
+    /// Sum of whole numbers that each row comes to.
+    Value(Expression),
 }
 
-/// A condition on the unit: that it has, or has not, a row.
+/// A condition on the unit, or on a row of it: that there is, or is not, a row.
 #[derive(Debug, Clone)]
 pub struct Having {
     /// The ledger.
     pub ledger: String,
-    /// Which row.
+    /// Which row. `$row.name` is what the row says that is counted.
     pub condition: Expression,
+    /// Whose rows are looked at.
+    pub reach: Reach,
+    /// Columns of the row that is counted and of the one that is looked for: the first two that are both filled must say the
+    /// same.
+    pub same: Vec<(String, String)>,
+    /// Rows that must be there besides that one.
+    pub with: Vec<Having>,
 }
 
 impl Having {
-    /// Whether the unit has such a row.
-    pub fn holds(&self, rows: &UnitRows, variables: &Variables) -> bool {
-        rows.get(&self.ledger).is_some_and(|rows| rows.iter().any(|row| self.condition.holds(row, variables)))
+    /// Whether it asks something of each row, not only of the unit.
+    fn is_of_row(&self) -> bool {
+        !self.same.is_empty() || !self.row_columns().is_empty()
+    }
+
+    /// What `$row.name` names.
+    fn row_columns(&self) -> Vec<String> {
+        let mut columns = Vec::new();
+        self.condition.names(&mut |_| {}, &mut |name| columns.extend(name.strip_prefix("row.").map(str::to_owned)));
+        columns
+    }
+
+    fn is_same(&self, own: Option<&Row>, other: &Row) -> bool {
+        let Some(own) = own.filter(|_| !self.same.is_empty()) else { return self.same.is_empty() };
+        let filled = |row: &Row, column: &str| row.get(column).filter(|value| !value.is_null()).cloned();
+        let mut both = self.same.iter().filter_map(|(a, b)| Some((filled(own, a)?, filled(other, b)?)));
+        both.next().is_some_and(|(a, b)| a == b)
+    }
+
+    /// The rows that meet it.
+    fn found<'r>(&self, own: Option<&Row>, place: &Place<'r>, variables: &Variables) -> Vec<&'r Row> {
+        let columns = self.row_columns();
+        let bound = own.filter(|_| !columns.is_empty()).map(|own| {
+            let mut bound = variables.clone();
+            let says = columns.iter().filter_map(|column| Some((format!("row.{column}"), own.get(column)?.clone())));
+            bound.extend(says);
+            bound
+        });
+        let variables = bound.as_ref().unwrap_or(variables);
+        let meets = |row: &&Row| {
+            self.is_same(own, row)
+                && self.condition.holds(row, variables)
+                && self.with.iter().all(|more| more.holds(Some(row), place, variables))
+        };
+        place.rows(self.reach, &self.ledger).filter(meets).collect()
+    }
+
+    fn holds(&self, own: Option<&Row>, place: &Place<'_>, variables: &Variables) -> bool {
+        !self.found(own, place, variables).is_empty()
+    }
+
+    /// Calls back for it and for what it asks for besides, with the ledger of the row that each is about.
+    fn visit(&self, of: &str, visit: &mut impl FnMut(&Having, &str)) {
+        visit(self, of);
+        for more in &self.with {
+            more.visit(&self.ledger, &mut *visit);
+        }
+    }
+}
+
+/// A unit's rows, and those around it.
+#[derive(Debug, Clone, Copy)]
+struct Place<'a> {
+    own: &'a UnitRows,
+    around: Around<'a>,
+}
+
+impl<'a> Place<'a> {
+    fn rows(&self, reach: Reach, ledger: &str) -> impl Iterator<Item = &'a Row> {
+        let rows = match reach {
+            Reach::Unit => Some(self.own),
+            Reach::Township => self.around.township,
+            Reach::County => self.around.county,
+        };
+        rows.and_then(|rows| rows.get(ledger)).into_iter().flatten()
     }
 }
 
@@ -47,10 +140,8 @@ impl Having {
 pub struct CapBy {
     /// The ledger with the unit's own row.
     pub ledger: String,
-    /// An integer column of it.
-    pub column: String,
-    /// Times this.
-    pub times: i64,
+    /// What it says of it: a whole number.
+    pub value: Expression,
 }
 
 /// A measure.
@@ -68,6 +159,10 @@ pub struct Measure {
     pub with: Vec<Having>,
     /// Rows that the unit must not have.
     pub without: Vec<Having>,
+    /// Instead of each row, these rows count that belong to it.
+    pub joined: Option<Having>,
+    /// The column that names the organisation which a row of a reporting unit is about.
+    pub organisation: Option<String>,
     /// How they count.
     pub aggregate: Aggregate,
     /// The result counts as one if it is at least this, else as nothing.
@@ -115,17 +210,73 @@ impl Measure {
         codes.map_or_else(|| vec![bind(None)], |list| list.codes.iter().map(|code| bind(Some(&code.code))).collect())
     }
 
+    /// Whether it says something else on another day, or looks beyond the unit: then it is not kept, but counted when it is
+    /// asked for.
+    pub fn is_live(&self) -> bool {
+        let mut is_live = false;
+        self.expressions(&mut |expression| {
+            expression.names(&mut |_| {}, &mut |name| {
+                is_live |= matches!(name, "statistics_date" | "period_start" | "line_code" | "unit_name");
+            });
+        });
+        self.havings(&mut |having, _| is_live |= having.reach != Reach::Unit);
+        is_live || self.organisation.is_some()
+    }
+
+    /// Ledgers that are looked at beyond the unit.
+    pub fn reaches(&self) -> BTreeSet<(Reach, String)> {
+        let mut found = BTreeSet::new();
+        self.havings(&mut |having, _| {
+            found.insert((having.reach, having.ledger.clone()));
+        });
+        found.retain(|(reach, _)| *reach != Reach::Unit);
+        found
+    }
+
+    fn havings(&self, visit: &mut impl FnMut(&Having, &str)) {
+        for having in self.with.iter().chain(&self.without).chain(&self.joined) {
+            having.visit(&self.ledger, &mut *visit);
+        }
+    }
+
+    fn expressions(&self, visit: &mut impl FnMut(&Expression)) {
+        self.condition.iter().for_each(&mut *visit);
+        self.havings(&mut |having, _| visit(&having.condition));
+        if let Aggregate::Value(value) = &self.aggregate {
+            visit(value);
+        }
+        if let Some(cap) = &self.cap_by {
+            visit(&cap.value);
+        }
+    }
+
     /// Counts the rows of one unit: value of the `by` column (empty without one) → number.
     pub fn count(&self, rows: &UnitRows, variables: &Variables) -> BTreeMap<String, i64> {
-        let has = |having: &Having| having.holds(rows, variables);
-        if !self.with.iter().all(has) || self.without.iter().any(has) {
+        self.count_in(rows, Around::default(), variables)
+    }
+
+    /// The same where the rows around the unit are known, too.
+    pub fn count_in(&self, rows: &UnitRows, around: Around<'_>, variables: &Variables) -> BTreeMap<String, i64> {
+        let place = Place { own: rows, around };
+        let (of_rows, of_unit): (Vec<_>, Vec<_>) = self.with.iter().partition(|having| having.is_of_row());
+        let (not_of_rows, not_of_unit): (Vec<_>, Vec<_>) = self.without.iter().partition(|having| having.is_of_row());
+        let has = |having: &&Having| having.holds(None, &place, variables);
+        if !of_unit.iter().all(has) || not_of_unit.iter().any(has) {
             return BTreeMap::new();
         }
         let mut groups: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
         for row in rows.get(&self.ledger).into_iter().flatten() {
-            if self.condition.as_ref().is_none_or(|condition| condition.holds(row, variables)) {
+            let has = |having: &&Having| having.holds(Some(row), &place, variables);
+            let is_counted = self.condition.as_ref().is_none_or(|condition| condition.holds(row, variables))
+                && of_rows.iter().all(has)
+                && !not_of_rows.iter().any(has);
+            if is_counted {
+                let counted = match &self.joined {
+                    Some(joined) => joined.found(Some(row), &place, variables),
+                    None => vec![row],
+                };
                 for by in self.parts(row) {
-                    groups.entry(by).or_default().push(row);
+                    groups.entry(by).or_default().extend(&counted);
                 }
             }
         }
@@ -135,27 +286,31 @@ impl Measure {
         }
         groups
             .into_iter()
-            .map(|(by, own)| (by, self.finish(&own, self.limit(rows))))
+            .map(|(by, own)| (by, self.finish(&own, self.limit(rows, variables), variables)))
             .filter(|(_, number)| *number != 0)
             .collect()
     }
 
     /// What a row is kept apart by: each member of a set, where the column is one.
     fn parts(&self, row: &Row) -> Vec<String> {
-        let Some(column) = &self.by else { return vec![String::new()] };
+        let Some(column) = self.by.as_ref().or(self.organisation.as_ref()) else { return vec![String::new()] };
         let members: Vec<String> = row.members(column).map(str::to_owned).collect();
         if members.is_empty() { vec![row.text(column).to_owned()] } else { members }
     }
 
     /// The most that counts in this unit.
-    fn limit(&self, rows: &UnitRows) -> Option<i64> {
-        let Some(CapBy { ledger, column, times }) = &self.cap_by else { return self.cap };
-        let own = rows.get(ledger).into_iter().flatten().filter_map(|row| row.get(column)).find_map(number);
-        Some(own.unwrap_or(0).saturating_mul(*times))
+    fn limit(&self, rows: &UnitRows, variables: &Variables) -> Option<i64> {
+        let Some(CapBy { ledger, value }) = &self.cap_by else { return self.cap };
+        let own = rows.get(ledger).into_iter().flatten().filter_map(|row| value.value(row, variables));
+        Some(own.filter_map(|value| number(&value)).next().unwrap_or(0))
     }
 
-    fn finish(&self, rows: &[&Row], limit: Option<i64>) -> i64 {
+    fn finish(&self, rows: &[&Row], limit: Option<i64>, variables: &Variables) -> i64 {
         let number = match &self.aggregate {
+            Aggregate::Value(value) => {
+                let values = rows.iter().filter_map(|row| number(&value.value(row, variables)?));
+                values.fold(0, i64::saturating_add)
+            }
             Aggregate::Rows => i64::try_from(rows.len()).unwrap_or(i64::MAX),
             Aggregate::Units => i64::from(!rows.is_empty()),
             Aggregate::Sum(column) => {
@@ -189,19 +344,30 @@ impl Measure {
         if let Some(expression) = &self.condition {
             condition(ledger, expression);
         }
-        for having in self.with.iter().chain(&self.without) {
-            condition(&having.ledger, &having.condition);
+        if let Aggregate::Value(expression) = &self.aggregate {
+            condition(ledger, expression);
         }
+        if let Some(cap) = &self.cap_by {
+            condition(&cap.ledger, &cap.value);
+        }
+        self.havings(&mut |having, _| condition(&having.ledger, &having.condition));
+        let mut seen = Vec::new();
+        self.havings(&mut |having, of| {
+            let own = having.row_columns().into_iter().chain(having.same.iter().map(|(own, _)| own.clone()));
+            seen.extend(own.map(|column| (of.to_owned(), column)));
+            seen.extend(having.same.iter().map(|(_, other)| (having.ledger.clone(), other.clone())));
+        });
+        for (ledger, column) in &seen {
+            visit(ledger, column);
+        }
+        let counted = self.joined.as_ref().map_or(ledger, |joined| joined.ledger.as_str());
         visit(ledger, "");
         if let Aggregate::Sum(column) | Aggregate::SumHundredths(column) | Aggregate::Distinct(column) = &self.aggregate
         {
-            visit(ledger, column);
+            visit(counted, column);
         }
-        if let Some(by) = &self.by {
+        for by in self.by.iter().chain(&self.organisation) {
             visit(ledger, by);
-        }
-        if let Some(cap) = &self.cap_by {
-            visit(&cap.ledger, &cap.column);
         }
     }
 }

@@ -25,7 +25,7 @@ pub use field::FieldCatalogue;
 pub use indicator::{Basis, Figure, Indicator, Term, Window};
 pub use ledger::{Column, ColumnType, Kind, Ledger, Requirement, Sensitivity, UnitKind, UnitSource};
 pub use load::{CatalogueError, CatalogueErrors, Source};
-pub use measure::{Aggregate, CapBy, Having, Instance, Measure, UnitRows};
+pub use measure::{Aggregate, Around, CapBy, Having, Instance, Measure, Reach, UnitRows};
 pub use returns::{
     CellOf, Check, Content, Format, Group, IndicatorPart, Relation, ReturnColumn, ReturnForm, Sheet, SheetRows,
     Summand, TextFold, Variable,
@@ -117,6 +117,7 @@ pub struct Catalogue {
     words: HeaderWords,
     /// HMAC key for row ids of ledgers whose natural key is not sensitive.
     public_key: Vec<u8>,
+    digest: [u8; 32],
 }
 
 impl Catalogue {
@@ -201,6 +202,11 @@ impl Catalogue {
         self.indicators.iter().find(|indicator| indicator.id == name || indicator.name == name)
     }
 
+    /// What its files say, in short: another one counts otherwise, perhaps.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
     /// The variables of measures: county parameters, with month-days completed by the campaign year. The entries of a
     /// table are `$table.code`, and `$table` is the one for `code`; a list is its codes with blanks between them. And
     /// `$campaign_year`, `$next_year`, `$previous_year`.
@@ -246,7 +252,16 @@ impl Catalogue {
         match self.parameter(name) {
             Some(toml::Value::Table(_)) => each.is_some(),
             Some(_) => true,
-            None => matches!(name, "campaign_year" | "next_year" | "previous_year" | "statistics_date"),
+            None => matches!(
+                name,
+                "campaign_year"
+                    | "next_year"
+                    | "previous_year"
+                    | "statistics_date"
+                    | "period_start"
+                    | "unit_name"
+                    | "unit_short_name"
+            ),
         }
     }
 

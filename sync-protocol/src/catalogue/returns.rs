@@ -249,6 +249,8 @@ pub(super) fn belongs(id: String, title: String, condition: Expression) -> Measu
         condition: Some(condition),
         with: Vec::new(),
         without: Vec::new(),
+        joined: None,
+        organisation: None,
         aggregate: Aggregate::Units,
         at_least: None,
         at_most: None,

@@ -34,8 +34,8 @@ fn mistakes_are_named_with_file_and_line() {
         ("grading.toml", "ref:organisations", "ref:organizations", "unknown ledger `organizations`"),
         (
             "measures/grading.toml",
-            "established_on <= $grading_cutoff",
-            "founded_on <= 'x'",
+            "not established_on > $grading_cutoff",
+            "not founded_on > $grading_cutoff",
             "measures/grading.toml:7: unknown column `founded_on`",
         ),
         (

@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 
-use sync_protocol::catalogue::{Catalogue, Figure, UnitRows, Window};
+use sync_protocol::catalogue::{Around, Catalogue, Figure, UnitRows, Window};
 
 use crate::rules::rows;
 
-/// An indicator over some units, on 2012-11-10, as the server computes it: tallies of each unit, summed.
+/// An indicator over some units, on 2012-12-31, as the server computes it: tallies of each unit, summed.
 fn figure(catalogue: &Catalogue, id: &str, units: &[UnitRows]) -> Figure {
     let indicator = catalogue.indicator(id).unwrap_or_else(|| panic!("{id}"));
     indicator.figure(|term| {
@@ -12,10 +12,17 @@ fn figure(catalogue: &Catalogue, id: &str, units: &[UnitRows]) -> Figure {
         let wanted = measure.key(&indicator.bound());
         let instances = measure.instances(catalogue, 2012);
         let instance = instances.iter().find(|instance| instance.key == wanted).expect("an instance for every code");
-        let counts = units.iter().flat_map(|rows| measure.count(rows, &instance.variables));
+        let mut variables = instance.variables.clone();
+        variables.insert("statistics_date".into(), "2012-12-31".into());
+        variables.insert("period_start".into(), "2012-01-01".into());
+        variables.insert("unit_name".into(), "甲".into());
+        let counts = units.iter().flat_map(|rows| {
+            let around = Around { township: Some(rows), county: Some(rows) };
+            measure.count_in(rows, around, &variables)
+        });
         let inside = |by: &str| match term.window {
             Window::All => true,
-            Window::Until => !by.is_empty() && by <= "2012-11-10",
+            Window::Until => !by.is_empty() && by <= "2012-12-31",
             Window::SinceMonths(_) => by >= "2012-05-10",
             _ => false,
         };
@@ -62,7 +69,7 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
     (
         "I-11",
         &[
-            "election-terms: due_on=2012-03 held_on=2012-03-20|election-terms: due_on=2012-03 held_on=2012-04-01|election-terms: due_on=2012-12",
+            "election-terms: due_on=2012-03 held_on=2012-03-20|election-terms: due_on=2012-03 held_on=2012-04-01|election-terms: due_on=2013-01",
         ],
         1,
         2,
@@ -79,7 +86,7 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
     (
         "I-18",
         &[
-            "secretaries: year=2012 training_times=1|secretaries: year=2012 training_times=0|secretaries: year=2011 training_times=3",
+            "|secretaries: year=2012 name=张三 training_times=0|secretaries: year=2012 name=李四 training_times=3|secretaries: year=2011 name=王五|training-sessions: title=甲 start_on=2012-05-01|training-attendance: session_ref=甲 name=张三 attended=true|training-attendance: session_ref=甲 name=李四 attended=false",
         ],
         1,
         2,
@@ -116,7 +123,7 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
         1,
         2,
     ),
-    ("I-23a", &["grading: round=final final_grade=advanced", "grading: round=final final_grade=average"], 1, 2),
+    ("I-23a", &["|grading: round=final final_grade=advanced", "|grading: round=final final_grade=average"], 1, 2),
     (
         "I-24",
         &[
@@ -129,7 +136,7 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
     (
         "I-26",
         &[
-            "graduate-village-officials: annual_result=excellent|graduate-village-officials: outflow=stay|graduate-village-officials: outflow=startup annual_result=excellent",
+            "graduate-village-officials: annual_result=excellent contract_to=2013-07-31|graduate-village-officials: outflow=stay|graduate-village-officials: contract_to=2012-07-31 annual_result=excellent",
         ],
         1,
         2,
@@ -179,7 +186,7 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
     (
         "I-34",
         &[
-            "commitments: published_on=2012-05-01 due_on=2012-10-01 fulfilment=fulfilled|commitments: published_on=2012-05-01 due_on=2012-10-01 fulfilment=partial|commitments: published_on=2012-05-01 due_on=2012-12-01 fulfilment=fulfilled",
+            "commitments: published_on=2012-05-01 due_on=2012-10-01 fulfilment=fulfilled|commitments: published_on=2012-05-01 due_on=2012-10-01 fulfilment=partial|commitments: published_on=2012-05-01 due_on=2013-01-01 fulfilment=fulfilled",
         ],
         1,
         2,
@@ -201,7 +208,7 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
     (
         "I-38",
         &[
-            "four-deliberations: implement_to=2012-08-01 p1_on=2012-05-01 p2_on=2012-05-01 p3_on=2012-05-05 p4_on=2012-05-08 o1_on=2012-05-09 o2_on=2012-08-05 p3_due=30 p3_present=20 p3_agree=16 p4_due=30 p4_present=20 p4_agree=11|four-deliberations: implement_to=2012-08-01 p1_on=2012-05-01",
+            "|four-deliberations: implement_from=2012-05-10 implement_to=2012-08-01 p1_on=2012-05-01 p2_on=2012-05-01 p3_on=2012-05-05 p4_on=2012-05-08 o1_on=2012-05-09 o2_on=2012-08-05 p3_due=30 p3_present=20 p3_agree=16 p4_due=30 p4_present=20 p4_agree=11|four-deliberations: implement_to=2012-08-01 p1_on=2012-05-01",
         ],
         1,
         2,
@@ -209,7 +216,7 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
     (
         "I-39",
         &[
-            "citizen-requests: closed_on=2012-05-02 outcome=solved|citizen-requests: collected_on=2012-05-01|citizen-requests: outcome=withdrawn",
+            "citizen-requests: collected_on=2012-05-01 closed_on=2012-05-02 outcome=solved|citizen-requests: collected_on=2012-05-01|citizen-requests: collected_on=2012-05-01 outcome=withdrawn",
         ],
         1,
         2,
@@ -217,7 +224,7 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
     (
         "I-40",
         &[
-            "citizen-requests: closed_on=2012-05-02 due_on=2012-05-03 outcome=solved|citizen-requests: closed_on=2012-05-04 due_on=2012-05-03 outcome=solved",
+            "citizen-requests: collected_on=2012-05-01 closed_on=2012-05-02 due_on=2012-05-03 outcome=solved|citizen-requests: collected_on=2012-05-01 closed_on=2012-05-04 due_on=2012-05-03 outcome=solved",
         ],
         1,
         2,
@@ -225,7 +232,7 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
     (
         "I-41",
         &[
-            "citizen-requests: closed_on=2012-05-02 outcome=solved publicised_on=2012-05-05|citizen-requests: closed_on=2012-05-04 outcome=solved",
+            "citizen-requests: collected_on=2012-05-01 closed_on=2012-05-02 outcome=solved publicised_on=2012-05-05|citizen-requests: collected_on=2012-05-01 closed_on=2012-05-04 outcome=solved",
         ],
         1,
         2,
@@ -233,7 +240,7 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
     (
         "I-42",
         &[
-            "citizen-requests: satisfaction=basic|citizen-requests: satisfaction=unsatisfied|citizen-requests: content=甲",
+            "citizen-requests: collected_on=2012-05-01 closed_on=2012-05-03 satisfaction=basic|citizen-requests: collected_on=2012-05-01 closed_on=2012-05-03 satisfaction=unsatisfied|citizen-requests: content=甲",
         ],
         1,
         2,
@@ -241,8 +248,7 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
     (
         "I-43",
         &[
-            "organisations: org_status=active field=agency|members: in_service=true|members: in_service=true|members: in_service=false",
-            "member-checkins: status=confirmed|member-checkins: status=left",
+            "organisations: org_status=active field=agency|members: name=张三 in_service=true|members: name=李四 in_service=true|members: name=王五 in_service=false|member-checkins: name=张三 employer_org=甲 status=confirmed|member-checkins: name=李四 employer_org=甲 status=left|member-checkins: name=王五 employer_org=甲 status=confirmed",
         ],
         1,
         2,
@@ -250,13 +256,13 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
     (
         "I-44",
         &[
-            "member-checkins: status=registered|member-checkins: status=registered|member-community-services: checkin_ref=甲 rating=competent fed_back_on=2012-12-05|member-community-services: checkin_ref=甲 rating=competent fed_back_on=2012-12-06",
+            "member-checkins: name=甲 status=registered|member-checkins: name=乙 status=registered|member-community-services: checkin_ref=甲 served_on=2012-10-01 rating=competent fed_back_on=2012-12-05|member-community-services: checkin_ref=甲 served_on=2012-10-02 rating=competent fed_back_on=2012-12-06",
         ],
         1,
         2,
     ),
     ("I-45", &["|venues: has_venue=true", "|venues: has_venue=false"], 1, 2),
-    ("I-46", &["|venues: standard_met=true", "|venues: has_venue=true"], 1, 2),
+    ("I-46", &["|venues: has_venue=true standard_met=true", "|venues: has_venue=true"], 1, 2),
     (
         "I-47",
         &[
@@ -282,7 +288,14 @@ const CASES: &[(&str, &[&str], i64, i64)] = &[
         1,
         2,
     ),
-    ("I-50", &["hardship-members: exited_on=2012-06-01|hardship-members: exited_on=2011-06-01"], 1, -1),
+    (
+        "I-50",
+        &[
+            "hardship-members: recognised=recognised exited_on=2012-06-01|hardship-members: recognised=recognised exited_on=2011-06-01",
+        ],
+        1,
+        -1,
+    ),
     ("I-51", &["demonstration-sites: status=confirmed|demonstration-sites: status=nurturing"], 1, -1),
     (
         "I-52",

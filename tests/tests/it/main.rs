@@ -10,6 +10,7 @@ mod decisions;
 mod erasure;
 mod exchange;
 mod field_app;
+mod figures;
 mod foreign_ids;
 mod forged;
 mod forgeries;

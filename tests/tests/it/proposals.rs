@@ -1,6 +1,6 @@
 //! What a workbook says that its sender may not decide is not written: it waits for whoever decides.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use server::{
@@ -9,13 +9,12 @@ use server::{
     import::{ImportReport, Source, import, preview},
     proposals::{self, Decider, ProposalError},
     returns::{self, ReturnRequest},
-    store::{Proposal, ProposalQuery, ProposalState, SumOf},
+    store::{Proposal, ProposalQuery, ProposalState},
 };
 use sync_protocol::{
     Address, Book, Document, Identity, Row, UnitId,
-    catalogue::{Actor, Sensitivity},
+    catalogue::{Actor, Content, Sensitivity},
     session::Scope,
-    unit::UnitLevel,
 };
 use tests::{county, node, roster, sheet};
 
@@ -76,16 +75,25 @@ pub async fn waiting_cells(server: &Server) -> Result<Vec<String>> {
 
 /// What the figures of R03 of the township are for the first round: graded, advanced.
 async fn figures(server: &Server) -> Result<(i64, i64)> {
-    let measures: Vec<String> = ["organisations_graded:initial", "graded_advanced:initial"].map(str::to_owned).into();
-    let sums = server.store.sums_by_unit(server.county, UnitLevel::ReportingUnit, &server.period(), &measures).await?;
-    let sums: BTreeMap<String, i64> = sums
-        .into_iter()
-        .filter(|sum| sum.of == SumOf::Unit(unit_of(server, Actor::Township)))
-        .map(|sum| (sum.measure, sum.value))
-        .collect();
-    let sum = |measure: &String| sums.get(measure).copied().unwrap_or(0);
-    Ok((sum(&measures[0]), sum(&measures[1])))
+    let form = server.catalogue.return_form("R03").context("R03")?;
+    let variables = returns::variables(server, form, &[("round".into(), "initial".into())])?;
+    let date = jiff::civil::date(2012, 12, 31);
+    let scope = returns::Scope { server, form, variables: &variables, top: server.county, date };
+    let lines = returns::lines(scope, &form.sheets[0]).await?;
+    let line = lines.first().context("the township")?;
+    let value = |number: &str| {
+        let column = form.sheets[0].columns.iter().find(|column| column.number == number);
+        match column.map(|column| &column.content) {
+            Some(Content::Count(terms)) => line.value(terms, date),
+            other => panic!("{other:?}"),
+        }
+    };
+    Ok((value("2"), value("4")))
 }
+
+/// A branch that is there: only of such ones a grade counts.
+const BRANCH: &str =
+    "党组织编码|党组织名称|所属领域|组织类别|成立时间|组织状态\nCODE|第0党支部|农村|党支部|2000-01-01|正常";
 
 pub const GRADING: &str = "党组织编码|定级轮次|初定等次|审定等次|审定单位|审定日期|定级理由";
 
@@ -161,6 +169,7 @@ fn county_decides(who: &str) -> Decider {
 async fn figures_change_when_the_county_accepts_and_not_before() -> Result<()> {
     let (_folder, server) = county::with_branches(1).await?;
     let township = Some(Actor::Township);
+    import_as(&server, None, "o.xlsx", BRANCH).await?;
     import_as(&server, None, "g.xlsx", &format!("{GRADING}\nCODE|首次|一般|一般|县委|2012-04-20|达标")).await?;
     assert_eq!(figures(&server).await?, (1, 0));
     let attempt = format!("{GRADING}\nCODE|首次|先进|先进|青山镇|2012-04-29|都好");
@@ -223,6 +232,7 @@ async fn figures_change_when_the_county_accepts_and_not_before() -> Result<()> {
 async fn the_county_approves_by_importing_the_very_file_that_the_township_sent() -> Result<()> {
     let (_folder, server) = county::with_branches(1).await?;
     let text = format!("{GRADING}\nCODE|首次|先进|先进|县委|2012-04-20|达标");
+    import_as(&server, None, "o.xlsx", BRANCH).await?;
     import_as(&server, Some(Actor::Township), "a.xlsx", &text).await?;
     assert_eq!(figures(&server).await?, (0, 0));
     import_as(&server, None, "a.xlsx", &text).await?;

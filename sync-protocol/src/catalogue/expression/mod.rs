@@ -12,7 +12,8 @@
 //! entry of a table for what the column says, `$table.code` a fixed entry. A list is a variable of codes and blanks.
 //! Dates of different precision are ordered by what both say; decimals compare with whole numbers by
 //! value. `+`, `-` and `*` work on whole numbers and exact decimals; `days(date, 3)` and `months(date, $term)`
-//! are later dates. An empty cell compares unequal to everything and is neither less nor greater.
+//! are later dates; `pro_rata(4, founded_on, $period_start, $statistics_date)` is how many of four a year are expected of the
+//! months that have ended. An empty cell compares unequal to everything and is neither less nor greater.
 
 use std::{borrow::Cow, cmp::Ordering, collections::BTreeMap};
 
@@ -56,6 +57,8 @@ enum Node {
     Arithmetic(Operator, Box<Node>, Box<Node>),
     /// A date and what is added to it: days or months.
     Later(Box<Node>, Box<Node>, bool),
+    /// How much of what is expected in a year is expected by a date: since another, and after the month of a third.
+    ProRata(Box<[Node; 4]>),
     In(Box<Node>, Vec<Node>),
     /// One of the codes of a list.
     InList(Box<Node>, String),
@@ -217,7 +220,8 @@ impl Node {
             | Node::Entry(..)
             | Node::Literal(_)
             | Node::Arithmetic(..)
-            | Node::Later(..) => self.value(row, variables).as_deref() == Some(&Value::Bool(true)),
+            | Node::Later(..)
+            | Node::ProRata(..) => self.value(row, variables).as_deref() == Some(&Value::Bool(true)),
         }
     }
 
@@ -239,6 +243,15 @@ impl Node {
                 let Value::Int(count) = *count.value(row, variables)? else { return None };
                 later(date.value(row, variables)?.as_text()?, count, *months).map(|date| Cow::Owned(Value::Text(date)))
             }
+            Node::ProRata(parts) => {
+                let [count, founded, since, until] = parts.as_ref();
+                let Value::Int(count) = *count.value(row, variables)? else { return None };
+                let founded = founded.value(row, variables);
+                let (since, until) = (since.value(row, variables)?, until.value(row, variables)?);
+                let founded = founded.as_deref().and_then(Value::as_text);
+                let months = ended_months(founded, since.as_text()?, until.as_text()?)?;
+                Some(Cow::Owned(Value::Int(count.checked_mul(months)? / 12)))
+            }
             _ => None,
         }
     }
@@ -256,6 +269,7 @@ impl Node {
                 variable(list);
             }
             Node::Literal(_) => {}
+            Node::ProRata(parts) => parts.iter().for_each(|part| part.names(column, variable)),
             Node::Not(a) | Node::Filled(a, _) => a.names(column, variable),
             Node::And(a, b)
             | Node::Or(a, b)
@@ -287,6 +301,20 @@ fn later(date: &str, count: i64, months: bool) -> Option<String> {
     }
     let later = whole.checked_add(span.ok()?).ok()?.to_string();
     later.get(..date.len()).map(str::to_owned)
+}
+
+/// Whole months from that of `since` to the end of `until`, and after the month in which something was founded: of a branch
+/// founded in May, June is the first that anything is expected of.
+fn ended_months(founded: Option<&str>, since: &str, until: &str) -> Option<i64> {
+    let month_of = |text: &str, without: i64| -> Option<i64> {
+        let year: i64 = text.get(..4)?.parse().ok()?;
+        let month = text.get(5..7).map_or(Some(without), |month| month.parse().ok())?;
+        Some(year * 12 + month)
+    };
+    let day: jiff::civil::Date = until.parse().ok()?;
+    let end = month_of(until, 12)? + i64::from(day == day.last_of_month());
+    let first = founded.and_then(|text| month_of(text, 12)).map_or(0, |month| month + 1).max(month_of(since, 1)?);
+    Some((end - first).max(0))
 }
 
 /// Dates of different precision compare by what both say: all of 2012-03 is up to 2012-03-31, and to 2012-03-15.
@@ -359,6 +387,14 @@ mod tests {
             ("3 * n >= 2 * n + 4", false),
             ("n + absent == 3 or n + grade == 3", false),
             ("score >= 90 and score < 94", true),
+            (
+                "pro_rata(12, absent, '2012-01-01', '2012-11-25') == 10 and pro_rata(4, on, '2012-01-01', '2012-12-31') == 3",
+                true,
+            ),
+            (
+                "pro_rata(12, on, '2012-04-01', '2012-06-30') == 3 and pro_rata(4, '2012-05', '2012-01-01', '2012-06-30') == 0",
+                true,
+            ),
             ("months(on, 12) == '2013-03' and months('2012-01-31', 1) == '2012-02-29'", true),
             ("days('2012-02-28', 2) == '2012-03-01' and days(on, 1) is empty", true),
             ("days('2012-02-28', n - 1) == '2012-03-01' and days('2012-02-28', $limit) == '2012-03-04'", true),

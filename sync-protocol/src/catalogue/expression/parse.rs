@@ -190,6 +190,16 @@ impl Parser<'_> {
                 let closed = self.take(")");
                 closed.then_some(Node::Later(date, count, token == "months")).ok_or_else(|| "`)` is missing".to_owned())
             }
+            "pro_rata" if self.take("(") => {
+                let count = self.sum()?;
+                let mut date = || -> Result<Node, String> {
+                    let found = self.take(",");
+                    if found { self.sum() } else { Err("pro_rata(4, founded, since, until) takes four values".into()) }
+                };
+                let parts = Box::new([count, date()?, date()?, date()?]);
+                let closed = self.take(")");
+                closed.then_some(Node::ProRata(parts)).ok_or_else(|| "`)` is missing".to_owned())
+            }
             _ if first.is_ascii_alphabetic() || matches!(first, '_' | '@') => match token.split_once('.') {
                 None => Ok(Node::Column(token)),
                 Some((column, part)) => match Part::parse(part) {

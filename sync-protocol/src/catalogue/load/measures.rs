@@ -21,31 +21,32 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
     }
     let condition =
         raw.condition.as_ref().and_then(|text| checked(text, Some(ledger), each.as_deref(), catalogue, report));
-    let mut all = |raw: Vec<RawHaving>| -> Vec<Having> {
-        raw.iter().filter_map(|raw| having(raw, each.as_deref(), catalogue, report)).collect()
+    let of = Some((ledger, each.as_deref()));
+    let mut all = |raw: &[RawHaving]| -> Vec<Having> {
+        raw.iter().filter_map(|raw| having(raw, of, catalogue, report)).collect()
     };
-    let (with, without) = (all(raw.with), all(raw.without));
-    // Tallies are counted when a row changes, not when a day passes: such measures are kept apart `by` a date.
-    for expression in condition.iter().chain(with.iter().chain(&without).map(|having| &having.condition)) {
-        let known = |name: &str| name != "statistics_date";
-        variables_exist(expression, known, &raw.id, report);
-    }
+    let (with, without) = (all(&raw.with), all(&raw.without));
+    let joined = raw.joined.as_ref().and_then(|raw| having(raw, of, catalogue, report));
+    // What is added up or told apart are columns of the rows that count.
+    let counted = joined.as_ref().and_then(|joined| catalogue.ledger(&joined.ledger)).unwrap_or(ledger);
+    let value = raw.value.as_ref().and_then(|text| checked(text, Some(counted), each.as_deref(), catalogue, report));
     let aggregate = match (&raw.sum, &raw.distinct, raw.count) {
+        (None, None, Count::Rows) if value.is_some() => Aggregate::Value(value?),
         (Some(column), None, Count::Rows) => {
             let key = column.get_ref();
-            match ledger.column(key).map(|column| &column.column_type) {
+            match counted.column(key).map(|column| &column.column_type) {
                 Some(ColumnType::Int) => Aggregate::Sum(key.clone()),
                 Some(ColumnType::MoneyYuan | ColumnType::MoneyWan | ColumnType::Decimal | ColumnType::Score) => {
                     Aggregate::SumHundredths(key.clone())
                 }
                 _ => {
-                    report.at(column, format!("`{key}` is no column of numbers of `{}`", ledger.id));
+                    report.at(column, format!("`{key}` is no column of numbers of `{}`", counted.id));
                     return None;
                 }
             }
         }
         (None, Some(column), Count::Rows) => {
-            column_exists(column, ledger, report);
+            column_exists(column, counted, report);
             Aggregate::Distinct(column.get_ref().clone())
         }
         (None, None, Count::Units) => Aggregate::Units,
@@ -55,16 +56,14 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
             return None;
         }
     };
-    if let Some(column) = &raw.by {
+    for column in raw.by.iter().chain(&raw.organisation) {
         column_exists(column, ledger, report);
     }
-    if let Some(cap) = &raw.cap_by
-        && let Some(ledger) = known_ledger(&cap.ledger, catalogue, report)
-    {
-        column_exists(&cap.column, ledger, report);
-    }
-    let cap_times =
-        raw.cap_by.as_ref().and_then(|cap| number(cap.times.get_ref(), &cap.times, catalogue, report)).unwrap_or(1);
+    let cap_by = raw.cap_by.as_ref().and_then(|cap| {
+        let ledger = known_ledger(&cap.ledger, catalogue, report)?;
+        let value = checked(&cap.value, Some(ledger), each.as_deref(), catalogue, report)?;
+        Some(CapBy { ledger: ledger.id.clone(), value })
+    });
     let mut limit = |limit: &Option<Spanned<Limit>>| {
         limit.as_ref().and_then(|limit| number(limit.get_ref(), limit, catalogue, report))
     };
@@ -76,29 +75,47 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
         condition,
         with,
         without,
+        joined,
+        organisation: raw.organisation.map(Spanned::into_inner),
         aggregate,
         at_least,
         at_most,
         cap,
-        cap_by: raw.cap_by.map(|cap| CapBy {
-            ledger: cap.ledger.into_inner(),
-            column: cap.column.into_inner(),
-            times: cap_times,
-        }),
+        cap_by,
         each,
         by: raw.by.map(Spanned::into_inner),
     })
 }
 
+/// A condition on other rows; `of` is the ledger of the row that it is about, whose columns are `$row.name`.
 pub(super) fn having(
     raw: &RawHaving,
-    each: Option<&str>,
+    of: Option<(&Ledger, Option<&str>)>,
     catalogue: &Catalogue,
     report: &mut Report<'_>,
 ) -> Option<Having> {
     let ledger = known_ledger(&raw.ledger, catalogue, report)?;
-    let condition = checked(&raw.condition, Some(ledger), each, catalogue, report)?;
-    Some(Having { ledger: ledger.id.clone(), condition })
+    let condition = expression(&raw.condition, Some(ledger), report)?;
+    let each = of.and_then(|(_, each)| each);
+    let of_row =
+        |name: &str| of.is_some_and(|(own, _)| name.strip_prefix("row.").is_some_and(|c| own.column(c).is_some()));
+    let known =
+        |name: &str| Some(name) == each || name == "line_code" || of_row(name) || catalogue.has_variable(name, each);
+    variables_exist(&condition, known, &raw.condition, report);
+    for pair in &raw.same {
+        let (own, other) = pair.get_ref();
+        for (ledger, column) in of.map(|(own_ledger, _)| (own_ledger, own)).into_iter().chain([(ledger, other)]) {
+            if ledger.column(column).is_none() {
+                report.at(pair, format!("unknown column `{column}` of `{}`", ledger.id));
+            }
+        }
+    }
+    let mut with = Vec::new();
+    for more in &raw.with {
+        with.extend(having(more, Some((ledger, each)), catalogue, report));
+    }
+    let same = raw.same.iter().map(|pair| pair.get_ref().clone()).collect();
+    Some(Having { ledger: ledger.id.clone(), condition, reach: raw.reach, same, with })
 }
 
 pub(super) fn known_ledger<'a>(
@@ -128,7 +145,8 @@ pub(super) fn checked(
     report: &mut Report<'_>,
 ) -> Option<Expression> {
     let expression = expression(text, ledger, report)?;
-    variables_exist(&expression, |name| Some(name) == each || catalogue.has_variable(name, each), text, report);
+    let known = |name: &str| Some(name) == each || name == "line_code" || catalogue.has_variable(name, each);
+    variables_exist(&expression, known, text, report);
     Some(expression)
 }
 

@@ -8,6 +8,7 @@ mod rules;
 use std::{collections::BTreeMap, fmt};
 
 use include_dir::{Dir, include_dir};
+use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 
 use super::{Catalogue, Code, CodeList, Column, ColumnType, HeaderWords, Ledger, Workflow};
@@ -121,6 +122,16 @@ fn references(catalogue: &Catalogue, errors: &mut Vec<CatalogueError>) {
     }
 }
 
+/// What the files say, in short.
+fn digest(sources: &[Source]) -> [u8; 32] {
+    let mut all = Sha256::new();
+    for text in sources.iter().flat_map(|source| [&source.name, &source.text]) {
+        all.update(text.len().to_be_bytes());
+        all.update(text);
+    }
+    all.finalize().into()
+}
+
 pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
     let mut errors = Vec::new();
     let mut files = parse(sources, &mut errors);
@@ -136,6 +147,7 @@ pub(super) fn load(sources: &[Source]) -> Result<Catalogue, CatalogueErrors> {
         parameters: toml::Table::new(),
         words: HeaderWords::default(),
         public_key: b"taizhang public row ids, version 1".to_vec(),
+        digest: digest(sources),
     };
     // Each pass may refer to what the passes before it declared, in any file.
     for (source, file) in &mut files {

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::catalogue::{
-    Actor, Basis, Format, HeaderWords, IndicatorPart, Requirement, Sensitivity, UnitSource, Weight, Window, Within,
+    Actor, Basis, Format, HeaderWords, IndicatorPart, Reach, Requirement, Sensitivity, UnitSource, Weight, Window,
+    Within,
 };
 
 #[derive(Deserialize)]
@@ -127,8 +128,12 @@ pub(super) struct RawCount {
     pub(super) without: Vec<RawHaving>,
     #[serde(default)]
     pub(super) units: bool,
+    pub(super) joined: Option<RawHaving>,
+    pub(super) organisation: Option<Spanned<String>>,
     pub(super) sum: Option<Spanned<String>>,
     pub(super) distinct: Option<Spanned<String>>,
+    pub(super) value: Option<Spanned<String>>,
+    pub(super) each: Option<Spanned<String>>,
     pub(super) by: Option<Spanned<String>>,
 }
 
@@ -141,14 +146,17 @@ impl RawCount {
             condition: self.condition,
             with: self.with,
             without: self.without,
+            joined: self.joined,
+            organisation: self.organisation,
             count: if self.units { Count::Units } else { Count::Rows },
             sum: self.sum,
             distinct: self.distinct,
+            value: self.value,
             at_least: None,
             at_most: None,
             cap: None,
             cap_by: None,
-            each: None,
+            each: self.each,
             by: self.by,
         }
     }
@@ -234,10 +242,13 @@ pub(super) struct RawMeasure {
     pub(super) with: Vec<RawHaving>,
     #[serde(default)]
     pub(super) without: Vec<RawHaving>,
+    pub(super) joined: Option<RawHaving>,
+    pub(super) organisation: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) count: Count,
     pub(super) sum: Option<Spanned<String>>,
     pub(super) distinct: Option<Spanned<String>>,
+    pub(super) value: Option<Spanned<String>>,
     pub(super) at_least: Option<Spanned<Limit>>,
     pub(super) at_most: Option<Spanned<Limit>>,
     pub(super) cap: Option<Spanned<Limit>>,
@@ -251,8 +262,7 @@ pub(super) struct RawMeasure {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawCap {
     pub(super) ledger: Spanned<String>,
-    pub(super) column: Spanned<String>,
-    pub(super) times: Spanned<Limit>,
+    pub(super) value: Spanned<String>,
 }
 
 #[derive(Deserialize, Clone)]
@@ -261,6 +271,12 @@ pub(super) struct RawHaving {
     pub(super) ledger: Spanned<String>,
     #[serde(rename = "where")]
     pub(super) condition: Spanned<String>,
+    #[serde(default)]
+    pub(super) reach: Reach,
+    #[serde(default)]
+    pub(super) same: Vec<Spanned<(String, String)>>,
+    #[serde(default)]
+    pub(super) with: Vec<RawHaving>,
 }
 
 #[derive(Deserialize)]

@@ -46,12 +46,12 @@ pub(super) fn rule(raw: RawRule, catalogue: &Catalogue, report: &mut Report<'_>)
         }
         (Some(text), None, None, None) => checked(text, ledger, &named, catalogue, report)?,
         (None, Some(needs), None, None) => {
-            let Having { ledger, condition } = having(needs, None, catalogue, report)?;
+            let Having { ledger, condition, .. } = having(needs, None, catalogue, report)?;
             count(Some(condition), ledger, &[], Within::Unit);
             Expression::limit(COUNTED, false, 1)
         }
         (None, None, Some(forbids), None) => {
-            let Having { ledger, condition } = having(forbids, None, catalogue, report)?;
+            let Having { ledger, condition, .. } = having(forbids, None, catalogue, report)?;
             count(Some(condition), ledger, &[], Within::Unit);
             Expression::limit(COUNTED, true, 0)
         }
