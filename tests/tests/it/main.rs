@@ -13,6 +13,7 @@ mod field_app;
 mod foreign_ids;
 mod forged;
 mod forgeries;
+mod forgetting;
 mod formats;
 mod histories;
 mod hostile;
