@@ -209,7 +209,8 @@ async fn of_several_erasures_the_last_is_what_an_older_backup_gets() -> Result<(
         is_sound(&server).await?;
         // From now on it is written to as ever.
         assert!(!says(&data.join(DATABASE), "黑山村3号")?);
-        erase(&server, "王五").await?;
+        // Its open columns may be newer than the backup: then it is found without its name.
+        erase(&server, "").await?;
         assert_eq!(all_restricted(&server, unit).await?, "");
         server.store.close().await;
     }
