@@ -67,8 +67,11 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
-    /// Whether nothing can be written for now, for a reason outside of this program.
+    /// Whether it cannot be written, or read, for now, for a reason outside of this program.
     pub fn is_outside(&self) -> bool {
-        matches!(self, StoreError::Full | StoreError::Disk(_) | StoreError::Busy | StoreError::Refused(_))
+        matches!(
+            self,
+            StoreError::Full | StoreError::Disk(_) | StoreError::Busy | StoreError::Refused(_) | StoreError::KeyGone
+        )
     }
 }

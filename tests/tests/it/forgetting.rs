@@ -136,7 +136,10 @@ async fn a_backup_of_before_forgets_what_is_erased_and_nothing_else() -> Result<
 
     // Without what is kept, nobody reads anything of the document, and the doctor says so.
     let bare = county::open(&without, None).await?;
-    assert!(matches!(all_restricted(&bare, unit).await.err().and_then(|e| e.downcast().ok()), Some(StoreError::KeyGone)));
+    assert!(matches!(
+        all_restricted(&bare, unit).await.err().and_then(|e| e.downcast().ok()),
+        Some(StoreError::KeyGone)
+    ));
     let findings = doctor::diagnose(&bare, &|_, _| {}).await?.findings;
     assert!(findings.iter().any(|finding| finding.kind == "document-key"), "{findings:?}");
     bare.store.close().await;
