@@ -19,7 +19,7 @@ use crate::{
     keyring, lasting,
     store::{
         Refused, Store, StoreError,
-        sqlite::{HighWater, SqliteStore},
+        sqlite::{DOCUMENT_KEYS, HighWater, SqliteStore},
     },
     tallies::Tallies,
     whole::sync_folder,
@@ -164,6 +164,7 @@ fn keep_private(config: &Config) {
         }
         files.extend([(outside(config), 0o600), (keyring::path(config), 0o600)]);
         files.push((config.data_dir.join(lasting::FILE), 0o600));
+        files.push((config.data_dir.join(DOCUMENT_KEYS), 0o600));
         for (file, mode) in files {
             match shut(&file, mode) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -192,7 +193,14 @@ pub struct Examined {
 pub async fn examine(config: &Config) -> Result<Examined, StoreError> {
     let Looked { known, wrong } = look(config, true).await?;
     let path = database(config);
-    let store = match SqliteStore::open(&path, tally(config)).await {
+    let opened = match SqliteStore::open(&path, tally(config)).await {
+        // That is told, too, and everything else is looked at.
+        Err(StoreError::Refused(
+            Refused::NoDocumentKeys | Refused::OtherDocumentKeys | Refused::DocumentKeysUnreadable,
+        )) => SqliteStore::open_without_keys(&path, tally(config)).await,
+        opened => opened,
+    };
+    let store = match opened {
         Ok(store) => {
             if wrong.is_empty() {
                 store.keep(outside(config), known);

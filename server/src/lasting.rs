@@ -344,6 +344,20 @@ impl Lost {
     }
 }
 
+/// Puts the successors that are kept outside of the database in the place of restricted documents that cannot be opened any more,
+/// because something was erased from them after this backup; one sentence each.
+pub async fn take_successors(server: &Server) -> Result<Vec<String>, StoreError> {
+    let mut told = Vec::new();
+    for of in server.store.examine().take_successors().await? {
+        let unit = server.store.unit(of.unit).await?.map_or_else(|| of.unit.to_string(), |unit| unit.name);
+        told.push(format!(
+            "数据库早于一次清除：{unit}（{} {}）的敏感信息已不能按备份读出，已换上清除时留存的一份，其他人的内容都在其中；清除之后改过的，各设备会自动补回 | the database is older than an erasure: the document that was kept then has taken its place, with everything of everybody else; what was written since comes back from the devices",
+            of.book, of.period
+        ));
+    }
+    Ok(told)
+}
+
 /// Finishes erasures that were done again and could not be finished, when the server begins.
 pub async fn finish(server: &Server, facts: &[Fact]) {
     let lost = match Lost::of(server, facts).await {

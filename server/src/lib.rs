@@ -118,7 +118,12 @@ impl Server {
         if let Err(error) = shut {
             tracing::warn!(%error, "secrets of one-time codes stay in clear for now");
         }
-        Ok(Self::with_keys(store, config, keyring))
+        let server = Self::with_keys(store, config, keyring);
+        match lasting::take_successors(&server).await {
+            Ok(taken) => taken.iter().for_each(|sentence| tracing::warn!("{sentence}")),
+            Err(error) => tracing::error!(%error, "documents whose keys are destroyed cannot be read for now"),
+        }
+        Ok(server)
     }
 
     /// Opens a server to look its store over: keys that are missing are no reason not to.

@@ -9,7 +9,7 @@ use crate::{
     console::import::WHO,
     doctor::{self, Diagnosis, Finding, Mend, Weight},
     installation::{self, Examined},
-    lasting::{Fault, Known, Lost},
+    lasting::{self, Fault, Known, Lost},
     people,
     store::Refused,
 };
@@ -104,13 +104,17 @@ async fn accept(config: &Config, orders: Orders, examined: &mut Examined) -> any
         );
     }
     let (server, by) = (&examined.server, By::from(WHO));
+    let taken = lasting::take_successors(server).await?;
     let lost = Lost::of(server, &facts).await?;
     let why: Vec<String> = examined.wrong.iter().map(ToString::to_string).collect();
-    let detail = json!({ "why": why, "forgotten": fault.as_ref().map(ToString::to_string) });
+    let detail = json!({ "why": why, "forgotten": fault.as_ref().map(ToString::to_string), "successors": taken.len() });
     let note = by.notes(Event::OlderAccepted, Some(server.county), &detail);
     lost.do_again(server, note, &by).await?;
     examined.accept();
     eprintln!("已接受现有数据库，并记入审计 | the database counts as it is from now on; noted in the audit log");
+    for sentence in taken {
+        eprintln!("✓ {sentence}");
+    }
     for sentence in lost.in_words() {
         eprintln!("{sentence}");
     }

@@ -8,6 +8,7 @@ use crate::{
     Server,
     audit::By,
     erasure::{self, ErasureError, Extent, Order},
+    store::sqlite::DOCUMENT_KEYS,
 };
 
 /// What to erase.
@@ -73,5 +74,9 @@ pub async fn erase(server: &Server, arguments: Erase) -> anyhow::Result<bool> {
     for device in &erased.devices {
         println!("  该设备下次同步时清除 to be erased at its next exchange: {device}");
     }
+    // What was sealed cannot be opened in any backup, as long as nobody has the key.
+    println!(
+        "此前的数据库备份也读不出已清除的敏感信息；请用现在的 {DOCUMENT_KEYS} 和 successors 文件夹替换另存的那一份，旧的那份须删除 | no earlier backup of the database gives erased restricted data back: put {DOCUMENT_KEYS} and the folder successors, as they are now, in the place of the copy that is kept, and delete the older copy"
+    );
     Ok(true)
 }

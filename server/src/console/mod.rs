@@ -30,7 +30,7 @@ use crate::{
     Server,
     config::{Config, File},
     installation, keyring,
-    store::StoreError,
+    store::{StoreError, sqlite::DOCUMENT_KEYS},
     whole,
 };
 
@@ -92,6 +92,9 @@ pub async fn init(config: &Config) -> anyhow::Result<bool> {
     println!(
         "密钥文件请另存一份（如 U 盘，锁入柜中），不要与数据库备份放在一起：没有它，数据库无法使用 · keep a copy of its keys in a safe place, apart from backups; the database is of no use without them: {}",
         keyring::path(config).display()
+    );
+    println!(
+        "{DOCUMENT_KEYS} 是身份证号等敏感信息的密钥，同样另存，每次导入或清除之后换上新的一份，旧的删除 · {DOCUMENT_KEYS} holds the keys of identity numbers and the like: keep a copy in the same place, and put the newest in its place after each import or erasure"
     );
     if config.county_code == File::default().county_code {
         println!(

@@ -4,6 +4,8 @@ use super::StoreError;
 
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
+/// Sealed: the key and the rest stand behind it, see `sqlite/document_keys.rs`.
+pub(super) const SEALED: u8 = 2;
 /// Below this size compression gains nothing.
 const COMPRESS_BYTES_MIN: usize = 256;
 /// What a stored blob may inflate to: far above the gate's limits.

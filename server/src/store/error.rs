@@ -26,6 +26,11 @@ pub enum StoreError {
     /// Stored bytes that cannot be what was stored.
     #[error("damaged record: {0}; run `taizhang doctor`")]
     Damaged(String),
+    /// What is stored of a restricted document is sealed with a key that is not there.
+    #[error(
+        "敏感信息的密钥已不在 document-keys.bin 中，无法读取；请运行 taizhang doctor | the key of a restricted document is not in document-keys.bin, what is stored of it cannot be read: run `taizhang doctor`"
+    )]
+    KeyGone,
     /// The writer has stopped.
     #[error("the store is shutting down")]
     Closed,
@@ -62,8 +67,11 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
-    /// Whether nothing can be written for now, for a reason outside of this program.
+    /// Whether it cannot be written, or read, for now, for a reason outside of this program.
     pub fn is_outside(&self) -> bool {
-        matches!(self, StoreError::Full | StoreError::Disk(_) | StoreError::Busy | StoreError::Refused(_))
+        matches!(
+            self,
+            StoreError::Full | StoreError::Disk(_) | StoreError::Busy | StoreError::Refused(_) | StoreError::KeyGone
+        )
     }
 }

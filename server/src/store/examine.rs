@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sync_protocol::{ChangeHash, Identity, Tenant};
 
-use super::{ProjectedRow, StoreError};
+use super::{ProjectedRow, Refused, StoreError};
 
 /// A document's line. Ids are bytes here: what is damaged need not be an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +99,15 @@ pub struct UnboundActor {
     pub by_device: bool,
 }
 
+/// What is known of the keys of restricted documents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeysSeen {
+    /// Why the file of them is not that of the database.
+    pub fault: Option<Refused>,
+    /// Documents whose key is not in it, and whether a successor is kept that can take their place.
+    pub keyless: Vec<(Identity, bool)>,
+}
+
 /// What a document shall be from now on; what is none stays as it is.
 #[derive(Debug, Clone, Default)]
 pub struct Repair {
@@ -171,6 +180,13 @@ pub trait ExamineStore: Send + Sync {
 
     /// Counts every unit anew.
     async fn recount(&self) -> Result<(), StoreError>;
+
+    /// The keys of restricted documents.
+    async fn document_keys(&self) -> Result<KeysSeen, StoreError>;
+
+    /// Puts what is kept outside of the database in the place of restricted documents whose keys are destroyed, because something
+    /// was erased from them after this state of the database: of which ones.
+    async fn take_successors(&self) -> Result<Vec<Identity>, StoreError>;
 
     /// Gives actors that are nobody's to whoever brought the first of their changes.
     async fn bind_actors(&self) -> Result<(), StoreError>;

@@ -95,6 +95,21 @@ pub enum Refused {
         "密钥文件 keys.json 无法读取（{0}）；请把另存的一份放回数据目录 | keys.json cannot be read ({0}): put the copy that was kept back into the data folder"
     )]
     KeysUnreadable(String),
+    /// The file of the keys of its restricted documents is not there.
+    #[error(
+        "敏感信息的密钥文件 document-keys.bin 不见了，没有它读不出身份证号等敏感信息；请把最新另存的一份放回数据目录（同时放回 successors 文件夹），切勿新建 | the file of the keys of restricted documents, document-keys.bin, is not there, and identity numbers and the like cannot be read without it: put the newest copy that was kept, and the folder successors with it, back into the data folder"
+    )]
+    NoDocumentKeys,
+    /// They are of another database.
+    #[error(
+        "document-keys.bin 不是这个数据库的；请放回原来的那一份 | document-keys.bin is not of this database: put the right one back"
+    )]
+    OtherDocumentKeys,
+    /// The file makes no sense.
+    #[error(
+        "document-keys.bin 无法读取；请把最新另存的一份放回数据目录 | document-keys.bin cannot be read: put the newest copy that was kept back into the data folder"
+    )]
+    DocumentKeysUnreadable,
     /// A newer program wrote it.
     #[error(
         "数据库由更新版本的程序写成（结构 {0}）；请使用新版程序 | a newer version of this program wrote the database (schema {0}): use that version"

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use server::store::sqlite::DOCUMENT_KEYS;
 use sync_protocol::client::Trust;
 use tempfile::TempDir;
 use tests::faults::told;
@@ -236,7 +237,7 @@ fn a_copy_of_the_file_without_its_log_is_no_copy() {
     let copy = |name: &str, endings: &[&str]| {
         std::fs::create_dir(office.path(name)).expect("folder");
         let files = endings.iter().map(|ending| format!("taizhang.sqlite{ending}"));
-        for file in files.chain(["keys.json".to_owned()]) {
+        for file in files.chain(["keys.json".to_owned(), DOCUMENT_KEYS.to_owned()]) {
             std::fs::copy(office.path("data").join(&file), office.path(name).join(&file)).expect("copied");
         }
     };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use server::{clock, demo};
+use server::{clock, demo, store::sqlite::DOCUMENT_KEYS};
 use sync_protocol::{Book, ChangeHash, Identity};
 use tests::county;
 
@@ -72,7 +72,7 @@ async fn a_killed_import_completes_when_it_is_repeated() {
     let fresh = |name: &str| -> PathBuf {
         let data = folder.path().join(name);
         std::fs::create_dir_all(&data).expect("folder");
-        for file in ["taizhang.sqlite", "keys.json"] {
+        for file in ["taizhang.sqlite", "keys.json", DOCUMENT_KEYS] {
             std::fs::copy(empty.join(file), data.join(file)).expect("copied");
         }
         data

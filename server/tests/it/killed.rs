@@ -182,6 +182,15 @@ async fn an_erasure_that_is_broken_off_is_whole_or_nothing() {
                 let bytes = std::fs::read(data.join(name)).unwrap_or_default();
                 assert!(!bytes.windows(ID.len()).any(|window| window == ID.as_bytes()), "{fault}: it is in {name}");
             }
+            // A backup of before, beside the keys as they are now.
+            let backup = copy(data, scene.folder.path().join("backup"));
+            for name in ["taizhang.sqlite-wal", "taizhang.sqlite-shm", "high-water.json", "lasting.jsonl"] {
+                drop(std::fs::remove_file(backup.join(name)));
+            }
+            std::fs::copy(scene.data.join("taizhang.sqlite"), backup.join("taizhang.sqlite")).expect("copied");
+            copy(&data.join("successors"), backup.join("successors"));
+            assert_eq!(erased(&backup, &scene.record).await, [0, 1, 0], "{fault}: what a backup gives back");
+            std::fs::remove_dir_all(&backup).expect("removed");
             (if found == [1, 0, 0] { "nothing, then erased" } else { "erased and noted" }).into()
         })
         .await;

@@ -17,7 +17,10 @@ use server::{
     config::Config,
     erasure::{ErasureError, Extent, Order, erase},
     keyring,
-    store::{DeviceRecord, QuarantineState, sqlite::SqliteStore},
+    store::{
+        DeviceRecord, QuarantineState,
+        sqlite::{DOCUMENT_KEYS, SqliteStore},
+    },
     tallies::Tallies,
 };
 use sync_protocol::{
@@ -87,7 +90,7 @@ impl World {
         mutant: Option<Mutant>,
     ) -> Result<Self> {
         let folder = super::folder()?;
-        for file in [SERVER, keyring::FILE] {
+        for file in [SERVER, keyring::FILE, DOCUMENT_KEYS] {
             std::fs::copy(template.join(file), folder.path().join(file))?;
         }
         let mut config = config.clone();

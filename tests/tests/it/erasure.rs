@@ -24,11 +24,11 @@ use sync_protocol::{
 use tempfile::TempDir;
 use tests::{county, people, roster, sheet};
 
-const ID: &str = "340099198001010014";
-const OTHER: &str = "340099198102020013";
+pub(super) const ID: &str = "340099198001010014";
+pub(super) const OTHER: &str = "340099198102020013";
 
 /// Whether a database file, or what is written ahead of it, says this somewhere: in plain, or compressed.
-fn says(database: &Path, text: &str) -> Result<bool> {
+pub(super) fn says(database: &Path, text: &str) -> Result<bool> {
     let contains = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     let mut ahead = database.as_os_str().to_owned();
     ahead.push("-wal");
@@ -50,6 +50,13 @@ fn says(database: &Path, text: &str) -> Result<bool> {
     Ok(false)
 }
 
+/// What a server says of a branch's restricted columns to whoever may read them.
+pub(super) async fn all_restricted(server: &Server, unit: UnitId) -> Result<String> {
+    let of = Identity { unit, book: Book::UnitRestricted, period: server.period() };
+    let rows = server.store.projection(of.document(&server.tenant)).await?;
+    Ok(rows.into_iter().map(|row| format!("{}{}", row.cells, row.conflicts.unwrap_or_default())).collect())
+}
+
 fn members() -> Result<Vec<u8>> {
     let code = roster::branch_code(0);
     let header = "党组织编码|姓名|身份证号|出生日期|家庭住址|入党时间";
@@ -59,7 +66,7 @@ fn members() -> Result<Vec<u8>> {
 }
 
 /// A county whose first branch has both of them, and the file that they came from.
-async fn imported() -> Result<(TempDir, Server, PathBuf)> {
+pub(super) async fn imported() -> Result<(TempDir, Server, PathBuf)> {
     let (folder, server) = county::with_branches(2).await?;
     let file = folder.path().join("members.xlsx");
     std::fs::write(&file, members()?)?;
@@ -88,8 +95,10 @@ async fn what_was_erased_is_nowhere_and_nobody_brings_it_back() -> Result<()> {
     here.exchange(0).await?;
     away.save(&open, "members", zhang, &[("address", "离线改的住址".into())], 0).await?;
     away.save(&open, "members", li, &[("address", "李四的新住址".into())], 0).await?;
+    assert!(says(&database, "张三")?, "the test finds what is there");
     for text in [ID, "青石村7号", "搬到红旗路"] {
-        assert!(says(&database, text)?, "the test finds what is there: {text}");
+        assert!(all_restricted(&server, unit).await?.contains(text) || text == "青石村7号", "it is kept: {text}");
+        assert!(!says(&database, text)?, "nothing restricted is in the file in clear: {text}");
     }
 
     let head =
@@ -112,7 +121,7 @@ async fn what_was_erased_is_nowhere_and_nobody_brings_it_back() -> Result<()> {
     for text in [ID, "青石村7号", "搬到红旗路"] {
         assert!(!says(&database, text)?, "{text} is still in the server's file");
     }
-    assert!(says(&database, OTHER)?, "nobody else lost anything");
+    assert!(all_restricted(&server, unit).await?.contains(OTHER), "nobody else lost anything");
     let log = server.store.people().audit(0, 100).await?;
     let events: Vec<_> = log.iter().map(|line| line.entry.event.as_str()).filter(|e| e.starts_with("eras")).collect();
     assert_eq!(events, ["erasure-ordered", "erased", "erasure-ordered"]);
@@ -136,7 +145,7 @@ async fn what_was_erased_is_nowhere_and_nobody_brings_it_back() -> Result<()> {
             assert!(!says(&folder.path().join(format!("{name}.sqlite")), text)?, "{text} is still on {name}");
         }
     }
-    assert!(!says(&database, "离线改的住址")? && says(&database, "李四的新住址")?);
+    assert!(!says(&database, "离线改的住址")? && all_restricted(&server, unit).await?.contains("李四的新住址"));
     assert!(server::doctor::diagnose(&server, &|_, _| {}).await?.wrong.is_empty());
     // The same ledger imported again is a new act of somebody: it says what it says.
     assert!(import_file(&server, &file, "县", &|_, _| {}).await?.already_imported);
@@ -171,7 +180,8 @@ async fn a_whole_record_goes_with_its_open_columns() -> Result<()> {
     for text in ["张三", ID, "青石村7号", "1980-01-01"] {
         assert!(!says(&database, text)?, "{text} is still in the server's file");
     }
-    assert!(says(&database, "李四")? && says(&database, OTHER)?, "nobody else lost anything");
+    let others = all_restricted(&server, unit).await?;
+    assert!(says(&database, "李四")? && others.contains(OTHER), "nobody else lost anything");
     let whom = |name: &str| Whom { name: name.into(), id_card: None };
     assert!(about::records(&server, server.county, &whom("张三")).await?.is_empty());
     for _ in 0..2 {
@@ -279,7 +289,8 @@ async fn an_office_without_a_network_follows_with_its_next_bundle() -> Result<()
     office::take(&office, &answer.bytes).await?;
     let database = data.join("taizhang.sqlite");
     assert!(!says(&database, ID)? && !says(&database, "青石村7号")?, "it is still in the office's file");
-    assert!(says(&database, OTHER)? && says(&database, "黑山村3号")?, "what it wrote itself is kept");
+    let kept = all_restricted(&office, unit).await?;
+    assert!(kept.contains(OTHER) && kept.contains("黑山村3号"), "what it wrote itself is kept");
     let taken = exchange().await?;
     assert!(taken.refusals.is_empty(), "{:?}", taken.refusals);
     for server in [&county, &office] {

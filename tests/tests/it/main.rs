@@ -14,6 +14,7 @@ mod figures;
 mod foreign_ids;
 mod forged;
 mod forgeries;
+mod forgetting;
 mod formats;
 mod histories;
 mod hostile;

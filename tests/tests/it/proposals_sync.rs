@@ -2,7 +2,10 @@
 
 use anyhow::{Context, Result};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use server::{Server, bundle, clock, store::token_hash};
+use server::{
+    Server, bundle, clock,
+    store::{sqlite::DOCUMENT_KEYS, token_hash},
+};
 use sync_protocol::{
     Address, Book, Identity, RowId, Value,
     catalogue::Actor,
@@ -286,7 +289,7 @@ async fn what_the_county_had_decided_comes_back_to_a_server_that_was_set_back() 
     server.store.close().await;
     let kept = folder.path().join("kept");
     std::fs::create_dir_all(&kept)?;
-    for file in ["taizhang.sqlite", "keys.json"] {
+    for file in ["taizhang.sqlite", "keys.json", DOCUMENT_KEYS] {
         std::fs::copy(data.join(file), kept.join(file))?;
     }
 

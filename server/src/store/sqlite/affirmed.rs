@@ -1,25 +1,39 @@
 //! Cells that imports have found saying what their files say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use sqlx::{Row, SqlitePool};
 use sync_protocol::{Address, DocumentId, Identity};
 
-use super::codec;
-use super::tx::Writer;
-use crate::store::{StoreError, blob};
+use super::{codec, document_key::Place, document_keys::DocumentKeys, sealing::Sealing, tx::Writer};
+use crate::store::StoreError;
 
-pub(super) async fn affirm(writer: &Writer, batch: &str, cells: &[(DocumentId, &[Address])]) -> Result<(), StoreError> {
+pub(super) async fn affirm(
+    writer: &Writer,
+    keys: &Arc<DocumentKeys>,
+    batch: &str,
+    cells: &[(DocumentId, &[Address])],
+) -> Result<(), StoreError> {
     let mut tx = writer.begin().await?;
     for (document, cells) in cells {
         let lines: Vec<String> = cells.iter().map(Address::key).collect();
+        let row = sqlx::query("SELECT number, unit, book, period FROM documents WHERE id = $1")
+            .bind(document.as_bytes().as_slice())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(row) = row else { continue };
+        let (number, of): (i64, _) = (row.try_get("number")?, codec::identity(&row)?);
+        let sealing = Sealing::of(&mut tx, keys, std::iter::once((number, &of))).await?;
         sqlx::query(
-            "INSERT INTO affirmed (batch, document, cells) SELECT $1, number, $3 FROM documents WHERE id = $2
+            "INSERT INTO affirmed (batch, document, cells) VALUES ($1, $2, $3)
              ON CONFLICT (batch, document) DO UPDATE SET cells = excluded.cells",
         )
         .bind(batch)
-        .bind(document.as_bytes().as_slice())
-        .bind(blob::pack(lines.join("\n").as_bytes()))
+        .bind(number)
+        .bind(sealing.blob(number, Place::Affirmed, lines.join("\n").as_bytes())?)
         .execute(&mut *tx)
         .await?;
     }
@@ -40,17 +54,19 @@ pub(super) async fn documents(pool: &SqlitePool, batch: &str) -> Result<Vec<Iden
 
 pub(super) async fn cells(
     pool: &SqlitePool,
+    keys: &DocumentKeys,
     document: DocumentId,
 ) -> Result<BTreeMap<String, BTreeSet<Address>>, StoreError> {
     let rows = sqlx::query(
-        "SELECT a.batch, a.cells FROM affirmed a JOIN documents d ON d.number = a.document WHERE d.id = $1",
+        "SELECT d.unit, d.book, d.period, a.batch, a.cells FROM affirmed a JOIN documents d ON d.number = a.document
+         WHERE d.id = $1",
     )
     .bind(document.as_bytes().as_slice())
     .fetch_all(pool)
     .await?;
     let mut affirmed = BTreeMap::new();
     for row in rows {
-        let bytes = blob::unpack(row.try_get::<&[u8], _>("cells")?)?;
+        let bytes = keys.open_blob(&codec::identity(&row)?, Place::Affirmed, row.try_get("cells")?)?;
         let text = String::from_utf8(bytes).map_err(|e| StoreError::Damaged(e.to_string()))?;
         affirmed.insert(row.try_get("batch")?, text.lines().filter_map(Address::parse).collect());
     }

@@ -14,7 +14,7 @@ use crate::{
     doctor::{self, Mend, Weight},
     import::import_file,
     installation, keyring,
-    store::AttachmentPart,
+    store::{AttachmentPart, sqlite::DOCUMENT_KEYS},
     undo,
 };
 
@@ -204,7 +204,7 @@ async fn every_damage_is_found_and_put_right_where_it_can_be() {
     for (name, sql, kind, mend) in sound {
         let data = folder.path().join("damaged");
         std::fs::create_dir(&data).expect("folder");
-        for file in [installation::DATABASE, keyring::FILE] {
+        for file in [installation::DATABASE, keyring::FILE, DOCUMENT_KEYS] {
             std::fs::copy(folder.path().join("whole").join(file), data.join(file)).expect("copied");
         }
         run(&data, sql).await;

@@ -1,12 +1,12 @@
 //! Use cases of several writes: what each does, its documents and its lines of the audit log, in one transaction.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use sqlx::SqliteConnection;
 
 use super::{
-    accounts, attachments, attempts, audit, enrolment, erase, proposals, quarantine, submissions, tx::Writer, units,
-    write,
+    accounts, attachments, attempts, audit, document_keys::DocumentKeys, enrolment, erase, proposals, quarantine,
+    submissions, tx::Writer, units, write,
 };
 use crate::{
     aside::aside,
@@ -35,19 +35,19 @@ impl Outcome {
 /// `lasting` is the file beside the database of what must not come back with a backup.
 pub(super) async fn perform(
     writer: &Writer,
-    tally: &dyn Tally,
+    (tally, keys): (&dyn Tally, &Arc<DocumentKeys>),
     lasting: Option<&Path>,
     deed: &Deed,
 ) -> Result<Performed, StoreError> {
     let mut tx = writer.begin().await?;
     // Whatever is not committed is as if it had never been: nothing below has to take anything back.
-    let number = match act(&mut tx, tally, &deed.act).await? {
+    let number = match act(&mut tx, (tally, keys), &deed.act).await? {
         Outcome::Written(number) => number,
         Outcome::Stale => return Ok(Performed::Stale),
         Outcome::NotNow => return Ok(Performed::NotNow),
     };
     let documents: Vec<_> = deed.documents.iter().collect();
-    if write::documents(&mut tx, tally, &documents).await?.iter().any(Option::is_none) {
+    if write::documents(&mut tx, (tally, keys), &documents).await?.iter().any(Option::is_none) {
         return Ok(Performed::Stale);
     }
     for note in &deed.notes {
@@ -64,10 +64,17 @@ pub(super) async fn perform(
         })?;
     }
     tx.commit().await?;
+    if matches!(deed.act, Act::Erase { .. }) {
+        erase::forget_keys(writer, keys).await;
+    }
     Ok(Performed::Done(number))
 }
 
-async fn act(tx: &mut SqliteConnection, tally: &dyn Tally, act: &Act) -> Result<Outcome, StoreError> {
+async fn act(
+    tx: &mut SqliteConnection,
+    means: (&dyn Tally, &Arc<DocumentKeys>),
+    act: &Act,
+) -> Result<Outcome, StoreError> {
     match act {
         Act::Write => Ok(Outcome::Written(None)),
         Act::DoAgain { devices, people } => accounts::do_again(tx, devices, people).await,
@@ -100,6 +107,6 @@ async fn act(tx: &mut SqliteConnection, tally: &dyn Tally, act: &Act) -> Result<
         Act::Submit { submission, workbook } => submissions::add(tx, submission, workbook).await,
         Act::Step { number, step } => submissions::step(tx, *number, step).await,
         Act::KeepUnits(changes) => units::keep(tx, changes).await,
-        Act::Erase { unit, replacements, photos } => erase::erase(tx, tally, *unit, (replacements, photos)).await,
+        Act::Erase { unit, replacements, photos } => erase::erase(tx, means, *unit, (replacements, photos)).await,
     }
 }

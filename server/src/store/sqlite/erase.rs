@@ -1,30 +1,41 @@
 //! Putting a document's successor in its place, so that nothing of what was before can be read from the file any more.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 use sync_protocol::{Book, ChangeHash, UnitId, document::RowKey};
 
-use super::{attachments, codec, deed::Outcome, group, proposals, tallies, tx::Writer};
+use super::{
+    attachments, codec, deed::Outcome, document_keys::DocumentKeys, group, proposals, sealing, successors, tallies,
+    tx::Writer,
+};
 use crate::store::{Committed, Replacement, StoreError, Tally, blob};
 
 pub(super) async fn replace(
     writer: &Writer,
-    tally: &dyn Tally,
+    (tally, keys): (&dyn Tally, &Arc<DocumentKeys>),
     replacement: &Replacement,
 ) -> Result<Committed, StoreError> {
     let mut tx = writer.begin().await?;
-    let committed = put(&mut tx, tally, replacement).await?;
+    let committed = put(&mut tx, (tally, keys), replacement).await?;
     if committed == Committed::Durable {
         tx.commit().await?;
+        forget_keys(writer, keys).await;
     }
     Ok(committed)
+}
+
+/// Destroys the keys that a successor was put in the place of. What cannot be destroyed now is by the next sweep.
+pub(super) async fn forget_keys(writer: &Writer, keys: &Arc<DocumentKeys>) {
+    if let Err(error) = sealing::destroy_replaced(writer.outside(), keys).await {
+        tracing::warn!(%error, "the key of what was erased is not destroyed yet");
+    }
 }
 
 /// Erases what several documents of a unit, and its photos, say of a record.
 pub(super) async fn erase(
     tx: &mut SqliteConnection,
-    tally: &dyn Tally,
+    (tally, keys): (&dyn Tally, &Arc<DocumentKeys>),
     unit: UnitId,
     (replacements, photos): (&[Replacement], &[[u8; 32]]),
 ) -> Result<Outcome, StoreError> {
@@ -36,7 +47,7 @@ pub(super) async fn erase(
         return Ok(Outcome::Stale);
     }
     for replacement in replacements {
-        if put(tx, tally, replacement).await? == Committed::Stale {
+        if put(tx, (tally, keys), replacement).await? == Committed::Stale {
             return Ok(Outcome::Stale);
         }
     }
@@ -49,7 +60,7 @@ pub(super) async fn erase(
 /// Puts one successor in its place.
 async fn put(
     tx: &mut SqliteConnection,
-    tally: &dyn Tally,
+    (tally, keys): (&dyn Tally, &Arc<DocumentKeys>),
     Replacement { write, carried, root, erased, quarantined }: &Replacement,
 ) -> Result<Committed, StoreError> {
     let of = &write.identity;
@@ -64,7 +75,10 @@ async fn put(
     if waiting > 0 {
         return Ok(Committed::Stale);
     }
-    let Some(number) = group::documents(tx, &[write]).await?[0] else { return Ok(Committed::Stale) };
+    // From here on it is sealed with another key: the one before is destroyed once this is committed.
+    let key = sealing::renew(tx, keys, of).await?;
+    let (numbers, sealing) = group::documents(tx, keys, &[write]).await?;
+    let Some(number) = numbers[0] else { return Ok(Committed::Stale) };
     sqlx::query("UPDATE changes SET bytes = NULL WHERE document = $1").bind(number).execute(&mut *tx).await?;
     sqlx::query("UPDATE documents SET root = $2 WHERE number = $1")
         .bind(number)
@@ -74,17 +88,22 @@ async fn put(
     sqlx::query("DELETE FROM rows WHERE document = $1").bind(number).execute(&mut *tx).await?;
     let mut rows: Vec<_> = write.rows.iter().map(|row| (number, row)).collect();
     if let Some(carried) = carried {
-        if group::documents(tx, &[carried]).await?[0].is_none() {
+        if group::documents(tx, keys, &[carried]).await?.0[0].is_none() {
             return Ok(Committed::Stale);
         }
         rows = carried.rows.iter().map(|row| (number, row)).collect();
     }
-    group::project(tx, &rows).await?;
+    group::project(tx, &sealing, &rows).await?;
     forget(tx, number, erased, quarantined).await?;
     for row in erased {
         proposals::forget(tx, of, row).await?;
     }
-    tallies::count(tx, tally, (of.unit, &of.period), &tally.concerned(None)).await?;
+    if let Some(key) = key {
+        // What waits beside it goes on waiting; and so that no older database loses what others have written.
+        sealing::seal(tx, keys, of, &key).await?;
+        successors::keep(tx, keys, (of, number), &key).await?;
+    }
+    tallies::count(tx, tally, keys, (of.unit, &of.period), &tally.concerned(None)).await?;
     unswept(tx).await?;
     Ok(Committed::Durable)
 }
@@ -143,7 +162,8 @@ pub(super) async fn erased_from(pool: &SqlitePool, unit: UnitId, row: &RowKey) -
 
 /// Writes the file anew without the pages that nothing uses any more: they still say what they said. `false` if nothing was
 /// erased since that was last done.
-pub(super) async fn sweep(writer: &Writer) -> Result<bool, StoreError> {
+pub(super) async fn sweep(writer: &Writer, keys: &Arc<DocumentKeys>) -> Result<bool, StoreError> {
+    sealing::destroy_replaced(writer.outside(), keys).await?;
     let mut connection = writer.outside().acquire().await?;
     let unswept = "SELECT count(*) FROM meta WHERE key = 'unswept'";
     let unswept: i64 = sqlx::query_scalar(unswept).fetch_one(&mut *connection).await?;
@@ -166,6 +186,8 @@ pub(super) async fn sweep(writer: &Writer) -> Result<bool, StoreError> {
         return Err(StoreError::Busy);
     }
     drop(connection);
+    // Nobody reads an earlier state any more.
+    keys.forget();
     let mut tx = writer.begin().await?;
     sqlx::query("DELETE FROM meta WHERE key = 'unswept'").execute(&mut *tx).await?;
     tx.commit().await?;

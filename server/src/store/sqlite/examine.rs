@@ -7,19 +7,27 @@ use sha2::{Digest, Sha256};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use sync_protocol::{ChangeHash, Identity, RowId, Tenant, UnitId};
 
-use super::{SqliteStore, codec, group, read, tallies};
+use super::{
+    SqliteStore, codec,
+    document_key::Place,
+    document_keys::DocumentKeys,
+    group, read,
+    sealing::{self, Sealing},
+    successors, tallies,
+};
 use crate::store::{
-    ProjectedRow, StoreError, TallyRow, blob,
+    ProjectedRow, StoreError,
     examine::{
-        ExamineStore, FeedLine, Orphans, Packed, RawChange, RawContent, RawDocument, RawUnit, Repair, UnboundActor,
+        ExamineStore, FeedLine, KeysSeen, Orphans, Packed, RawChange, RawContent, RawDocument, RawUnit, Repair,
+        UnboundActor,
     },
 };
 
 /// The migration that marked the feed, and the first one.
 const MARKS: i64 = 7;
 
-fn unpacked(bytes: &[u8]) -> Packed {
-    blob::unpack(bytes).map_err(|error| match error {
+fn unpacked(keys: &DocumentKeys, place: Place<'_>, bytes: &[u8]) -> Packed {
+    keys.open_any(place, bytes).map_err(|error| match error {
         StoreError::Damaged(what) => what,
         error => error.to_string(),
     })
@@ -65,24 +73,31 @@ impl ExamineStore for SqliteStore {
         let document = raw_document(&document)?;
         let snapshot = sqlx::query("SELECT upto_seq, bytes FROM snapshots WHERE document = $1").bind(number);
         let snapshot = snapshot.fetch_optional(&mut *tx).await?;
-        let snapshot =
-            snapshot.map(|row| Ok::<_, StoreError>((row.try_get("upto_seq")?, unpacked(row.try_get("bytes")?))));
+        let open = |place, bytes: &[u8]| unpacked(&self.keys, place, bytes);
+        let snapshot = snapshot.map(|row| {
+            let bytes = open(Place::Snapshot, row.try_get("bytes")?);
+            Ok::<_, StoreError>((row.try_get("upto_seq")?, bytes))
+        });
         let changes = sqlx::query("SELECT seq, hash, bytes FROM changes WHERE document = $1 ORDER BY seq").bind(number);
         let change = |row: &SqliteRow| {
             let bytes: Option<&[u8]> = row.try_get("bytes")?;
-            Ok(RawChange { seq: row.try_get("seq")?, hash: row.try_get("hash")?, bytes: bytes.map(unpacked) })
+            let bytes = bytes.map(|bytes| open(Place::Change, bytes));
+            Ok(RawChange { seq: row.try_get("seq")?, hash: row.try_get("hash")?, bytes })
         };
         let changes = changes.fetch_all(&mut *tx).await?.iter().map(change).collect::<Result<_, StoreError>>()?;
         let rows = sqlx::query("SELECT ledger, row, cells, conflicts, removed FROM rows WHERE document = $1");
         let row = |row: &SqliteRow| {
             let id: Vec<u8> = row.try_get("row")?;
             let known = RowId::random(id.clone().try_into().unwrap_or_default());
+            let (ledger, conflicts): (String, Option<String>) = (row.try_get("ledger")?, row.try_get("conflicts")?);
+            // What cannot be opened is not what the document says.
+            let open = |place, text| self.keys.open_any_text(place, text).unwrap_or_default();
             let projected = ProjectedRow {
-                ledger: row.try_get("ledger")?,
                 row: known,
-                cells: row.try_get("cells")?,
-                conflicts: row.try_get("conflicts")?,
+                cells: open(Place::Cells(&ledger, known), row.try_get("cells")?),
+                conflicts: conflicts.map(|text| open(Place::Conflicts(&ledger, known), text)),
                 removed: row.try_get("removed")?,
+                ledger,
             };
             Ok((id, projected))
         };
@@ -163,20 +178,15 @@ impl ExamineStore for SqliteStore {
         for row in sqlx::query("SELECT DISTINCT unit, period FROM documents").fetch_all(&mut *tx).await? {
             let of: (Vec<u8>, String) = (row.try_get("unit")?, row.try_get("period")?);
             let stored = sqlx::query(
-                "SELECT r.ledger, r.row, r.cells, r.removed FROM documents d CROSS JOIN rows r ON r.document = d.number
-                 WHERE d.unit = $1 AND d.period = $2",
+                "SELECT d.unit, d.book, d.period, r.ledger, r.row, r.cells, r.removed FROM documents d
+                 CROSS JOIN rows r ON r.document = d.number WHERE d.unit = $1 AND d.period = $2",
             );
             let stored = stored.bind(&of.0).bind(&of.1).fetch_all(&mut *tx).await?;
-            let rows = stored.iter().map(|row| {
-                Ok(TallyRow {
-                    ledger: row.try_get("ledger")?,
-                    row: codec::row_id(row, "row")?,
-                    cells: row.try_get("cells")?,
-                    removed: row.try_get("removed")?,
-                })
+            let cells = stored.iter().map(|row| tallies::cells(&self.keys, row)).collect::<Result<Vec<_>, _>>();
+            let expected = cells.and_then(|cells| {
+                let rows = stored.iter().zip(&cells).map(|(row, cells)| tallies::counted(row, cells));
+                self.tally.tally(&rows.collect::<Result<Vec<_>, _>>()?, &all)
             });
-            let rows = rows.collect::<Result<Vec<_>, StoreError>>();
-            let expected = rows.and_then(|rows| self.tally.tally(&rows, &all));
             let found = found.remove(&of).unwrap_or_default();
             let differing = match expected {
                 Ok(expected) => {
@@ -215,7 +225,13 @@ impl ExamineStore for SqliteStore {
             let sql = "UPDATE documents SET id = $2, unit = $3, book = $4, period = $5, is_stray = 0 WHERE number = $1";
             let set = sqlx::query(sql).bind(number).bind(id.as_slice()).bind(identity.unit.as_bytes().as_slice());
             set.bind(identity.book.as_str()).bind(&identity.period).execute(&mut *tx).await?;
+            if let Some(key) = sealing::key_of(&mut tx, &self.keys, identity).await? {
+                sealing::seal(&mut tx, &self.keys, identity, &key).await?;
+            }
         }
+        let line = sqlx::query("SELECT unit, book, period FROM documents WHERE number = $1").bind(number);
+        let line = line.fetch_optional(&mut *tx).await?.and_then(|row| codec::identity(&row).ok());
+        let sealing = Sealing::of(&mut tx, &self.keys, line.iter().map(|of| (number, of))).await?;
         if let Some(heads) = &repair.heads {
             let set = sqlx::query("UPDATE documents SET heads = $2 WHERE number = $1").bind(number);
             set.bind(codec::join_heads(heads)).execute(&mut *tx).await?;
@@ -231,16 +247,17 @@ impl ExamineStore for SqliteStore {
         if let Some((upto, bytes)) = &repair.snapshot {
             let sql = "INSERT INTO snapshots (document, upto_seq, bytes) VALUES ($1, $2, $3)
                        ON CONFLICT (document) DO UPDATE SET upto_seq = $2, bytes = $3";
-            sqlx::query(sql).bind(number).bind(upto).bind(blob::pack(bytes)).execute(&mut *tx).await?;
+            let bytes = sealing.blob(number, Place::Snapshot, bytes)?;
+            sqlx::query(sql).bind(number).bind(upto).bind(bytes).execute(&mut *tx).await?;
         }
         for (seq, bytes) in &repair.changes {
             let set = sqlx::query("UPDATE changes SET bytes = $2 WHERE seq = $1").bind(seq);
-            set.bind(blob::pack(bytes)).execute(&mut *tx).await?;
+            set.bind(sealing.blob(number, Place::Change, bytes)?).execute(&mut *tx).await?;
         }
         if let Some(rows) = &repair.rows {
             sqlx::query("DELETE FROM rows WHERE document = $1").bind(number).execute(&mut *tx).await?;
             let rows: Vec<_> = rows.iter().map(|row| (number, row)).collect();
-            group::project(&mut tx, &rows).await?;
+            group::project(&mut tx, &sealing, &rows).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -283,7 +300,18 @@ impl ExamineStore for SqliteStore {
     }
 
     async fn recount(&self) -> Result<(), StoreError> {
-        tallies::rebuild(&self.writer, self.tally.as_ref()).await
+        tallies::rebuild(&self.writer, self.tally.as_ref(), &self.keys).await
+    }
+
+    async fn document_keys(&self) -> Result<KeysSeen, StoreError> {
+        let fault = self.keys.fault().cloned().filter(|_| self.is_sealed);
+        let keyless = sealing::keyless(&self.readers, &self.keys).await?;
+        Ok(KeysSeen { fault, keyless })
+    }
+
+    async fn take_successors(&self) -> Result<Vec<Identity>, StoreError> {
+        let put = successors::put_back(&self.writer, self.tally.as_ref(), &self.keys).await;
+        self.kept(put).await
     }
 
     async fn bind_actors(&self) -> Result<(), StoreError> {

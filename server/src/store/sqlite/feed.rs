@@ -11,11 +11,13 @@ use sync_protocol::{
 
 use super::{
     codec::{self, placeholders},
+    document_key::Place,
+    document_keys::DocumentKeys,
     read::stored,
     registry,
     tx::Tx,
 };
-use crate::store::{Moved, MovedDocument, StoreError, blob, whole};
+use crate::store::{Moved, MovedDocument, StoreError, whole};
 
 /// Changes or documents in one page, whatever their size.
 const PAGE_ITEMS_MAX: i64 = 1000;
@@ -25,14 +27,24 @@ pub(super) async fn is_of_feed(pool: &SqlitePool, position: &Position) -> Result
     Ok(mark(&mut *pool.acquire().await?, *seq).await? == *known)
 }
 
-pub(super) async fn feed(pool: &SqlitePool, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
+pub(super) async fn feed(
+    pool: &SqlitePool,
+    keys: &DocumentKeys,
+    scope: &Scope,
+    query: &FeedQuery,
+) -> Result<FeedPage, StoreError> {
     let mut tx = Tx::read(pool).await?;
-    let page = page(&mut tx, scope, query).await?;
+    let page = page(&mut tx, keys, scope, query).await?;
     tx.commit().await?;
     Ok(page)
 }
 
-async fn page(tx: &mut SqliteConnection, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
+async fn page(
+    tx: &mut SqliteConnection,
+    keys: &DocumentKeys,
+    scope: &Scope,
+    query: &FeedQuery,
+) -> Result<FeedPage, StoreError> {
     let top = registry::path(&mut *tx, scope.unit).await?;
     let last = newest(&mut *tx).await?;
     let Some(top) = top else {
@@ -42,12 +54,12 @@ async fn page(tx: &mut SqliteConnection, scope: &Scope, query: &FeedQuery) -> Re
     // A server that was set back has lost changes that devices hold, and may have others at their numbers by now.
     match &query.position {
         Some(Position::Feed { seq, mark: known }) if mark(tx, *seq).await? == *known => {
-            since(tx, scope, &top, *seq, last, query).await
+            since(tx, keys, (scope, &top), (*seq, last), query).await
         }
         Some(Position::Bootstrap { upto_seq, after, mark: known }) if mark(tx, *upto_seq).await? == *known => {
-            bootstrap(tx, scope, &top, *upto_seq, Some(*after), query).await
+            bootstrap(tx, keys, (scope, &top), (*upto_seq, Some(*after)), query).await
         }
-        _ => bootstrap(tx, scope, &top, last, None, query).await,
+        _ => bootstrap(tx, keys, (scope, &top), (last, None), query).await,
     }
 }
 
@@ -101,10 +113,9 @@ fn in_scope(select: &str, condition: &str, order: &str, books: usize) -> String 
 /// Whole documents in the order of their ids.
 async fn bootstrap(
     tx: &mut SqliteConnection,
-    scope: &Scope,
-    top: &str,
-    upto_seq: i64,
-    after: Option<DocumentId>,
+    keys: &DocumentKeys,
+    (scope, top): (&Scope, &str),
+    (upto_seq, after): (i64, Option<DocumentId>),
     query: &FeedQuery,
 ) -> Result<FeedPage, StoreError> {
     let select = "SELECT d.id, d.number, d.unit, d.book, d.period, d.heads, d.root FROM documents d";
@@ -122,7 +133,7 @@ async fn bootstrap(
     let mut page = FeedPage { documents: Vec::new(), position, more: false, restart: after.is_none() };
     let mut bytes = 0;
     for (index, row) in rows.iter().enumerate() {
-        let pull = whole(stored(&mut *tx, row).await?);
+        let pull = whole(stored(&mut *tx, keys, row).await?);
         bytes += pull.bytes();
         page.documents.push(pull);
         let is_last = index + 1 == rows.len() && i64::try_from(rows.len()).unwrap_or(i64::MAX) < PAGE_ITEMS_MAX;
@@ -139,10 +150,9 @@ async fn bootstrap(
 /// Changes since a seq but for those just handed over: a range scan that loads no document.
 async fn since(
     tx: &mut SqliteConnection,
-    scope: &Scope,
-    top: &str,
-    seq: i64,
-    last: i64,
+    keys: &DocumentKeys,
+    (scope, top): (&Scope, &str),
+    (seq, last): (i64, i64),
     query: &FeedQuery,
 ) -> Result<FeedPage, StoreError> {
     // Without the bytes: a page must not hold more of them than it will send.
@@ -161,7 +171,7 @@ async fn since(
     let mut bytes = 0;
     for (index, row) in rows.iter().enumerate() {
         if !pushed.contains(&ChangeHash(codec::hash32(row, "hash")?)) {
-            bytes += add(tx, &mut page.documents, row).await?;
+            bytes += add(tx, keys, &mut page.documents, row).await?;
         }
         let is_last = index + 1 == rows.len();
         if bytes >= query.bytes_max && !is_last || is_last && cut {
@@ -177,6 +187,7 @@ async fn since(
 /// Adds one change to a page; returns the bytes it added.
 async fn add(
     tx: &mut SqliteConnection,
+    keys: &DocumentKeys,
     documents: &mut Vec<DocumentPull>,
     row: &SqliteRow,
 ) -> Result<usize, StoreError> {
@@ -188,7 +199,7 @@ async fn add(
     }
     // Only kept inside the snapshot: the document is sent whole, once.
     if row.try_get("folded")? {
-        let pull = whole(stored(tx, row).await?);
+        let pull = whole(stored(tx, keys, row).await?);
         let bytes = pull.bytes();
         match known {
             Some(at) => documents[at] = pull,
@@ -200,7 +211,7 @@ async fn add(
         .bind(row.try_get::<i64, _>("seq")?)
         .fetch_one(tx)
         .await?;
-    let change = blob::unpack(&packed)?;
+    let change = keys.open_blob(&identity, Place::Change, &packed)?;
     let bytes = change.len();
     if let Some(at) = known {
         documents[at].changes.push(change.into());

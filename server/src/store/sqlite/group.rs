@@ -1,7 +1,10 @@
 //! A group of writes inside one transaction: each table in as few statements as it takes. What a statement costs is mostly
 //! its way to SQLite's thread and back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, query::Query, sqlite::SqliteArguments};
@@ -9,9 +12,12 @@ use sync_protocol::{ChangeHash, DocumentId, UnitId};
 
 use super::{
     codec::{self, join_heads, placeholders},
+    document_key::Place,
+    document_keys::DocumentKeys,
     proposals, read,
+    sealing::Sealing,
 };
-use crate::store::{DocumentWrite, NewChange, ProjectedRow, StoreError, blob};
+use crate::store::{DocumentWrite, NewChange, ProjectedRow, StoreError};
 
 /// Rows in one statement.
 const ROWS_MAX: usize = 100;
@@ -51,11 +57,13 @@ struct Link<'a> {
     chain: i64,
 }
 
-/// Writes documents' heads, changes and snapshots. The number of each; none where its heads are not the expected ones.
+/// Writes documents' heads, changes and snapshots. The number of each, and with what it is sealed; none where its heads are not the
+/// expected ones.
 pub(super) async fn documents(
     tx: &mut SqliteConnection,
+    keys: &Arc<DocumentKeys>,
     writes: &[&DocumentWrite],
-) -> Result<Vec<Option<i64>>, StoreError> {
+) -> Result<(Vec<Option<i64>>, Sealing), StoreError> {
     let before = before(tx, writes).await?;
     let mut heads: BTreeMap<DocumentId, &[ChangeHash]> =
         before.iter().map(|(id, before)| (*id, before.heads.as_slice())).collect();
@@ -100,9 +108,16 @@ pub(super) async fn documents(
         numbers.get(id).copied().ok_or_else(|| StoreError::Damaged("a document without a number".into()))
     };
     bind_actors(tx, &taken).await?;
+    let mut numbered = Vec::with_capacity(taken.len());
+    for write in &taken {
+        numbered.push((number_of(&write.document)?, &write.identity));
+    }
+    let sealing = Sealing::of(tx, keys, numbered.into_iter()).await?;
     let mut rows = Vec::with_capacity(links.len());
     for link in &links {
-        rows.push((number_of(&link.write.document)?, link.change.bytes.as_deref().map(blob::pack), link));
+        let number = number_of(&link.write.document)?;
+        let bytes = link.change.bytes.as_deref().map(|bytes| sealing.blob(number, Place::Change, bytes));
+        rows.push((number, bytes.transpose()?, link));
     }
     let insert = |values: &str| {
         format!(
@@ -116,11 +131,11 @@ pub(super) async fn documents(
     })
     .await?;
     steps(tx, &taken, &number_of).await?;
-    proposals::write(tx, &taken).await?;
-    snapshots(tx, &taken, &before, &links, &number_of).await?;
+    proposals::write(tx, keys, &taken).await?;
+    snapshots(tx, &taken, (&before, &links), &sealing, &number_of).await?;
     let numbered =
         writes.iter().zip(is_taken).map(|(write, taken)| taken.then(|| number_of(&write.document)).transpose());
-    numbered.collect()
+    Ok((numbered.collect::<Result<_, _>>()?, sealing))
 }
 
 async fn before(
@@ -241,8 +256,8 @@ async fn steps(
 async fn snapshots(
     tx: &mut SqliteConnection,
     taken: &[&DocumentWrite],
-    before: &BTreeMap<DocumentId, Before>,
-    links: &[Link<'_>],
+    (before, links): (&BTreeMap<DocumentId, Before>, &[Link<'_>]),
+    sealing: &Sealing,
     number_of: &impl Fn(&DocumentId) -> Result<i64, StoreError>,
 ) -> Result<(), StoreError> {
     let mut upto = vec![None; taken.len()];
@@ -265,7 +280,7 @@ async fn snapshots(
         }
         // What stands in the feed behind this write is not in its snapshot.
         let upto = upto[at].or(before.get(&write.document).map(|before| before.seq)).unwrap_or(0);
-        snapshots.push((number, upto, blob::pack(snapshot)));
+        snapshots.push((number, upto, sealing.blob(number, Place::Snapshot, snapshot)?));
     }
     let insert = |values: &str| {
         format!(
@@ -280,7 +295,18 @@ async fn snapshots(
 }
 
 /// Brings the projection up to date.
-pub(super) async fn project(tx: &mut SqliteConnection, rows: &[(i64, &ProjectedRow)]) -> Result<(), StoreError> {
+pub(super) async fn project(
+    tx: &mut SqliteConnection,
+    sealing: &Sealing,
+    rows: &[(i64, &ProjectedRow)],
+) -> Result<(), StoreError> {
+    let mut stored = Vec::with_capacity(rows.len());
+    for (number, row) in rows {
+        let cells = sealing.text(*number, Place::Cells(&row.ledger, row.row), &row.cells)?;
+        let conflicts = row.conflicts.as_ref();
+        let conflicts = conflicts.map(|text| sealing.text(*number, Place::Conflicts(&row.ledger, row.row), text));
+        stored.push((*number, *row, cells, conflicts.transpose()?));
+    }
     let insert = |values: &str| {
         format!(
             "INSERT INTO rows (ledger, document, row, cells, conflicts, removed) VALUES {values}
@@ -288,9 +314,9 @@ pub(super) async fn project(tx: &mut SqliteConnection, rows: &[(i64, &ProjectedR
              DO UPDATE SET cells = excluded.cells, conflicts = excluded.conflicts, removed = excluded.removed"
         )
     };
-    for_rows(tx, rows, "(?, ?, ?, ?, ?, ?)", insert, |query, (number, row)| {
+    for_rows(tx, &stored, "(?, ?, ?, ?, ?, ?)", insert, |query, (number, row, cells, conflicts)| {
         let query = query.bind(&row.ledger).bind(*number).bind(row.row.as_bytes().as_slice());
-        query.bind(&row.cells).bind(&row.conflicts).bind(row.removed)
+        query.bind(cells).bind(conflicts).bind(row.removed)
     })
     .await?;
     for (number, row) in rows.iter().filter(|(_, row)| row.is_gone()) {

@@ -10,6 +10,8 @@ mod codec;
 #[cfg(test)]
 mod damage;
 mod deed;
+mod document_key;
+mod document_keys;
 mod enrolment;
 mod erase;
 mod examine;
@@ -26,11 +28,15 @@ mod proposals;
 mod quarantine;
 mod read;
 mod registry;
+mod sealing;
 mod seals;
 mod submissions;
+mod successors;
 mod tallies;
 mod tx;
 mod units;
+#[cfg(test)]
+mod unsealed;
 mod witness;
 mod write;
 
@@ -63,6 +69,7 @@ use super::{
 /// What the write-ahead log keeps of its size when all of it is in the database.
 const LOG_BYTES_MAX: u64 = 32 << 20;
 
+pub use document_keys::FILE as DOCUMENT_KEYS;
 pub use facts::Facts;
 pub use keeper::HighWater;
 pub use witness::kept_checkpoints;
@@ -77,6 +84,9 @@ pub struct SqliteStore {
     guard: Arc<guard::Guard>,
     keeper: OnceLock<keeper::Keeper>,
     lasting: OnceLock<PathBuf>,
+    keys: Arc<document_keys::DocumentKeys>,
+    /// Whether the database says that it has keys.
+    is_sealed: bool,
 }
 
 impl SqliteStore {
@@ -119,7 +129,7 @@ impl Store for SqliteStore {
     }
 
     async fn document(&self, document: DocumentId) -> Result<Option<StoredDocument>, StoreError> {
-        read::document(&self.readers, document).await
+        read::document(&self.readers, &self.keys, document).await
     }
 
     async fn head(&self, document: DocumentId) -> Result<Option<Head>, StoreError> {
@@ -168,11 +178,11 @@ impl Store for SqliteStore {
     }
 
     async fn replace(&self, replacement: &Replacement) -> Result<Committed, StoreError> {
-        erase::replace(&self.writer, self.tally.as_ref(), replacement).await
+        erase::replace(&self.writer, (self.tally.as_ref(), &self.keys), replacement).await
     }
 
     async fn sweep(&self) -> Result<bool, StoreError> {
-        erase::sweep(&self.writer).await
+        erase::sweep(&self.writer, &self.keys).await
     }
 
     async fn erased_from(&self, unit: UnitId, row: &RowKey) -> Result<Vec<Book>, StoreError> {
@@ -180,7 +190,7 @@ impl Store for SqliteStore {
     }
 
     async fn feed(&self, scope: &Scope, query: &FeedQuery) -> Result<FeedPage, StoreError> {
-        feed::feed(&self.readers, scope, query).await
+        feed::feed(&self.readers, &self.keys, scope, query).await
     }
 
     async fn newest(&self) -> Result<i64, StoreError> {
@@ -196,7 +206,7 @@ impl Store for SqliteStore {
     }
 
     async fn rows(&self, ledger: &str, period: &str, units: &[UnitId]) -> Result<Vec<StoredRow>, StoreError> {
-        read::rows(&self.readers, ledger, period, units).await
+        read::rows(&self.readers, &self.keys, ledger, period, units).await
     }
 
     async fn sums_by_unit(
@@ -220,23 +230,23 @@ impl Store for SqliteStore {
     }
 
     async fn projection(&self, document: DocumentId) -> Result<Vec<ProjectedRow>, StoreError> {
-        read::projection(&self.readers, document).await
+        read::projection(&self.readers, &self.keys, document).await
     }
 
     async fn conflicts(&self) -> Result<Vec<StoredConflict>, StoreError> {
-        read::conflicts(&self.readers).await
+        read::conflicts(&self.readers, &self.keys).await
     }
 
     async fn quarantine(&self, held: &[Quarantined], bytes_max: i64) -> Result<bool, StoreError> {
-        quarantine::put(&self.writer, held, bytes_max).await
+        quarantine::put(&self.writer, &self.keys, held, bytes_max).await
     }
 
     async fn quarantined(&self) -> Result<Vec<Quarantined>, StoreError> {
-        quarantine::all(&self.readers).await
+        quarantine::all(&self.readers, &self.keys).await
     }
 
     async fn quarantined_change(&self, hash: ChangeHash) -> Result<Option<Quarantined>, StoreError> {
-        quarantine::one(&self.readers, hash).await
+        quarantine::one(&self.readers, &self.keys, hash).await
     }
 
     async fn wrong_steps(&self) -> Result<Vec<StoredWrongStep>, StoreError> {
@@ -311,7 +321,7 @@ impl Store for SqliteStore {
     }
 
     async fn affirm(&self, batch: &str, cells: &[(DocumentId, &[Address])]) -> Result<(), StoreError> {
-        affirmed::affirm(&self.writer, batch, cells).await
+        affirmed::affirm(&self.writer, &self.keys, batch, cells).await
     }
 
     async fn documents_affirmed(&self, batch: &str) -> Result<Vec<Identity>, StoreError> {
@@ -319,7 +329,7 @@ impl Store for SqliteStore {
     }
 
     async fn affirmed(&self, document: DocumentId) -> Result<BTreeMap<String, BTreeSet<Address>>, StoreError> {
-        affirmed::cells(&self.readers, document).await
+        affirmed::cells(&self.readers, &self.keys, document).await
     }
 
     async fn is_imported(&self, digest: &[u8; 32]) -> Result<bool, StoreError> {
@@ -424,7 +434,7 @@ impl Store for SqliteStore {
 
     async fn perform(&self, deed: &Deed) -> Result<Performed, StoreError> {
         let lasting = self.lasting.get().map(PathBuf::as_path);
-        let performed = deed::perform(&self.writer, self.tally.as_ref(), lasting, deed).await;
+        let performed = deed::perform(&self.writer, (self.tally.as_ref(), &self.keys), lasting, deed).await;
         self.kept(performed).await
     }
 }

@@ -15,7 +15,7 @@ use sqlx::{
 use sync_protocol::document::RowKey;
 
 use super::{
-    Facts, HighWater, LOG_BYTES_MAX, SqliteStore, audit, codec, facts, file, guard, keeper, tallies, tx, write,
+    Facts, HighWater, LOG_BYTES_MAX, SqliteStore, audit, codec, facts, file, guard, keeper, sealing, tallies, tx, write,
 };
 use crate::{
     lasting,
@@ -43,15 +43,20 @@ impl SqliteStore {
         if !path.exists() {
             return Err(Refused::Missing.into());
         }
-        Self::connect(path, tally).await
+        Self::connect(path, tally, false).await
+    }
+
+    /// The same to look it over, though the keys of its restricted documents are not there.
+    pub async fn open_without_keys(path: &Path, tally: Arc<dyn Tally>) -> Result<Self, StoreError> {
+        Self::connect(path, tally, true).await
     }
 
     /// Opens the store, and makes it if it is not there.
     pub async fn create(path: &Path, tally: Arc<dyn Tally>) -> Result<Self, StoreError> {
-        Self::connect(path, tally).await
+        Self::connect(path, tally, false).await
     }
 
-    async fn connect(path: &Path, tally: Arc<dyn Tally>) -> Result<Self, StoreError> {
+    async fn connect(path: &Path, tally: Arc<dyn Tally>, without_keys: bool) -> Result<Self, StoreError> {
         let guard = guard::Guard::new(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -68,12 +73,23 @@ impl SqliteStore {
         let writer = pool(1, &guard, true).connect_with(options.clone()).await?;
         MIGRATIONS.run(&writer).await.map_err(|e| StoreError::Database(e.to_string()))?;
         let readers = pool(READERS, &guard, false).connect_with(options.read_only(true)).await?;
+        let keys = if without_keys {
+            sealing::open_to_read(path, &writer).await?
+        } else {
+            sealing::open(path, &writer).await?
+        };
         guard.watch(writer.clone());
         let writer = tx::Writer::new(writer);
         audit::grow(&writer).await?;
-        tallies::rebuild_if_changed(&writer, tally.as_ref()).await?;
-        let commits = write::Commits::start(writer.clone(), tally.clone());
-        Ok(Self { writer, readers, commits, tally, guard, keeper: OnceLock::new(), lasting: OnceLock::new() })
+        if keys.fault().is_none() {
+            // What was interrupted is finished.
+            sealing::destroy_replaced(writer.outside(), &keys).await?;
+            sealing::seal_all(&writer, &keys).await?;
+        }
+        tallies::rebuild_if_changed(&writer, tally.as_ref(), &keys).await?;
+        let commits = write::Commits::start(writer.clone(), tally.clone(), keys.clone());
+        let (keeper, lasting) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { writer, readers, commits, tally, guard, keeper, lasting, keys, is_sealed: true })
     }
 
     /// Opens the store of a full disk, or of one that cannot be written to, only to read it: nobody else may use it, and nothing
@@ -93,9 +109,11 @@ impl SqliteStore {
             return Err(StoreError::Database("its schema has to be brought up to date first".into()));
         }
         let readers = pool(READERS, &guard, false).connect_with(options).await?;
+        let (keys, is_sealed) = (sealing::open_to_read(path, &writer).await?, sealing::mark(&writer).await?.is_some());
         let writer = tx::Writer::new(writer);
-        let commits = write::Commits::start(writer.clone(), tally.clone());
-        Ok(Self { writer, readers, commits, tally, guard, keeper: OnceLock::new(), lasting: OnceLock::new() })
+        let commits = write::Commits::start(writer.clone(), tally.clone(), keys.clone());
+        let (keeper, lasting) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { writer, readers, commits, tally, guard, keeper, lasting, keys, is_sealed })
     }
 
     /// What the database says of itself now.

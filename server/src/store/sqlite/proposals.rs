@@ -1,6 +1,6 @@
 //! Proposals.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, query::Query, sqlite::SqliteArguments, sqlite::SqliteRow};
@@ -9,18 +9,24 @@ use sync_protocol::{Identity, Value, catalogue::Actor, document::RowKey};
 use super::{
     SqliteStore,
     codec::{self, placeholders},
+    document_key::Place,
+    document_keys::DocumentKeys,
     group::for_rows,
-    registry,
+    registry, sealing,
 };
 use crate::store::{
     DocumentWrite, NewProposal, Proposal, ProposalDecision, ProposalQuery, ProposalState, ProposalStore, StoreError,
 };
 
 /// What writes make of proposals.
-pub(super) async fn write(tx: &mut SqliteConnection, taken: &[&DocumentWrite]) -> Result<(), StoreError> {
+pub(super) async fn write(
+    tx: &mut SqliteConnection,
+    keys: &Arc<DocumentKeys>,
+    taken: &[&DocumentWrite],
+) -> Result<(), StoreError> {
     for write in taken {
         let device = write.device.map(|id| id.as_bytes().to_vec());
-        insert(tx, &write.identity, (&write.proposals.new, device.as_deref()), write.received_at_ms).await?;
+        insert(tx, keys, &write.identity, (&write.proposals.new, device.as_deref()), write.received_at_ms).await?;
         if let Some(decision) = &write.proposals.decided {
             decide(tx, decision).await?;
         }
@@ -44,6 +50,7 @@ pub(super) async fn waiting(tx: &mut SqliteConnection, writes: &[&DocumentWrite]
 
 async fn insert(
     tx: &mut SqliteConnection,
+    keys: &Arc<DocumentKeys>,
     of: &Identity,
     (new, device): (&[NewProposal], Option<&[u8]>),
     now_ms: i64,
@@ -55,9 +62,19 @@ async fn insert(
              ON CONFLICT (unit, book, period, ledger, row, \"column\", value) WHERE state = 'waiting' DO NOTHING"
         )
     };
+    if new.is_empty() {
+        return Ok(());
+    }
+    let key = sealing::key_of(tx, keys, of).await?;
+    let stored = |place, value: &Value| match &key {
+        Some(key) => key.shut_same(place, &json(value)?),
+        None => json(value),
+    };
     let mut rows = Vec::with_capacity(new.len());
     for proposed in new {
-        rows.push((proposed, proposed.before.as_ref().map(json).transpose()?, json(&proposed.value)?));
+        let before = proposed.before.as_ref().map(|value| stored(Place::Before, value)).transpose()?;
+        // One that waits already is known by its row and column, too.
+        rows.push((proposed, before, stored(Place::Proposed, &proposed.value)?));
     }
     for_rows(tx, &rows, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", insert, |query, (proposed, before, value)| {
         let query = query.bind(of.unit.as_bytes().to_vec()).bind(of.book.as_str()).bind(of.period.clone());
@@ -125,7 +142,7 @@ const SELECT: &str = "SELECT p.*, b.file";
 impl ProposalStore for SqliteStore {
     async fn propose(&self, identity: &Identity, new: &[NewProposal], now_ms: i64) -> Result<(), StoreError> {
         let mut tx = self.writer.begin().await?;
-        insert(&mut tx, identity, (new, None), now_ms).await?;
+        insert(&mut tx, &self.keys, identity, (new, None), now_ms).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -134,7 +151,7 @@ impl ProposalStore for SqliteStore {
         let Some(top) = registry::path(&self.readers, query.top).await? else { return Ok(Vec::new()) };
         let sql = statement(SELECT, query, &format!("ORDER BY p.number LIMIT {}", query.limit.max(0)));
         let rows = bound(sql, &top, query, query.after).fetch_all(&self.readers).await?;
-        rows.iter().map(read).collect()
+        rows.iter().map(|row| read(&self.keys, row)).collect()
     }
 
     async fn count(&self, query: &ProposalQuery) -> Result<i64, StoreError> {
@@ -147,7 +164,7 @@ impl ProposalStore for SqliteStore {
         let sql =
             "SELECT p.*, b.file FROM proposals p LEFT JOIN import_batches b ON b.id = p.import WHERE p.number = $1";
         let row = sqlx::query(sql).bind(number).fetch_optional(&self.readers).await?;
-        row.as_ref().map(read).transpose()
+        row.as_ref().map(|row| read(&self.keys, row)).transpose()
     }
 
     async fn note_sender(&self, digest: &[u8; 32], actor: Actor) -> Result<(), StoreError> {
@@ -189,24 +206,21 @@ fn damaged() -> StoreError {
     StoreError::Damaged("proposals".into())
 }
 
-fn read(row: &SqliteRow) -> Result<Proposal, StoreError> {
-    let value = |text: &str| serde_json::from_str::<Value>(text).map_err(|_| damaged());
+fn read(keys: &DocumentKeys, row: &SqliteRow) -> Result<Proposal, StoreError> {
+    let of = codec::identity(row)?;
+    let value =
+        |place, text: String| serde_json::from_str::<Value>(&keys.open_text(&of, place, text)?).map_err(|_| damaged());
     let before: Option<String> = row.try_get("before")?;
     let device: Option<Vec<u8>> = row.try_get("device")?;
     let state: &str = row.try_get("state")?;
     let import: Option<String> = row.try_get("import")?;
     Ok(Proposal {
         number: row.try_get("number")?,
-        identity: Identity {
-            unit: codec::unit_id(row, "unit")?,
-            book: codec::book(row)?,
-            period: row.try_get("period")?,
-        },
         proposed: NewProposal {
             row: RowKey { ledger: row.try_get("ledger")?, row: codec::row_id(row, "row")? },
             column: row.try_get("column")?,
-            before: before.map(|text| value(&text)).transpose()?,
-            value: value(row.try_get("value")?)?,
+            before: before.map(|text| value(Place::Before, text)).transpose()?,
+            value: value(Place::Proposed, row.try_get("value")?)?,
             who: row.try_get("who")?,
             import,
         },
@@ -217,5 +231,6 @@ fn read(row: &SqliteRow) -> Result<Proposal, StoreError> {
         decided_by: row.try_get("decided_by")?,
         decided_at_ms: row.try_get("decided_at_ms")?,
         reason: row.try_get("reason")?,
+        identity: of,
     })
 }

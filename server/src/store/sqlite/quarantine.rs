@@ -1,12 +1,19 @@
 //! Changes that wait for a supervisor.
 
+use std::sync::Arc;
+
 use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{ChangeHash, document::RefusalCode};
 
-use super::{codec, deed::Outcome, tx::Writer};
+use super::{codec, deed::Outcome, document_key::Place, document_keys::DocumentKeys, sealing, tx::Writer};
 use crate::store::{QuarantineState, Quarantined, StoreError, blob};
 
-pub(super) async fn put(writer: &Writer, held: &[Quarantined], bytes_max: i64) -> Result<bool, StoreError> {
+pub(super) async fn put(
+    writer: &Writer,
+    keys: &Arc<DocumentKeys>,
+    held: &[Quarantined],
+    bytes_max: i64,
+) -> Result<bool, StoreError> {
     let mut tx = writer.begin().await?;
     for change in held {
         let waiting: i64 = sqlx::query_scalar(
@@ -15,7 +22,10 @@ pub(super) async fn put(writer: &Writer, held: &[Quarantined], bytes_max: i64) -
         .bind(change.device.as_bytes().as_slice())
         .fetch_one(&mut *tx)
         .await?;
-        let packed = blob::pack(&change.bytes);
+        let packed = match sealing::key_of(&mut tx, keys, &change.identity).await? {
+            Some(key) => key.shut(Place::Quarantine, &change.bytes)?,
+            None => blob::pack(&change.bytes),
+        };
         if waiting.saturating_add(i64::try_from(packed.len()).unwrap_or(i64::MAX)) > bytes_max {
             return Ok(false);
         }
@@ -39,29 +49,33 @@ pub(super) async fn put(writer: &Writer, held: &[Quarantined], bytes_max: i64) -
     Ok(true)
 }
 
-pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<Quarantined>, StoreError> {
+pub(super) async fn all(pool: &SqlitePool, keys: &DocumentKeys) -> Result<Vec<Quarantined>, StoreError> {
     let rows = sqlx::query("SELECT * FROM quarantine ORDER BY received_at_ms, rowid").fetch_all(pool).await?;
-    rows.iter().map(read).collect()
+    rows.iter().map(|row| read(keys, row)).collect()
 }
 
-pub(super) async fn one(pool: &SqlitePool, hash: ChangeHash) -> Result<Option<Quarantined>, StoreError> {
+pub(super) async fn one(
+    pool: &SqlitePool,
+    keys: &DocumentKeys,
+    hash: ChangeHash,
+) -> Result<Option<Quarantined>, StoreError> {
     let row =
         sqlx::query("SELECT * FROM quarantine WHERE hash = $1").bind(hash.0.as_slice()).fetch_optional(pool).await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(|row| read(keys, row)).transpose()
 }
 
-fn read(row: &SqliteRow) -> Result<Quarantined, StoreError> {
+fn read(keys: &DocumentKeys, row: &SqliteRow) -> Result<Quarantined, StoreError> {
     let damaged = |what: &str| StoreError::Damaged(format!("quarantine: {what}"));
     let code: &str = row.try_get("code")?;
     let state: &str = row.try_get("state")?;
     Ok(Quarantined {
         hash: ChangeHash(codec::hash32(row, "hash")?),
+        bytes: keys.open_blob(&codec::identity(row)?, Place::Quarantine, row.try_get("bytes")?)?,
         identity: codec::identity(row)?,
         device: codec::device_id(row, "device")?,
         code: RefusalCode::ALL.into_iter().find(|known| known.as_str() == code).ok_or_else(|| damaged("code"))?,
         sentence: row.try_get("sentence")?,
         received_at_ms: row.try_get("received_at_ms")?,
-        bytes: blob::unpack(row.try_get("bytes")?)?,
         state: QuarantineState::ALL
             .into_iter()
             .find(|known| known.as_str() == state)

@@ -7,17 +7,24 @@ use sync_protocol::{Book, ChangeHash, DeviceId, DocumentId, Identity, UnitId, do
 
 use super::{
     codec::{self, placeholders},
+    document_key::Place,
+    document_keys::DocumentKeys,
+    tallies,
     tx::Tx,
 };
 use crate::store::{
     Arrival, Head, ProjectedRow, StoreError, StoredConflict, StoredDocument, StoredRow, StoredWrongStep, Totals,
-    WrongStep, blob,
+    WrongStep,
 };
 
 /// Values in one `IN (…)`.
 const LIST_MAX: usize = 500;
 
-pub(super) async fn document(pool: &SqlitePool, document: DocumentId) -> Result<Option<StoredDocument>, StoreError> {
+pub(super) async fn document(
+    pool: &SqlitePool,
+    keys: &DocumentKeys,
+    document: DocumentId,
+) -> Result<Option<StoredDocument>, StoreError> {
     // One transaction: snapshot and changes must be of the same moment.
     let mut tx = Tx::read(pool).await?;
     let row = sqlx::query("SELECT number, unit, book, period, heads, root FROM documents WHERE id = $1")
@@ -25,7 +32,7 @@ pub(super) async fn document(pool: &SqlitePool, document: DocumentId) -> Result<
         .fetch_optional(&mut *tx)
         .await?;
     let document = match row {
-        Some(row) => Some(stored(&mut tx, &row).await?),
+        Some(row) => Some(stored(&mut tx, keys, &row).await?),
         None => None,
     };
     tx.commit().await?;
@@ -51,8 +58,12 @@ pub(super) async fn head(pool: &SqlitePool, document: DocumentId) -> Result<Opti
 }
 
 /// The bytes of a document whose row is at hand.
-pub(super) async fn stored(tx: &mut SqliteConnection, row: &SqliteRow) -> Result<StoredDocument, StoreError> {
-    let number: i64 = row.try_get("number")?;
+pub(super) async fn stored(
+    tx: &mut SqliteConnection,
+    keys: &DocumentKeys,
+    row: &SqliteRow,
+) -> Result<StoredDocument, StoreError> {
+    let (number, of): (i64, _) = (row.try_get("number")?, codec::identity(row)?);
     let snapshot = sqlx::query("SELECT upto_seq, bytes FROM snapshots WHERE document = $1")
         .bind(number)
         .fetch_optional(&mut *tx)
@@ -65,14 +76,15 @@ pub(super) async fn stored(tx: &mut SqliteConnection, row: &SqliteRow) -> Result
             .fetch_all(&mut *tx)
             .await?;
     let changes = changes.into_iter().map(|bytes| {
-        blob::unpack(&bytes.ok_or_else(|| StoreError::Damaged("a change behind its snapshot has no bytes".into()))?)
+        let bytes = bytes.ok_or_else(|| StoreError::Damaged("a change behind its snapshot has no bytes".into()))?;
+        keys.open_blob(&of, Place::Change, &bytes)
     });
     Ok(StoredDocument {
-        identity: codec::identity(row)?,
         heads: codec::heads(row)?,
         successor: successor(tx, row).await?,
-        snapshot: snapshot.map(|s| blob::unpack(s.try_get("bytes")?)).transpose()?,
+        snapshot: snapshot.map(|s| keys.open_blob(&of, Place::Snapshot, s.try_get("bytes")?)).transpose()?,
         changes: changes.collect::<Result<_, _>>()?,
+        identity: of,
     })
 }
 
@@ -193,6 +205,7 @@ pub(super) async fn writers(
 
 pub(super) async fn rows(
     pool: &SqlitePool,
+    keys: &DocumentKeys,
     ledger: &str,
     period: &str,
     units: &[UnitId],
@@ -200,7 +213,7 @@ pub(super) async fn rows(
     let mut found = Vec::new();
     for units in units.chunks(LIST_MAX) {
         let sql = format!(
-            "SELECT d.unit, d.book, r.row, r.cells, r.removed FROM documents d
+            "SELECT d.unit, d.book, d.period, r.ledger, r.row, r.cells, r.removed FROM documents d
              CROSS JOIN rows r ON r.ledger = $1 AND r.document = d.number
              WHERE d.period = $2 AND d.unit IN ({})",
             placeholders(3, units.len())
@@ -214,7 +227,7 @@ pub(super) async fn rows(
                 unit: codec::unit_id(&row, "unit")?,
                 book: codec::book(&row)?,
                 row: codec::row_id(&row, "row")?,
-                cells: row.try_get("cells")?,
+                cells: tallies::cells(keys, &row)?,
                 removed: row.try_get("removed")?,
             });
         }
@@ -222,10 +235,14 @@ pub(super) async fn rows(
     Ok(found)
 }
 
-pub(super) async fn projection(pool: &SqlitePool, document: DocumentId) -> Result<Vec<ProjectedRow>, StoreError> {
+pub(super) async fn projection(
+    pool: &SqlitePool,
+    keys: &DocumentKeys,
+    document: DocumentId,
+) -> Result<Vec<ProjectedRow>, StoreError> {
     let rows = sqlx::query(
-        "SELECT r.ledger, r.row, r.cells, r.conflicts, r.removed FROM rows r
-         WHERE r.document = (SELECT number FROM documents WHERE id = $1)",
+        "SELECT d.unit, d.book, d.period, r.ledger, r.row, r.cells, r.conflicts, r.removed
+         FROM documents d JOIN rows r ON r.document = d.number WHERE d.id = $1",
     )
     .bind(document.as_bytes().as_slice())
     .fetch_all(pool)
@@ -235,17 +252,24 @@ pub(super) async fn projection(pool: &SqlitePool, document: DocumentId) -> Resul
             Ok(ProjectedRow {
                 ledger: row.try_get("ledger")?,
                 row: codec::row_id(row, "row")?,
-                cells: row.try_get("cells")?,
-                conflicts: row.try_get("conflicts")?,
+                cells: tallies::cells(keys, row)?,
+                conflicts: disputed(keys, row)?,
                 removed: row.try_get("removed")?,
             })
         })
         .collect()
 }
 
-pub(super) async fn conflicts(pool: &SqlitePool) -> Result<Vec<StoredConflict>, StoreError> {
+/// What is in dispute in a row that comes with what its document is of.
+fn disputed(keys: &DocumentKeys, row: &SqliteRow) -> Result<Option<String>, StoreError> {
+    let Some(text) = row.try_get("conflicts")? else { return Ok(None) };
+    let place = Place::Conflicts(row.try_get("ledger")?, codec::row_id(row, "row")?);
+    keys.open_text(&codec::identity(row)?, place, text).map(Some)
+}
+
+pub(super) async fn conflicts(pool: &SqlitePool, keys: &DocumentKeys) -> Result<Vec<StoredConflict>, StoreError> {
     let rows = sqlx::query(
-        "SELECT d.unit, d.book, r.ledger, r.row, r.cells, r.conflicts FROM rows r
+        "SELECT d.unit, d.book, d.period, r.ledger, r.row, r.cells, r.conflicts FROM rows r
          JOIN documents d ON d.number = r.document WHERE r.conflicts IS NOT NULL
          ORDER BY r.ledger, d.unit, d.book, r.row",
     )
@@ -260,8 +284,8 @@ pub(super) async fn conflicts(pool: &SqlitePool) -> Result<Vec<StoredConflict>, 
                 book: codec::book(row)?,
                 ledger: row.try_get("ledger")?,
                 row: codec::row_id(row, "row")?,
-                cells: json(row.try_get("cells")?)?,
-                conflicts: json(row.try_get("conflicts")?)?,
+                cells: json(tallies::cells(keys, row)?)?,
+                conflicts: json(disputed(keys, row)?.unwrap_or_default())?,
             })
         })
         .collect()

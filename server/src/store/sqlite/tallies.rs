@@ -1,10 +1,14 @@
 //! Each unit's own counts: kept up to date by the writer, summed by readers.
 
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
-use sync_protocol::{UnitId, unit::UnitLevel};
+use std::sync::Arc;
+
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use sync_protocol::{Identity, UnitId, unit::UnitLevel};
 
 use super::{
     codec::{self, placeholders},
+    document_key::Place,
+    document_keys::DocumentKeys,
     group::for_rows,
     registry,
     tx::Writer,
@@ -23,6 +27,7 @@ const KEYS_PER_DELETE: usize = 500;
 pub(super) async fn count(
     tx: &mut SqliteConnection,
     tally: &dyn Tally,
+    keys: &DocumentKeys,
     (unit, period): (UnitId, &str),
     concerned: &Concerned,
 ) -> Result<(), StoreError> {
@@ -32,8 +37,8 @@ pub(super) async fn count(
     let ledgers = &concerned.ledgers;
     // CROSS JOIN fixes the order: from the unit's few documents to their rows, never through all rows of a ledger.
     let sql = format!(
-        "SELECT r.ledger, r.row, r.cells, r.removed FROM documents d CROSS JOIN rows r ON r.document = d.number
-         WHERE d.unit = $1 AND d.period = $2 AND r.ledger IN ({})",
+        "SELECT d.unit, d.book, d.period, r.ledger, r.row, r.cells, r.removed FROM documents d
+         CROSS JOIN rows r ON r.document = d.number WHERE d.unit = $1 AND d.period = $2 AND r.ledger IN ({})",
         placeholders(3, ledgers.len())
     );
     let mut query = sqlx::query(AssertSqlSafe(sql)).bind(unit.as_bytes().as_slice()).bind(period);
@@ -41,17 +46,23 @@ pub(super) async fn count(
         query = query.bind(ledger);
     }
     let rows = query.fetch_all(&mut *tx).await?;
-    let rows = rows.iter().map(|row| {
-        Ok(TallyRow {
-            ledger: row.try_get("ledger")?,
-            row: codec::row_id(row, "row")?,
-            cells: row.try_get("cells")?,
-            removed: row.try_get("removed")?,
-        })
-    });
-    let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
+    let cells = rows.iter().map(|row| cells(keys, row)).collect::<Result<Vec<_>, _>>()?;
+    let rows = rows.iter().zip(&cells).map(|(row, cells)| counted(row, cells)).collect::<Result<Vec<_>, _>>()?;
     let tallies = tally.tally(&rows, concerned)?;
     replace(tx, (unit, period), concerned, tallies).await
+}
+
+/// The cells of a row that comes with what its document is of.
+pub(super) fn cells(keys: &DocumentKeys, row: &SqliteRow) -> Result<String, StoreError> {
+    let of: Identity = codec::identity(row)?;
+    let place = Place::Cells(row.try_get("ledger")?, codec::row_id(row, "row")?);
+    keys.open_text(&of, place, row.try_get("cells")?)
+}
+
+/// A row as it is counted.
+pub(super) fn counted<'a>(row: &'a SqliteRow, cells: &'a str) -> Result<TallyRow<'a>, StoreError> {
+    let (ledger, removed) = (row.try_get("ledger")?, row.try_get("removed")?);
+    Ok(TallyRow { ledger, row: codec::row_id(row, "row")?, cells, removed })
 }
 
 /// Puts a unit's tallies in the place of those it had.
@@ -84,25 +95,36 @@ pub(super) async fn insert(tx: &mut SqliteConnection, tallies: &[(UnitPeriod<'_>
 }
 
 /// Counts every unit anew when the measures are not those of last time.
-pub(super) async fn rebuild_if_changed(writer: &Writer, tally: &dyn Tally) -> Result<(), StoreError> {
+pub(super) async fn rebuild_if_changed(
+    writer: &Writer,
+    tally: &dyn Tally,
+    keys: &Arc<DocumentKeys>,
+) -> Result<(), StoreError> {
     let fingerprint = tally.fingerprint();
     let known: Option<Vec<u8>> =
         sqlx::query_scalar("SELECT value FROM meta WHERE key = 'tallies'").fetch_optional(writer.outside()).await?;
     if known.as_deref() == Some(&fingerprint) {
         return Ok(());
     }
-    rebuild(writer, tally).await
+    match rebuild(writer, tally, keys).await {
+        // It is counted when the key is there again; until then everything else can be used.
+        Err(error @ StoreError::KeyGone) => {
+            tracing::warn!(%error, "nothing was counted anew");
+            Ok(())
+        }
+        rebuilt => rebuilt,
+    }
 }
 
 /// Counts every unit anew.
-pub(super) async fn rebuild(writer: &Writer, tally: &dyn Tally) -> Result<(), StoreError> {
+pub(super) async fn rebuild(writer: &Writer, tally: &dyn Tally, keys: &DocumentKeys) -> Result<(), StoreError> {
     let fingerprint = tally.fingerprint();
     let mut tx = writer.begin().await?;
     let units = sqlx::query("SELECT DISTINCT unit, period FROM documents").fetch_all(&mut *tx).await?;
     sqlx::query("DELETE FROM tallies").execute(&mut *tx).await?;
     let all = tally.concerned(None);
     for row in units {
-        count(&mut tx, tally, (codec::unit_id(&row, "unit")?, row.try_get("period")?), &all).await?;
+        count(&mut tx, tally, keys, (codec::unit_id(&row, "unit")?, row.try_get("period")?), &all).await?;
     }
     sqlx::query("INSERT INTO meta (key, value) VALUES ('tallies', $1) ON CONFLICT (key) DO UPDATE SET value = $1")
         .bind(fingerprint.as_slice())

@@ -15,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{group, registry, tallies, tx::Writer};
+use super::{document_keys::DocumentKeys, group, registry, tallies, tx::Writer};
 use crate::store::{Committed, DocumentWrite, ProjectedRow, StoreError, Tally, TallyRow, Visit};
 
 /// Writes that wait for the writer before callers have to wait for room.
@@ -39,10 +39,10 @@ pub(super) struct Commits {
 }
 
 impl Commits {
-    pub(super) fn start(writer: Writer, tally: Arc<dyn Tally>) -> Self {
+    pub(super) fn start(writer: Writer, tally: Arc<dyn Tally>, keys: Arc<DocumentKeys>) -> Self {
         let (queue, commands) = mpsc::channel(QUEUE_MAX);
         let seen: Arc<Mutex<Seen>> = Arc::default();
-        let task = tokio::spawn(run(writer, tally, commands, seen.clone()));
+        let task = tokio::spawn(run(writer, (tally, keys), commands, seen.clone()));
         Self { queue: Mutex::new(Some(queue)), task: Mutex::new(Some(task)), seen }
     }
 
@@ -75,7 +75,7 @@ impl Commits {
 
 async fn run(
     connection: Writer,
-    tally: Arc<dyn Tally>,
+    (tally, keys): (Arc<dyn Tally>, Arc<DocumentKeys>),
     mut commands: mpsc::Receiver<Command>,
     waiting: Arc<Mutex<Seen>>,
 ) {
@@ -101,7 +101,7 @@ async fn run(
         let (writes, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
         // A group that makes this panic must not be the last one that is written.
         let committed =
-            AssertUnwindSafe(commit_group(&connection, tally.as_ref(), &writes, &seen)).catch_unwind().await;
+            AssertUnwindSafe(commit_group(&connection, (tally.as_ref(), &keys), &writes, &seen)).catch_unwind().await;
         let interrupted = |_| Err(StoreError::Database("the writer was interrupted".into()));
         match committed.unwrap_or_else(interrupted) {
             Ok(outcomes) => {
@@ -126,13 +126,13 @@ async fn run(
 
 async fn commit_group(
     connection: &Writer,
-    tally: &dyn Tally,
+    (tally, keys): (&dyn Tally, &Arc<DocumentKeys>),
     group: &[Vec<DocumentWrite>],
     seen: &Seen,
 ) -> Result<Vec<Vec<Committed>>, StoreError> {
     let mut tx = connection.begin().await?;
     let writes: Vec<&DocumentWrite> = group.iter().flatten().collect();
-    let numbers = documents(&mut tx, tally, &writes).await?;
+    let numbers = documents(&mut tx, (tally, keys), &writes).await?;
     for visit in seen.values() {
         registry::visited(&mut *tx, visit).await?;
     }
@@ -145,14 +145,14 @@ async fn commit_group(
 /// Writes documents with what follows from them, inside a transaction. The number of each; none where it is stale.
 pub(super) async fn documents(
     tx: &mut SqliteConnection,
-    tally: &dyn Tally,
+    (tally, keys): (&dyn Tally, &Arc<DocumentKeys>),
     writes: &[&DocumentWrite],
 ) -> Result<Vec<Option<i64>>, StoreError> {
     if writes.is_empty() {
         return Ok(Vec::new());
     }
     let new = group::new_units(tx, writes).await?;
-    let numbers = group::documents(tx, writes).await?;
+    let (numbers, sealing) = group::documents(tx, keys, writes).await?;
     let mut rows: Vec<(i64, &ProjectedRow)> = Vec::new();
     let mut touched: BTreeMap<(UnitId, &str), Vec<&ProjectedRow>> = BTreeMap::new();
     for (write, number) in writes.iter().zip(&numbers) {
@@ -160,7 +160,7 @@ pub(super) async fn documents(
         rows.extend(write.rows.iter().map(|row| (*number, row)));
         touched.entry((write.identity.unit, &write.identity.period)).or_default().extend(&write.rows);
     }
-    group::project(tx, &rows).await?;
+    group::project(tx, &sealing, &rows).await?;
     let mut first = Vec::new();
     for (unit, touched) in touched {
         let ledgers = touched.iter().map(|row| row.ledger.as_str()).collect();
@@ -170,7 +170,7 @@ pub(super) async fn documents(
             let rows: Vec<TallyRow<'_>> = touched.iter().map(|row| tally_row(row)).collect();
             first.extend(tally.tally(&rows, &concerned)?.into_iter().map(|tally| (unit, tally)));
         } else {
-            tallies::count(tx, tally, unit, &concerned).await?;
+            tallies::count(tx, tally, keys, unit, &concerned).await?;
         }
     }
     tallies::insert(tx, &first).await?;

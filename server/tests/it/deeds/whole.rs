@@ -44,7 +44,11 @@ const DEEDS: [(&str, &[&str], &str); 20] = [
     ("submit", &["submissions", "changes", "documents", "rows", "audit"], "return-submitted"),
     ("step", &["submissions", "changes", "documents", "rows", "audit"], "return-stepped"),
     ("units", &["units", "audit"], "units-changed"),
-    ("erase", &["snapshots", "changes", "documents", "rows", "erased_rows", "meta", "audit"], "erased"),
+    (
+        "erase",
+        &["snapshots", "changes", "documents", "rows", "erased_rows", "document_keys", "meta", "audit"],
+        "erased",
+    ),
 ];
 
 /// What the use cases go on with.
