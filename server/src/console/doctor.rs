@@ -90,6 +90,9 @@ async fn look(config: &Config, orders: Orders, examined: &mut Examined) -> anyho
         (*weight == Weight::Notice, !["older", "lasting"].contains(kind), *mend == Mend::Possible)
     });
     print(&diagnosis, orders)?;
+    if let Some(advice) = super::keys::to_copy(config).filter(|_| !orders.json) {
+        println!("· {advice}");
+    }
     Ok(diagnosis.wrong.is_empty())
 }
 

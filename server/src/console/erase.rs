@@ -76,7 +76,7 @@ pub async fn erase(server: &Server, arguments: Erase) -> anyhow::Result<bool> {
     }
     // What was sealed cannot be opened in any backup, as long as nobody has the key.
     println!(
-        "此前的数据库备份也读不出已清除的敏感信息；请用现在的 {DOCUMENT_KEYS} 和 successors 文件夹替换另存的那一份，旧的那份须删除 | no earlier backup of the database gives erased restricted data back: put {DOCUMENT_KEYS} and the folder successors, as they are now, in the place of the copy that is kept, and delete the older copy"
+        "此前的数据库备份也读不出已清除的敏感信息；请运行 taizhang keys copy 文件夹，替换另存的密钥（{DOCUMENT_KEYS}），旧的须删除 | no earlier backup of the database gives erased restricted data back: run `taizhang keys copy FOLDER` to replace the copy of the keys ({DOCUMENT_KEYS}) that is kept, and delete older ones"
     );
     Ok(true)
 }

@@ -1,8 +1,16 @@
 //! `taizhang keys` on the command line.
 
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::{
     Server,
@@ -11,8 +19,13 @@ use crate::{
     config::Config,
     console::import::WHO,
     installation,
-    keyring::Signing,
+    keyring::{self, Signing},
+    store::sqlite::{DOCUMENT_KEYS, SUCCESSORS},
+    whole,
 };
+
+/// What is noted of the newest copy of the keys, in the data folder.
+const COPIED: &str = "keys-copied.json";
 
 /// `taizhang keys`.
 #[derive(Debug, Args)]
@@ -25,6 +38,11 @@ pub struct Keys {
 enum Command {
     /// 列出签章密钥：编号、启用和停用时间、是否泄露 · List the signing keys: id, since when, until when, whether leaked
     List,
+    /// 另存密钥到安全之处（如 U 盘上的文件夹），替换那里旧的一份 · Copy the keys to a safe place, in the stead of an older copy
+    Copy {
+        /// 文件夹，不要与备份放在一起 · A folder, apart from backups
+        to: PathBuf,
+    },
     /// 更换签章密钥，须先停止服务 · A new key to sign with; the server has to be stopped
     Rotate {
         /// 密钥文件可能已被他人得到：以前的签章全部作废，手机重新取得全部数据 · Somebody else may have the file: nothing that was signed before counts
@@ -45,9 +63,73 @@ pub async fn keys(server: &Server, config: &Config, Keys { command }: Keys) -> a
     match command {
         None => println!("{}", server.keys.public()),
         Some(Command::List) => list(server),
+        Some(Command::Copy { to }) => copy(config, &to)?,
         Some(Command::Rotate { leaked }) => rotate(server, config, leaked).await?,
     }
     Ok(true)
+}
+
+/// Writes every key to a folder elsewhere, and notes that it did: `doctor` says when the copy is not the newest any more.
+fn copy(config: &Config, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to.join(SUCCESSORS)).with_context(|| to.display().to_string())?;
+    let is_inside = to.canonicalize()?.starts_with(config.data_dir.canonicalize()?);
+    anyhow::ensure!(!is_inside, "请另存到数据文件夹之外 keep the copy outside of the data folder");
+    let read = |name: &str| {
+        let path = config.data_dir.join(name);
+        std::fs::read(&path).with_context(|| path.display().to_string())
+    };
+    // Read first: what is destroyed meanwhile is in no copy.
+    let document_keys = read(DOCUMENT_KEYS)?;
+    whole::write(&to.join(keyring::FILE), &read(keyring::FILE)?, true)?;
+    whole::write(&to.join(DOCUMENT_KEYS), &document_keys, true)?;
+    let kept = names(&config.data_dir.join(SUCCESSORS))?;
+    for name in &kept {
+        whole::write(&to.join(SUCCESSORS).join(name), &read(&format!("{SUCCESSORS}/{name}"))?, true)?;
+    }
+    for name in names(&to.join(SUCCESSORS))?.difference(&kept) {
+        std::fs::remove_file(to.join(SUCCESSORS).join(name))?;
+    }
+    let copied = Copied { at_ms: clock::now_ms(), keys: HEXLOWER.encode(&Sha256::digest(&document_keys)) };
+    whole::write(&config.data_dir.join(COPIED), &serde_json::to_vec(&copied)?, true)?;
+    println!("✓ 密钥已另存 the keys were copied: {}", to.display());
+    println!(
+        "请与数据库备份分开保管，旧的一份如在别处请删除 | keep it apart from backups; delete older copies elsewhere"
+    );
+    Ok(())
+}
+
+fn names(folder: &Path) -> anyhow::Result<BTreeSet<String>> {
+    if !folder.is_dir() {
+        return Ok(BTreeSet::new());
+    }
+    let files = std::fs::read_dir(folder)?;
+    files.map(|file| Ok(file?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+/// What is noted of the copy.
+#[derive(Debug, Serialize, Deserialize)]
+struct Copied {
+    at_ms: i64,
+    /// SHA-256 of the keys of documents as they were.
+    keys: String,
+}
+
+/// What an administrator should know of the copy of the keys; nothing, where it is the newest.
+pub(super) fn to_copy(config: &Config) -> Option<String> {
+    const WHAT: &str = "taizhang keys copy 文件夹 FOLDER";
+    let keys = std::fs::read(config.data_dir.join(DOCUMENT_KEYS)).ok()?;
+    let copied = std::fs::read(config.data_dir.join(COPIED)).ok();
+    let Some(copied) = copied.and_then(|bytes| serde_json::from_slice::<Copied>(&bytes).ok()) else {
+        return Some(format!(
+            "密钥还没有另存过，磁盘损坏时敏感信息将无法恢复 the keys were never copied: without a copy what is restricted is lost with the disk: {WHAT}"
+        ));
+    };
+    let at = clock::local(copied.at_ms).strftime("%Y-%m-%d %H:%M");
+    (copied.keys != HEXLOWER.encode(&Sha256::digest(&keys))).then(|| {
+        format!(
+            "密钥在 {at} 另存以后又有变化，请再另存一次 the keys have changed since they were copied at {at}: {WHAT}"
+        )
+    })
 }
 
 fn list(server: &Server) {

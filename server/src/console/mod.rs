@@ -94,7 +94,7 @@ pub async fn init(config: &Config) -> anyhow::Result<bool> {
         keyring::path(config).display()
     );
     println!(
-        "{DOCUMENT_KEYS} 是身份证号等敏感信息的密钥，同样另存，每次导入或清除之后换上新的一份，旧的删除 · {DOCUMENT_KEYS} holds the keys of identity numbers and the like: keep a copy in the same place, and put the newest in its place after each import or erasure"
+        "{DOCUMENT_KEYS} 是身份证号等敏感信息的密钥：首次导入后、每次清除后运行 taizhang keys copy 文件夹，一并另存 · {DOCUMENT_KEYS} holds the keys of identity numbers and the like: run `taizhang keys copy FOLDER` after the first import and after each erasure, which copies all of them"
     );
     if config.county_code == File::default().county_code {
         println!(

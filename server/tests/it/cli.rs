@@ -80,6 +80,41 @@ fn somebody_is_added_changed_disabled_and_enabled_again() {
 }
 
 #[test]
+fn keys_are_copied_elsewhere_and_doctor_says_when_the_copy_is_old() {
+    let folder = county();
+    let run = |arguments: &[&str], code: i32| {
+        let output = taizhang(&folder, arguments);
+        let said = text(&[output.stdout, output.stderr].concat());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        said
+    };
+    let members = "党组织编码|党组织名称|姓名|身份证号|出生日期\nA1|白水村党支部|李四|340099198102020013|1981-02-02";
+    let branches = "党组织编码|党组织名称|组织类别|填报单位\nA1|白水村党支部|党支部|青山镇党委";
+    let units = "填报单位代码|填报单位名称|单位类别\nT1|青山镇党委|乡镇";
+    for (name, sheet) in [("units", units), ("branches", branches), ("members", members)] {
+        let workbook = tests::sheet::workbook(&[(name, sheet)]).expect("a workbook");
+        std::fs::write(folder.path().join(format!("{name}.xlsx")), workbook).expect("file");
+    }
+    assert!(run(&["doctor"], 0).contains("密钥还没有另存过"));
+    assert!(run(&["keys", "copy", "data/inside"], 2).contains("请另存到数据文件夹之外"));
+    assert!(run(&["keys", "copy", "safe"], 0).contains("密钥已另存"));
+    assert!(!run(&["doctor"], 0).contains("keys copy"), "it is the newest");
+    let imported = taizhang(&folder, &["import", "units.xlsx", "branches.xlsx", "members.xlsx"]);
+    assert!(imported.status.success(), "{}", text(&imported.stdout));
+    assert!(run(&["doctor"], 0).contains("另存以后又有变化"));
+    run(&["keys", "copy", "safe"], 0);
+    // The disk is another one: a backup of the database, and the copy of the keys.
+    for name in ["keys.json", "document-keys.bin"] {
+        std::fs::remove_file(folder.path().join("data").join(name)).expect("there");
+    }
+    run(&["doctor"], 1);
+    for name in ["keys.json", "document-keys.bin"] {
+        std::fs::copy(folder.path().join("safe").join(name), folder.path().join("data").join(name)).expect("copied");
+    }
+    assert!(run(&["doctor"], 0).contains("数据完好"));
+}
+
+#[test]
 fn help_is_in_chinese_and_english_and_names_the_exit_codes() {
     let folder = tempfile::tempdir().expect("folder");
     let help = text(&taizhang(&folder, &["--help"]).stdout);

@@ -125,7 +125,8 @@ async fn drafts_and_void_records_do_not_count() -> Result<()> {
         (Some("confirmed"), 1, None),
         (Some("void"), 0, Some("unmet")),
     ] {
-        let mut cells = vec![("request_no", "1".into()), ("content", "修路".into())];
+        let mut cells =
+            vec![("request_no", "1".into()), ("content", "修路".into()), ("collected_on", "2012-03-01".into())];
         cells.extend(state.map(|state| (STATE, Value::text(state))));
         device.save(&book, "citizen-requests", row, &cells, 0).await?;
         assert!(device.exchange(clock::now_ms()).await?.refusals.is_empty());

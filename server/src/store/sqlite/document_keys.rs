@@ -26,6 +26,8 @@ use crate::{
 
 /// The file, beside the database.
 pub const FILE: &str = "document-keys.bin";
+/// The folder of what is kept of documents that were erased from, beside it.
+pub const SUCCESSORS: &str = "successors";
 
 /// How the file begins: with a record that says which of all such files it is.
 const MAGIC: &[u8; ID_BYTES] = b"taizhang dockeys";
@@ -136,7 +138,7 @@ impl DocumentKeys {
 
     /// The folder of what is kept of documents that were erased from.
     pub(super) fn successors(&self) -> PathBuf {
-        self.path.with_file_name("successors")
+        self.path.with_file_name(SUCCESSORS)
     }
 
     fn known(&self) -> std::sync::RwLockReadGuard<'_, Known> {

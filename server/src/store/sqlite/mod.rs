@@ -69,7 +69,7 @@ use super::{
 /// What the write-ahead log keeps of its size when all of it is in the database.
 const LOG_BYTES_MAX: u64 = 32 << 20;
 
-pub use document_keys::FILE as DOCUMENT_KEYS;
+pub use document_keys::{FILE as DOCUMENT_KEYS, SUCCESSORS};
 pub use facts::Facts;
 pub use keeper::HighWater;
 pub use witness::kept_checkpoints;

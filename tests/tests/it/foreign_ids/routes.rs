@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 /// Names of parameters that say no id.
-const NO_IDS: [&str; 35] = [
+const NO_IDS: [&str; 36] = [
     "access_token",
     "after",
     "anyway",
@@ -49,6 +49,8 @@ const NO_IDS: [&str; 35] = [
     "period",
     "reason",
     "role",
+    // What a device keeps of its key, signed by itself.
+    "sealed",
     "since_seq",
     "size",
     "state",
