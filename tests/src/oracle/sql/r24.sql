@@ -93,5 +93,8 @@ SELECT ru, org, 1 AS v FROM org WHERE field = 'two_new'
 --= I-55d = R22:1
 --= I-28n = R23:2
 --= I-28d = R23:1
---= I-30n = R25:3
---= I-30d = R25:1
+--= I-30n: of those that are due by the day, handed in by their due date
+SELECT ru, org, 1 AS v FROM l_return_submissions WHERE UNTIL(due_on) AND UNTIL(submitted_on) AND submitted_on <= due_on
+  AND status IN ('submitted', 'approved', 'merged', 'published', 'archived')
+--= I-30d
+SELECT ru, org, 1 AS v FROM l_return_submissions WHERE UNTIL(due_on)
