@@ -138,9 +138,9 @@ pub(crate) async fn counted(
             for ((measure, key), variables) in &mut bound {
                 variables.remove("unit_short_name");
                 variables.extend(names.iter().cloned());
-                let counts = measure.count_in(rows, around, variables);
+                let sums = measure.count_in(rows, around, variables);
                 let one = |(by, value)| Counted { unit: *unit, measure: key.clone(), by, value };
-                found.extend(counts.into_iter().map(one));
+                found.extend(sums.into_iter().map(one));
             }
         }
     }

@@ -81,7 +81,7 @@ pub fn seen(bytes: &[u8]) -> Result<Seen> {
             };
             // None is the general one, and so is that of text, for a text.
             let is_text = matches!(cell.get_value(), DataRef::SharedString(_) | DataRef::String(_));
-            let code = codes.get(style).filter(|code| !code.is_empty() && !(is_text && *code == "@"));
+            let code = codes.get(style).filter(|code| !(code.is_empty() || is_text && *code == "@"));
             let code = code.cloned().unwrap_or_else(|| "General".to_owned());
             if !says.is_empty() {
                 cells.insert(cell.get_position(), (says, String::new(), code));
@@ -207,12 +207,12 @@ pub fn mutate(sealed: &[u8], key: &seal::Key, (mutations, seed): (u64, u64), kee
             outcome.found += 1;
             continue;
         }
-        let seen = seen(&bytes);
+        let other = seen(&bytes);
         // Out of all of them alike, and not the first.
         if (outcome.kept.len() as u64) < (number + 1).saturating_mul(keep as u64) / mutations {
             outcome.kept.push((seed + number, bytes));
         }
-        match seen {
+        match other {
             Err(_) => outcome.unreadable += 1,
             Ok(mut after) => {
                 after.retain(|sheet| sheet.0 != hidden.0);

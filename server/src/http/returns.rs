@@ -85,7 +85,7 @@ async fn draw(
     let name = request.name.clone();
     let drawn = if returns::is_heavy(&server, &request) {
         let drawer = server.clone();
-        server.heavy.run(&caller, async move { returns::draw(&drawer, &request).await }).await??
+        server.heavy.run(&caller, async move { Box::pin(returns::draw(&drawer, &request)).await }).await??
     } else {
         Box::pin(returns::draw(&server, &request)).await?
     };

@@ -224,8 +224,8 @@ async fn by_group(scope: Scope<'_>, measures: &Measures<'_>, units: &[Unit]) -> 
             measures.take(&mut lines[index].counts, &sum);
         }
     }
-    let live: Vec<&Keyed<'_>> = measures.known.iter().filter(|(measure, _)| measure.is_live()).collect();
-    if live.is_empty() {
+    let current: Vec<&Keyed<'_>> = measures.known.iter().filter(|(measure, _)| measure.is_live()).collect();
+    if current.is_empty() {
         return Ok(lines);
     }
     // Which units are in which group; an organisation is also known by its name.
@@ -237,8 +237,8 @@ async fn by_group(scope: Scope<'_>, measures: &Measures<'_>, units: &[Unit]) -> 
     }
     let all = server.store.units().await?;
     let named: BTreeMap<&str, UnitId> = units.iter().map(|unit| (unit.name.as_str(), unit.id)).collect();
-    for counted in counting::counted(server, &all, top, date, &live).await? {
-        let about = live.iter().find(|(_, key)| *key == counted.measure).and_then(|(measure, _)| {
+    for counted in counting::counted(server, &all, top, date, &current).await? {
+        let about = current.iter().find(|(_, key)| *key == counted.measure).and_then(|(measure, _)| {
             let is_named = measure.organisation.is_some() && !members.contains_key(&counted.unit);
             if is_named { named.get(counted.by.as_str()).copied() } else { Some(counted.unit) }
         });

@@ -301,8 +301,8 @@ impl Measure {
     /// The most that counts in this unit.
     fn limit(&self, rows: &UnitRows, variables: &Variables) -> Option<i64> {
         let Some(CapBy { ledger, value }) = &self.cap_by else { return self.cap };
-        let own = rows.get(ledger).into_iter().flatten().filter_map(|row| value.value(row, variables));
-        Some(own.filter_map(|value| number(&value)).next().unwrap_or(0))
+        let mut own = rows.get(ledger).into_iter().flatten().filter_map(|row| value.value(row, variables));
+        Some(own.find_map(|value| number(&value)).unwrap_or(0))
     }
 
     fn finish(&self, rows: &[&Row], limit: Option<i64>, variables: &Variables) -> i64 {

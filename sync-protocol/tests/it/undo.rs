@@ -77,24 +77,10 @@ fn cell((row, column, value): (u8, u8, u8)) -> Edit {
 }
 
 fn actor_of(import: usize, step: usize) -> ActorId {
-    ActorId([
-        100 + u8::try_from(import).expect("few"),
-        u8::try_from(step).expect("few"),
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-    ])
+    let mut bytes = [0; 16];
+    bytes[0] = 100 + u8::try_from(import).expect("few");
+    bytes[1] = u8::try_from(step).expect("few");
+    ActorId(bytes)
 }
 
 fn by(actor: ActorId, how: Means) -> Author {

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
-use sync_protocol::{catalogue::Catalogue, unit::UnitLevel};
+use sync_protocol::{
+    catalogue::{Catalogue, Column},
+    unit::UnitLevel,
+};
 
 use super::truth::{Truth, YEAR};
 
@@ -133,8 +136,8 @@ impl Oracle {
         }
         for ledger in catalogue.ledgers() {
             let name = ledger.id.replace('-', "_");
-            let columns: String =
-                ledger.columns.iter().map(|column| format!(", \"{}\" TEXT NOT NULL DEFAULT ''", column.key)).collect();
+            let column = |column: &Column| format!(", \"{}\" TEXT NOT NULL DEFAULT ''", column.key);
+            let columns = ledger.columns.iter().map(column).collect::<Vec<_>>().concat();
             oracle
                 .run(&format!("CREATE TABLE t_{name} (unit TEXT, rid TEXT, state TEXT, removed INTEGER{columns})"))
                 .await?;
@@ -147,7 +150,7 @@ impl Oracle {
                 .await?;
         }
         for fact in &truth.facts {
-            let keys: String = fact.cells.keys().map(|key| format!(", \"{key}\"")).collect();
+            let keys = fact.cells.keys().map(|key| format!(", \"{key}\"")).collect::<Vec<_>>().concat();
             let marks = ", ?".repeat(fact.cells.len());
             let name = fact.ledger.replace('-', "_");
             let text = format!("INSERT INTO t_{name} (unit, rid, state, removed{keys}) VALUES (?, ?, ?, ?{marks})");
@@ -170,10 +173,9 @@ impl Oracle {
     pub(super) async fn look(&mut self, date: jiff::civil::Date, since: jiff::civil::Date) -> Result<()> {
         self.forget(0).await?;
         self.names = [("D", date.to_string()), ("S", since.to_string()), ("Y", YEAR.to_string())].into_iter().collect();
-        let views: String =
-            VIEWS.lines().filter(|line| !line.starts_with("--")).map(|line| format!("{line}\n")).collect();
+        let views = VIEWS.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n") + "\n";
         for view in views.split(";\n").filter(|view| !view.trim().is_empty()) {
-            let name = view.trim().split_whitespace().nth(2).context("a name")?.to_owned();
+            let name = view.split_whitespace().nth(2).context("a name")?.to_owned();
             let text = expand(view, &self.names);
             self.run(&text).await?;
             self.made.push(name);
@@ -197,8 +199,8 @@ impl Oracle {
     ) -> Result<BTreeMap<(Scope, String), Values>> {
         let (kept, names) = (self.made.len(), self.names.clone());
         self.names.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        let (named, found) = blocks(file);
-        for (name, query) in named {
+        let (views, found) = blocks(file);
+        for (name, query) in views {
             let text = expand(&format!("CREATE VIEW {name} AS {query}"), &self.names);
             self.run(&text).await?;
             self.made.push(name);

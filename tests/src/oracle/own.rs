@@ -74,8 +74,8 @@ impl Maker {
         if category == "probationary" {
             let admitted = if self.chance(60) { self.day(2, 12) } else { self.long_ago(2009, 2011) };
             let admitted = if admitted.len() < 10 { format!("{admitted}-10") } else { admitted };
-            let stage = self.pick(&["probationary", "target", ""]);
-            let cells = cells![("name", person.name.as_str()), ("dev_stage", stage), ("admitted_on", &admitted)];
+            let reached = self.pick(&["probationary", "target", ""]);
+            let cells = cells![("name", person.name.as_str()), ("dev_stage", reached), ("admitted_on", &admitted)];
             self.row(own.unit, "member-development", &cells);
         }
     }

@@ -54,7 +54,8 @@ pub(super) fn says(database: &Path, text: &str) -> Result<bool> {
 pub(super) async fn all_restricted(server: &Server, unit: UnitId) -> Result<String> {
     let of = Identity { unit, book: Book::UnitRestricted, period: server.period() };
     let rows = server.store.projection(of.document(&server.tenant)).await?;
-    Ok(rows.into_iter().map(|row| format!("{}{}", row.cells, row.conflicts.unwrap_or_default())).collect())
+    let said = rows.into_iter().map(|row| row.cells + &row.conflicts.unwrap_or_default());
+    Ok(said.collect::<Vec<_>>().concat())
 }
 
 fn members() -> Result<Vec<u8>> {

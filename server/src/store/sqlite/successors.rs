@@ -182,7 +182,7 @@ async fn read(
     let sql = "SELECT hash, state, bytes, decided_by, decided_at_ms FROM quarantine
                WHERE unit = $1 AND book = $2 AND period = $3";
     let held = by_identity(tx, sql, of).await?;
-    let hold = |row: &SqliteRow| {
+    let waiting = |row: &SqliteRow| {
         Ok(KeptHeld {
             hash: bytes(row, "hash")?,
             state: row.try_get("state")?,
@@ -209,7 +209,7 @@ async fn read(
             .iter()
             .map(|row| Ok((row.try_get("ledger")?, bytes(row, "row")?)))
             .collect::<Result<_, StoreError>>()?,
-        held: held.iter().map(hold).collect::<Result<_, StoreError>>()?,
+        held: held.iter().map(waiting).collect::<Result<_, StoreError>>()?,
         affirmed: affirmed
             .iter()
             .map(|row| Ok((row.try_get("batch")?, open(Place::Affirmed, row.try_get("cells")?)?)))
