@@ -30,12 +30,10 @@ pub(crate) async fn behind<T: Send + 'static>(work: impl Future<Output = T> + Se
     let Ok(runtime) = BEHIND.as_ref() else { return work.await };
     let mut task = JoinSet::new();
     task.spawn_on(Carried::here().on(work), runtime.handle());
-    loop {
-        match task.join_next().await {
-            Some(Ok(done)) => return done,
-            Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
-            // It is only cancelled with the process, and nobody waits then.
-            Some(Err(_)) | None => std::future::pending().await,
-        }
+    match task.join_next().await {
+        Some(Ok(done)) => done,
+        Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
+        // It is only cancelled with the process, and nobody waits then.
+        Some(Err(_)) | None => std::future::pending().await,
     }
 }

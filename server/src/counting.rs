@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::civil::Date;
-use serde::de::DeserializeSeed;
 use sync_protocol::{
     Row, RowId, UnitId, Value,
     catalogue::{Around, Measure, Reach, UnitRows, Variables},
@@ -15,7 +14,7 @@ use sync_protocol::{
 use crate::{
     Server,
     store::{StoreError, StoredRow, SumOf, TallySum},
-    tallies::Wanted,
+    tallies::join,
 };
 
 /// The variable for the length of the period that a return looks back on, a code of the list of the same name.
@@ -59,6 +58,9 @@ pub(crate) async fn sums(
     let mut sums = Vec::new();
     if !keys.is_empty() {
         sums = server.store.sums_by_unit(top, level, &server.period(), &keys).await?;
+    }
+    if live.is_empty() {
+        return Ok(sums);
     }
     let units = server.store.units().await?;
     let by_id: HashMap<UnitId, &Unit> = units.iter().map(|unit| (unit.id, unit)).collect();
@@ -171,10 +173,7 @@ async fn rows(server: &Server, columns: &Columns, units: &[UnitId]) -> Result<BT
     for (ledger, wanted) in columns {
         let mut joined: BTreeMap<(UnitId, RowId), Row> = BTreeMap::new();
         for StoredRow { unit, row, cells, removed, .. } in server.store.rows(ledger, &server.period(), units).await? {
-            let joined = joined.entry((unit, row)).or_insert_with(|| Row::new(row));
-            joined.removed |= removed;
-            let mut json = serde_json::Deserializer::from_str(&cells);
-            Wanted { wanted, row: joined }.deserialize(&mut json).map_err(|e| StoreError::Damaged(e.to_string()))?;
+            join(joined.entry((unit, row)).or_insert_with(|| Row::new(row)), wanted, &cells, removed)?;
         }
         for ((unit, _), row) in joined {
             if row.counts() {

@@ -17,7 +17,7 @@ use crate::{
     audit::{By, Event},
     clock, projection,
     returns::record_name,
-    store::{Act, Deed, DocumentWrite, NewChange, Performed, ProposalWrites, QuarantineState, Replacement, StoreError},
+    store::{Act, Deed, DocumentWrite, Performed, QuarantineState, Replacement, StoreError},
 };
 
 /// How often documents are tried that somebody else is writing to.
@@ -333,24 +333,8 @@ pub(crate) fn replacing(
     expected_heads: Vec<ChangeHash>,
     device: Option<sync_protocol::DeviceId>,
 ) -> Result<DocumentWrite, DocumentError> {
-    let rows: BTreeSet<RowKey> = successor.row_states().into_keys().collect();
-    let change = |(hash, bytes): (ChangeHash, Vec<u8>)| {
-        Ok(NewChange { hash, actor: sync_protocol::document::change_actor(&bytes)?, bytes: None })
-    };
-    Ok(DocumentWrite {
-        document: id,
-        identity: identity.clone(),
-        expected_heads,
-        heads: successor.heads(),
-        changes: successor.changes_since(&[]).into_iter().map(change).collect::<Result<_, DocumentError>>()?,
-        snapshot: Some(successor.save()),
-        rows: projection::project(successor, &rows),
-        wrong_steps: Vec::new(),
-        device,
-        received_at_ms: clock::now_ms(),
-        binds: true,
-        proposals: ProposalWrites::default(),
-    })
+    let whole = projection::whole(identity, id, successor)?;
+    Ok(DocumentWrite { expected_heads, device, received_at_ms: clock::now_ms(), binds: true, ..whole })
 }
 
 /// The records of which a document says anything, or has said.

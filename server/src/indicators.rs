@@ -69,6 +69,8 @@ pub async fn indicators(
             by_measure.entry(&sum.measure).or_default().push((&sum.by, sum.value));
         }
     }
+    let below = crate::returns::at_and_below(server.store.units().await?, top);
+    let below: Vec<UnitId> = below.iter().map(|unit| unit.id).collect();
     let mut lines = Vec::new();
     for indicator in wanted {
         let figure = indicator.figure(|term| {
@@ -77,7 +79,7 @@ pub async fn indicators(
         });
         let mut reached = indicator.target_percent.and_then(|target| figure.reaches(target));
         // Nought of something that nobody has entered anything about is no figure yet.
-        if reached == Some(false) && figure.numerator == 0 && !is_collected(server, top, indicator).await? {
+        if reached == Some(false) && figure.numerator == 0 && !is_collected(server, &below, indicator).await? {
             reached = None;
         }
         lines.push(IndicatorLine {
@@ -98,8 +100,8 @@ pub async fn indicators(
 /// Registers that every county has: a row in them does not say that anything was collected.
 const REGISTERS: [&str; 4] = ["organisations", "members", "units", "reporting-units"];
 
-/// Whether there is a row, anywhere below a unit, in one of the ledgers that the numerator of an indicator counts.
-async fn is_collected(server: &Server, top: UnitId, indicator: &Indicator) -> Result<bool, StoreError> {
+/// Whether there is a row of these units in one of the ledgers that the numerator of an indicator counts.
+async fn is_collected(server: &Server, units: &[UnitId], indicator: &Indicator) -> Result<bool, StoreError> {
     let mut ledgers = BTreeSet::new();
     for measure in indicator.numerator.iter().filter_map(|term| server.catalogue.measure(&term.measure)) {
         measure.reads(&mut |ledger, _| {
@@ -110,10 +112,8 @@ async fn is_collected(server: &Server, top: UnitId, indicator: &Indicator) -> Re
     if ledgers.is_empty() {
         return Ok(true);
     }
-    let below = crate::returns::at_and_below(server.store.units().await?, top);
-    let ids: Vec<UnitId> = below.iter().map(|unit| unit.id).collect();
     for ledger in ledgers {
-        let rows = server.store.rows(&ledger, &server.period(), &ids).await?;
+        let rows = server.store.rows(&ledger, &server.period(), units).await?;
         if rows.iter().any(|row| !row.removed) {
             return Ok(true);
         }

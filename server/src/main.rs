@@ -161,9 +161,9 @@ enum Command {
         /// 回复包 · Its answer
         answer: PathBuf,
     },
-    /// 打印本县公钥，供手机和办公室制作数据包；列出、更换签章密钥 · This installation's public keys, which bundles are made for; list or rotate
+    /// 打印本县公钥，供手机和办公室制作数据包；列出、更换签章密钥；另存全部密钥 · This installation's public keys, which bundles are made for; list, rotate, copy
     Keys(console::keys::Keys),
-    /// 人员：添加、列出、停用、重设密码、邀请手机 · People: add, list, disable, reset a password, invite a device
+    /// 人员：添加、列出、修改、停用、恢复、重设密码、邀请手机 · People: add, list, change, disable, enable, reset a password, invite a device
     #[command(subcommand)]
     Person(Person),
     /// 审计日志：列出、核对 · The audit log: list it, verify it

@@ -1,18 +1,42 @@
 //! The projection: documents as rows that returns can read without automerge.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use sync_protocol::{
-    Document, Row, RowId, Value,
-    document::{Edit, RowKey, RowState},
+    ChangeHash, Document, DocumentId, Identity, Row, RowId, Value,
+    document::{DocumentError, Edit, RowKey, RowState, change_actor},
     row::REMOVED,
 };
 
-use crate::store::ProjectedRow;
+use crate::store::{DocumentWrite, NewChange, ProjectedRow, ProposalWrites};
 
 /// These rows of a document as they shall stand in the projection.
 pub fn project<'a>(document: &Document, rows: impl IntoIterator<Item = &'a RowKey>) -> Vec<ProjectedRow> {
     rows.into_iter().map(|key| projected(key, &document.row_state(key))).collect()
+}
+
+/// The write that puts a whole document where there is none, as nobody's delivery.
+pub fn whole(identity: &Identity, id: DocumentId, document: &Document) -> Result<DocumentWrite, DocumentError> {
+    let rows: BTreeSet<RowKey> = document.row_states().into_keys().collect();
+    let change =
+        |(hash, bytes): (ChangeHash, Vec<u8>)| Ok(NewChange { hash, actor: change_actor(&bytes)?, bytes: None });
+    Ok(DocumentWrite {
+        document: id,
+        identity: identity.clone(),
+        expected_heads: Vec::new(),
+        heads: document.heads(),
+        changes: document.changes_since(&[]).into_iter().map(change).collect::<Result<_, DocumentError>>()?,
+        snapshot: Some(document.save()),
+        rows: project(document, &rows),
+        wrong_steps: Vec::new(),
+        device: None,
+        received_at_ms: 0,
+        binds: false,
+        proposals: ProposalWrites::default(),
+    })
 }
 
 /// All rows of a document.

@@ -86,10 +86,7 @@ impl Tally for Tallies {
         let mut joined: BTreeMap<(&str, RowId), Row> = BTreeMap::new();
         for &TallyRow { ledger, row, cells, removed } in stored {
             let Some(wanted) = self.columns.get(ledger) else { continue };
-            let joined = joined.entry((ledger, row)).or_insert_with(|| Row::new(row));
-            joined.removed |= removed;
-            let mut json = serde_json::Deserializer::from_str(cells);
-            Wanted { wanted, row: joined }.deserialize(&mut json).map_err(|e| StoreError::Damaged(e.to_string()))?;
+            join(joined.entry((ledger, row)).or_insert_with(|| Row::new(row)), wanted, cells, removed)?;
         }
         let mut rows = UnitRows::new();
         for ((ledger, _), row) in joined {
@@ -108,10 +105,17 @@ impl Tally for Tallies {
     }
 }
 
+/// Adds to a row what one of its books says of the columns that some measure asks for.
+pub(crate) fn join(row: &mut Row, wanted: &BTreeSet<String>, cells: &str, removed: bool) -> Result<(), StoreError> {
+    row.removed |= removed;
+    let mut json = serde_json::Deserializer::from_str(cells);
+    Wanted { wanted, row }.deserialize(&mut json).map_err(|e| StoreError::Damaged(e.to_string()))
+}
+
 /// Reads only the cells that some measure asks for.
-pub(crate) struct Wanted<'a> {
-    pub(crate) wanted: &'a BTreeSet<String>,
-    pub(crate) row: &'a mut Row,
+struct Wanted<'a> {
+    wanted: &'a BTreeSet<String>,
+    row: &'a mut Row,
 }
 
 impl<'de> DeserializeSeed<'de> for Wanted<'_> {

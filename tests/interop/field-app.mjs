@@ -1,16 +1,13 @@
 // The field app in a real browser, as two cadres use it: enrol, sync, work without a network, conflict, settle, update, be revoked.
 // Between browser and server stands a line that can be cut, and that can bring a new version of the app.
 // node field-app.mjs SERVER PARAMETERS: prints what it found as JSON.
-import { readFileSync, mkdirSync } from "node:fs";
-import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { asker, Line, Phone, start } from "./phone.mjs";
+import { asker, Line, looker, Phone, start } from "./phone.mjs";
 
 const [server, file] = process.argv.slice(2);
 const parameters = JSON.parse(readFileSync(file, "utf8"));
 const { cookie, cadres, secrets, shots, executable } = parameters;
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-mkdirSync(shots, { recursive: true });
 
 const found = { screens: [], violations: [], errors: [] };
 const line = await Line.between(server);
@@ -21,17 +18,11 @@ const api = asker(server, cookie);
 const browser = await start(executable);
 const turnOn = (name) => Phone.make(browser, { name, origin, api, report, errors: found.errors });
 
-/** Takes a picture of a screen, and has axe look at it. */
+const look = looker({ shots, violations: found.violations });
+
 async function report(phone, name) {
-  await phone.page.waitForTimeout(350);
-  await phone.page.screenshot({ path: join(shots, `${name}.png`) });
+  await look(phone, name);
   found.screens.push(name);
-  // Not a script tag: the page's policy allows none.
-  await phone.page.evaluate(axe);
-  const { violations } = await phone.page.evaluate(() => window.axe.run(document));
-  for (const violation of violations) {
-    for (const node of violation.nodes) found.violations.push(`${name}: ${violation.id} ${node.html.slice(0, 300)}`);
-  }
 }
 
 const a = await turnOn("甲");

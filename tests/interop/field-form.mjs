@@ -2,16 +2,13 @@
 // interrupted: loaded anew, killed, locked, updated.
 // node field-form.mjs SERVER PARAMETERS: prints what it found as JSON; what went wrong stands there as a text.
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
-import { asker, Line, Phone, start } from "./phone.mjs";
+import { asker, Line, looker, Phone, start } from "./phone.mjs";
 
 const [server, file] = process.argv.slice(2);
 const { cookie, cadres, shots, executable, profile } = JSON.parse(readFileSync(file, "utf8"));
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-mkdirSync(shots, { recursive: true });
 
 const found = { violations: [], errors: [] };
 const line = await Line.between(server);
@@ -19,13 +16,7 @@ const { origin } = line;
 const api = asker(server, cookie);
 const TIMEOUT = 30_000;
 
-async function report(phone, name) {
-  await phone.page.waitForTimeout(350);
-  await phone.page.screenshot({ path: join(shots, `form-${name}.png`) });
-  await phone.page.evaluate(axe);
-  const { violations } = await phone.page.evaluate(() => window.axe.run(document));
-  for (const { id, nodes } of violations) for (const { html } of nodes) found.violations.push(`${name}: ${id} ${html.slice(0, 300)}`);
-}
+const report = looker({ shots, prefix: "form-", violations: found.violations });
 
 /** Tries one thing: what it finds, or what went wrong. */
 async function tells(what, work) {

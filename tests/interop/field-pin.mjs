@@ -1,27 +1,17 @@
 // A forgotten PIN in a real browser: a new code opens what is on the phone, sent or not; and what somebody finds who has a copy of
 // the browser's files.
 // node field-pin.mjs SERVER PARAMETERS: prints what it found as JSON.
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { asker, Line, Phone, start } from "./phone.mjs";
+import { readFileSync } from "node:fs";
+import { asker, Line, looker, Phone, start } from "./phone.mjs";
 
 const [server, file] = process.argv.slice(2);
 const { cookie, cadres, shots, executable } = JSON.parse(readFileSync(file, "utf8"));
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-mkdirSync(shots, { recursive: true });
 
 const found = { violations: [], errors: [] };
 const line = await Line.between(server);
 const api = asker(server, cookie);
 
-async function report(phone, name) {
-  await phone.page.waitForTimeout(350);
-  await phone.page.screenshot({ path: join(shots, `pin-${name}.png`), fullPage: true });
-  await phone.page.evaluate(axe);
-  const { violations } = await phone.page.evaluate(() => window.axe.run(document));
-  for (const { id, nodes } of violations) for (const { html } of nodes) found.violations.push(`${name}: ${id} ${html.slice(0, 300)}`);
-}
+const report = looker({ shots, prefix: "pin-", violations: found.violations, fullPage: true });
 
 const code = async (cadre) => (await api("POST", "/api/devices/invitations", { person: cadres[cadre], name: "甲" })).code;
 const browser = await start(executable);

@@ -1,11 +1,28 @@
 // A phone with the field app, in a real browser, and the line between it and the server.
+import { mkdirSync, readFileSync } from "node:fs";
 import http from "node:http";
+import { createRequire } from "node:module";
+import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 export const PIN = "493817";
 
 export function start(executable) {
   return chromium.launch({ executablePath: executable, args: ["--no-sandbox"] });
+}
+
+/** What looks at a screen: takes a picture of it, and has axe add to the violations. */
+export function looker({ shots, prefix = "", violations, fullPage = false }) {
+  const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+  mkdirSync(shots, { recursive: true });
+  return async (phone, name) => {
+    await phone.page.waitForTimeout(350);
+    await phone.page.screenshot({ path: join(shots, `${prefix}${name}.png`), fullPage });
+    // Not a script tag: the page's policy allows none.
+    await phone.page.evaluate(axe);
+    const found = await phone.page.evaluate(() => window.axe.run(document));
+    for (const { id, nodes } of found.violations) for (const { html } of nodes) violations.push(`${name}: ${id} ${html.slice(0, 300)}`);
+  };
 }
 
 /** Asks the server as somebody who has signed in. */

@@ -6,17 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use sync_protocol::{
-    ChangeHash, Document, UnitId,
-    document::{RowKey, change_actor, change_dependencies},
-    unit::UnitLevel,
-};
+use sync_protocol::{ChangeHash, Document, UnitId, document::change_dependencies, unit::UnitLevel};
 use tempfile::TempDir;
 
 use super::{ReturnError, ReturnRequest, at_and_below, choices};
 use crate::{
     Server, projection,
-    store::{DocumentWrite, NewChange, ProposalWrites, Store, StoreError, Submission, sqlite::SqliteStore},
+    store::{Store, StoreError, Submission, sqlite::SqliteStore},
     submissions,
     tallies::Tallies,
 };
@@ -118,25 +114,8 @@ impl Past {
             });
             let document = then.await.map_err(|e| StoreError::Database(e.to_string()))?;
             let Some(document) = document.map_err(|e| StoreError::Damaged(e.to_string()))? else { continue };
-            let rows: BTreeSet<RowKey> = document.row_states().into_keys().collect();
-            let change = |(hash, bytes): (ChangeHash, Vec<u8>)| {
-                let actor = change_actor(&bytes).map_err(|e| StoreError::Damaged(e.to_string()))?;
-                Ok(NewChange { hash, actor, bytes: None })
-            };
-            writes.push(DocumentWrite {
-                document: id,
-                identity,
-                expected_heads: Vec::new(),
-                heads: document.heads(),
-                changes: document.changes_since(&[]).into_iter().map(change).collect::<Result<_, StoreError>>()?,
-                snapshot: Some(document.save()),
-                rows: projection::project(&document, &rows),
-                wrong_steps: Vec::new(),
-                device: None,
-                received_at_ms: 0,
-                binds: false,
-                proposals: ProposalWrites::default(),
-            });
+            let write = projection::whole(&identity, id, &document);
+            writes.push(write.map_err(|e| StoreError::Damaged(e.to_string()))?);
             if writes.len() == DOCUMENTS_PER_COMMIT {
                 store.commit(std::mem::take(&mut writes)).await?;
             }

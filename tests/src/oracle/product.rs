@@ -1,10 +1,6 @@
 //! The product, given a made-up county by its documents, and what it prints.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use importer::{
@@ -16,13 +12,12 @@ use server::{
     config::{Config, File},
     projection,
     returns::{self, ReturnRequest},
-    store::{DocumentWrite, NewChange, ProposalWrites},
 };
 use sync_protocol::{
     ActorId, Address, Document, Identity, Value,
     catalogue::{Column, Content, Kind, SheetRows},
     conflict::{Means, Provenance},
-    document::{Author, Edit, RowKey, change_actor},
+    document::{Author, Edit},
     row::{REMOVED, STATE},
 };
 
@@ -51,25 +46,7 @@ pub async fn filled(folder: &Path, seed: u64, catalogue: Option<&Path>) -> Resul
         };
         let mut document = Document::new();
         document.write(&identity, &edits, &author)?;
-        let rows: BTreeSet<RowKey> = document.row_states().into_keys().collect();
-        let changes = document
-            .changes_since(&[])
-            .into_iter()
-            .map(|(hash, bytes)| Ok(NewChange { hash, actor: change_actor(&bytes)?, bytes: None }));
-        writes.push(DocumentWrite {
-            document: identity.document(&server.tenant),
-            expected_heads: Vec::new(),
-            heads: document.heads(),
-            changes: changes.collect::<Result<_>>()?,
-            snapshot: Some(document.save()),
-            rows: projection::project(&document, &rows),
-            wrong_steps: Vec::new(),
-            device: None,
-            received_at_ms: 0,
-            binds: false,
-            proposals: ProposalWrites::default(),
-            identity,
-        });
+        writes.push(projection::whole(&identity, identity.document(&server.tenant), &document)?);
     }
     server.store.commit(writes).await?;
     Ok((server, truth))

@@ -168,6 +168,11 @@ pub(super) fn check(record: &[u8; RECORD_BYTES]) -> [u8; 32] {
     Sha256::new_with_prefix("taizhang document key\0").chain_update(&record[..CHECK_AT]).finalize().into()
 }
 
+/// Whether a text that is stored is sealed.
+pub(super) fn is_sealed_text(stored: &str) -> bool {
+    stored.starts_with(SEALED_TEXT)
+}
+
 /// The key that something stored is sealed with; none, if it is not sealed.
 pub(super) fn sealed_with(stored: &[u8]) -> Option<KeyId> {
     let (&blob::SEALED, sealed) = stored.split_first()? else { return None };

@@ -6,7 +6,7 @@ use sqlx::{Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 use sync_protocol::{ChangeHash, document::RefusalCode};
 
 use super::{codec, deed::Outcome, document_key::Place, document_keys::DocumentKeys, sealing, tx::Writer};
-use crate::store::{QuarantineState, Quarantined, StoreError, blob};
+use crate::store::{QuarantineState, Quarantined, StoreError};
 
 pub(super) async fn put(
     writer: &Writer,
@@ -22,10 +22,8 @@ pub(super) async fn put(
         .bind(change.device.as_bytes().as_slice())
         .fetch_one(&mut *tx)
         .await?;
-        let packed = match sealing::key_of(&mut tx, keys, &change.identity).await? {
-            Some(key) => key.shut(Place::Quarantine, &change.bytes)?,
-            None => blob::pack(&change.bytes),
-        };
+        let key = sealing::key_of(&mut tx, keys, &change.identity).await?;
+        let packed = sealing::packed(key.as_ref(), Place::Quarantine, &change.bytes)?;
         if waiting.saturating_add(i64::try_from(packed.len()).unwrap_or(i64::MAX)) > bytes_max {
             return Ok(false);
         }

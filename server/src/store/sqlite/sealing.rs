@@ -82,12 +82,17 @@ impl Sealing {
     }
 
     pub(super) fn blob(&self, number: i64, place: Place<'_>, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
-        self.0.get(&number).map_or_else(|| Ok(blob::pack(bytes)), |key| key.shut(place, bytes))
+        packed(self.0.get(&number), place, bytes)
     }
 
     pub(super) fn text(&self, number: i64, place: Place<'_>, text: &str) -> Result<String, StoreError> {
         self.0.get(&number).map_or_else(|| Ok(text.to_owned()), |key| key.shut_text(place, text))
     }
+}
+
+/// Bytes as they are stored: sealed where there is a key.
+pub(super) fn packed(key: Option<&Arc<DocumentKey>>, place: Place<'_>, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
+    key.map_or_else(|| Ok(blob::pack(bytes)), |key| key.shut(place, bytes))
 }
 
 /// The key of a document that is written to; none, if it is open.
@@ -295,16 +300,24 @@ async fn seal_blobs(
     Ok(())
 }
 
+/// A text as this key seals it; none, where it does so already or what stands there cannot be read.
+fn resealed<'p>(
+    (keys, _, key): With<'_>,
+    place: Place<'p>,
+    text: Option<String>,
+    shut: impl Fn(&DocumentKey, Place<'p>, &str) -> Result<String, StoreError>,
+) -> Result<Option<String>, StoreError> {
+    let Some(text) = text.filter(|text| text_sealed_with(text) != Some(key.id)) else { return Ok(None) };
+    let Ok(opened) = keys.open_any_text(place, text) else { return Ok(None) };
+    shut(key, place, &opened).map(Some)
+}
+
 async fn seal_rows(tx: &mut SqliteConnection, (keys, of, key): With<'_>, filter: &str) -> Result<(), StoreError> {
     let select = format!("SELECT ledger, document, row, cells, conflicts FROM rows WHERE {filter}");
     for row in of_document(tx, select, of).await? {
         let (ledger, id): (String, Vec<u8>) = (row.try_get("ledger")?, row.try_get("row")?);
         let Ok(known) = codec::row_id(&row, "row") else { continue };
-        let sealed = |place, text: Option<String>| {
-            let Some(text) = text.filter(|text| text_sealed_with(text) != Some(key.id)) else { return Ok(None) };
-            let Ok(opened) = keys.open_any_text(place, text) else { return Ok(None) };
-            key.shut_text(place, &opened).map(Some)
-        };
+        let sealed = |place, text| resealed((keys, of, key), place, text, DocumentKey::shut_text);
         let cells = sealed(Place::Cells(&ledger, known), row.try_get("cells")?)?;
         let conflicts = sealed(Place::Conflicts(&ledger, known), row.try_get("conflicts")?)?;
         sqlx::query(
@@ -325,11 +338,7 @@ async fn seal_rows(tx: &mut SqliteConnection, (keys, of, key): With<'_>, filter:
 async fn seal_proposals(tx: &mut SqliteConnection, (keys, of, key): With<'_>, filter: &str) -> Result<(), StoreError> {
     let select = format!("SELECT number, before, value FROM proposals WHERE {filter}");
     for row in of_document(tx, select, of).await? {
-        let sealed = |place, text: Option<String>| {
-            let Some(text) = text.filter(|text| text_sealed_with(text) != Some(key.id)) else { return Ok(None) };
-            let Ok(opened) = keys.open_any_text(place, text) else { return Ok(None) };
-            key.shut_same(place, &opened).map(Some)
-        };
+        let sealed = |place, text| resealed((keys, of, key), place, text, DocumentKey::shut_same);
         let (before, value) =
             (sealed(Place::Before, row.try_get("before")?)?, sealed(Place::Proposed, row.try_get("value")?)?);
         sqlx::query(
