@@ -166,6 +166,17 @@ fn mutated(text: &str, random: &mut StdRng) -> String {
     }
 }
 
+/// A workbook with an edit that was not found.
+#[derive(Debug)]
+pub struct Kept {
+    /// The number that the edit follows from.
+    pub number: u64,
+    /// What was edited.
+    pub edit: String,
+    /// The workbook.
+    pub bytes: Vec<u8>,
+}
+
 /// What has become of so many mutations.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -177,8 +188,8 @@ pub struct Outcome {
     pub unreadable: usize,
     /// Another reader sees something else, and we are content: what it is.
     pub missed: Vec<String>,
-    /// Some of the workbooks in which nothing has changed for us, with the numbers that their edits follow from.
-    pub kept: Vec<(u64, Vec<u8>)>,
+    /// Some of the workbooks in which nothing has changed for us.
+    pub kept: Vec<Kept>,
 }
 
 /// Mutates a sealed workbook so many times, and keeps so many of those that were not found, to be looked at.
@@ -197,7 +208,7 @@ pub fn mutate(sealed: &[u8], key: &seal::Key, (mutations, seed): (u64, u64), kee
         let at = texts[random.random_range(0..texts.len())];
         let text = std::str::from_utf8(&parts[at].1)?.to_owned();
         let edited = mutated(&text, &mut random);
-        let edit = edit(&text, &edited);
+        let edit = format!("{}: {}", parts[at].0, edit(&text, &edited));
         parts[at].1 = edited.into_bytes();
         let bytes = packed(&parts)?;
         let examined = seal::examine(&bytes, &[*key], &limits).ok().flatten();
@@ -210,7 +221,7 @@ pub fn mutate(sealed: &[u8], key: &seal::Key, (mutations, seed): (u64, u64), kee
         let other = seen(&bytes);
         // Out of all of them alike, and not the first.
         if (outcome.kept.len() as u64) < (number + 1).saturating_mul(keep as u64) / mutations {
-            outcome.kept.push((seed + number, bytes));
+            outcome.kept.push(Kept { number: seed + number, edit: edit.clone(), bytes: bytes.clone() });
         }
         match other {
             Err(_) => outcome.unreadable += 1,
@@ -220,7 +231,7 @@ pub fn mutate(sealed: &[u8], key: &seal::Key, (mutations, seed): (u64, u64), kee
                     outcome.same += 1;
                 } else {
                     let difference = difference(&before, &after);
-                    outcome.missed.push(format!("{} of {}: {difference}, by {edit}", seed + number, parts[at].0));
+                    outcome.missed.push(format!("{}: {difference}, by {edit}", seed + number));
                 }
             }
         }

@@ -27,7 +27,7 @@ struct Arguments {
 }
 
 /// Those that LibreOffice draws otherwise than the return itself.
-fn rendered(sealed: &[u8], kept: &[(u64, Vec<u8>)], folder: &Path) -> anyhow::Result<Vec<String>> {
+fn rendered(sealed: &[u8], kept: &[forge::Kept], folder: &Path) -> anyhow::Result<Vec<String>> {
     let soffice = office::soffice()?.context("soffice is not installed")?;
     let into = folder.join("drawn");
     std::fs::create_dir_all(&into)?;
@@ -46,10 +46,10 @@ fn rendered(sealed: &[u8], kept: &[(u64, Vec<u8>)], folder: &Path) -> anyhow::Re
     let original = draw("original", sealed)?;
     anyhow::ensure!(!original.is_empty(), "nothing was drawn");
     let mut other = Vec::new();
-    for (number, bytes) in kept {
+    for forge::Kept { number, edit, bytes } in kept {
         match draw(&number.to_string(), bytes) {
             Ok(drawn) if drawn == original => {}
-            Ok(_) => other.push(format!("{number} looks otherwise")),
+            Ok(_) => other.push(format!("{number} looks otherwise, by {edit}")),
             // What cannot be opened deceives nobody.
             Err(error) => println!("{number}: {error}"),
         }
