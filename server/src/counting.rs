@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::civil::Date;
 use sync_protocol::{
     Row, RowId, UnitId, Value,
-    catalogue::{Around, Measure, Reach, UnitRows, Variables},
-    row::STATE,
+    catalogue::{Around, Measure, Neighbours, Reach, UnitRows, Variables},
+    row::{KEPT_BY, STATE},
     unit::{Unit, UnitLevel},
 };
 
@@ -89,8 +89,53 @@ pub(crate) struct Counted {
 /// Ledger → columns that are read.
 type Columns = HashMap<String, BTreeSet<String>>;
 
-/// Counts measures in every unit at and below `top`, from rows: one reporting unit after the other.
+/// Counts measures for every unit at and below `top`, from rows. What is about an organisation that the row names counts there,
+/// whichever unit of the county keeps the row; a name that nobody in the county has, or several have, stays with the keeper.
 pub(crate) async fn counted(
+    server: &Server,
+    units: &[Unit],
+    top: UnitId,
+    date: Date,
+    measures: &[&Keyed<'_>],
+) -> Result<Vec<Counted>, StoreError> {
+    let (named, own): (Vec<_>, Vec<_>) =
+        measures.iter().copied().partition(|(measure, _)| measure.organisation.is_some());
+    let mut found = kept(server, units, top, date, &own).await?;
+    if named.is_empty() {
+        return Ok(found);
+    }
+    let mut by_name: HashMap<&str, Vec<&Unit>> = HashMap::new();
+    for unit in units {
+        let short = unit.short_name.as_deref().filter(|short| *short != unit.name);
+        for name in [Some(unit.name.as_str()), short].into_iter().flatten() {
+            by_name.entry(name).or_default().push(unit);
+        }
+    }
+    let places: HashMap<UnitId, UnitId> = units.iter().map(|unit| (unit.id, place_of(unit))).collect();
+    let below: BTreeSet<UnitId> =
+        crate::returns::at_and_below(units.to_vec(), top).iter().map(|unit| unit.id).collect();
+    for Counted { unit: keeper, measure, by, value } in kept(server, units, server.county, date, &named).await? {
+        let about = match by_name.get(by.as_str()).map(Vec::as_slice).unwrap_or_default() {
+            [one] => one.id,
+            several => {
+                let mut near = several.iter().filter(|unit| places.get(&keeper) == Some(&place_of(unit)));
+                near.next().filter(|_| near.next().is_none()).map_or(keeper, |unit| unit.id)
+            }
+        };
+        if below.contains(&about) {
+            found.push(Counted { unit: about, measure, by: String::new(), value });
+        }
+    }
+    Ok(found)
+}
+
+/// The reporting unit that a unit belongs to; of one above, the unit itself.
+fn place_of(unit: &Unit) -> UnitId {
+    if unit.level == UnitLevel::Organisation { unit.parent.unwrap_or(unit.id) } else { unit.id }
+}
+
+/// Counts measures in every unit at and below `top` by the rows that it keeps: one reporting unit after the other.
+async fn kept(
     server: &Server,
     units: &[Unit],
     top: UnitId,
@@ -115,26 +160,26 @@ pub(crate) async fn counted(
     };
     let (of_township, of_county) = (beyond(Reach::Township), beyond(Reach::County));
     let below = crate::returns::at_and_below(units.to_vec(), top);
-    let everywhere: Vec<UnitId> = units.iter().map(|unit| unit.id).collect();
-    let county = merged(rows(server, &of_county, &everywhere).await?);
+    let everywhere: Vec<&Unit> = units.iter().collect();
+    let counted: Vec<&Measure> = bound.iter().map(|((measure, _), _)| *measure).collect();
+    let county = Neighbours::new(merged(rows(server, &of_county, &everywhere).await?), counted.iter().copied());
     let mut found = Vec::new();
     for chunk in by_reporting_unit(&below) {
-        let ids: Vec<UnitId> = chunk.iter().map(|unit| unit.id).collect();
-        let own = rows(server, &columns, &ids).await?;
-        let township = match chunk.first().filter(|_| !of_township.is_empty()) {
-            None => UnitRows::new(),
-            Some(first) => {
-                let place = if first.level == UnitLevel::Organisation { first.parent } else { Some(first.id) };
-                let around = units.iter().filter(|unit| Some(unit.id) == place || unit.parent == place);
-                let ids: Vec<UnitId> = around.map(|unit| unit.id).collect();
-                merged(rows(server, &of_township, &ids).await?)
-            }
-        };
+        let own = rows(server, &columns, &chunk).await?;
+        let place = chunk.first().map(|first| place_of(first));
+        let mut township = UnitRows::new();
+        if !of_township.is_empty() {
+            let around = units.iter().filter(|unit| Some(unit.id) == place || unit.parent == place);
+            township = merged(rows(server, &of_township, &around.collect::<Vec<_>>()).await?);
+        }
+        let township = Neighbours::new(township, counted.iter().copied());
+        let township_name = units.iter().find(|unit| Some(unit.id) == place).map(|unit| unit.name.as_str());
         let around = Around { township: Some(&township), county: Some(&county) };
         for (unit, rows) in &own {
             let names = chunk.iter().find(|known| known.id == *unit).into_iter().flat_map(|unit| {
                 let short = unit.short_name.as_ref().map(|name| ("unit_short_name".to_owned(), Value::text(name)));
-                [("unit_name".to_owned(), Value::text(&unit.name))].into_iter().chain(short)
+                let township = township_name.map(|name| ("township_name".to_owned(), Value::text(name)));
+                [("unit_name".to_owned(), Value::text(&unit.name))].into_iter().chain(short).chain(township)
             });
             let names: Vec<_> = names.collect();
             for ((measure, key), variables) in &mut bound {
@@ -154,11 +199,7 @@ fn by_reporting_unit(units: &[Unit]) -> Vec<Vec<&Unit>> {
     let mut chunks: Vec<Vec<&Unit>> = Vec::new();
     let mut at: HashMap<UnitId, usize> = HashMap::new();
     for unit in units {
-        let place = match unit.level {
-            UnitLevel::Organisation => unit.parent.unwrap_or(unit.id),
-            _ => unit.id,
-        };
-        let index = *at.entry(place).or_insert(chunks.len());
+        let index = *at.entry(place_of(unit)).or_insert(chunks.len());
         match chunks.get_mut(index) {
             Some(chunk) => chunk.push(unit),
             None => chunks.push(vec![unit]),
@@ -168,15 +209,20 @@ fn by_reporting_unit(units: &[Unit]) -> Vec<Vec<&Unit>> {
 }
 
 /// The rows of ledgers that count, by unit.
-async fn rows(server: &Server, columns: &Columns, units: &[UnitId]) -> Result<BTreeMap<UnitId, UnitRows>, StoreError> {
+async fn rows(server: &Server, columns: &Columns, units: &[&Unit]) -> Result<BTreeMap<UnitId, UnitRows>, StoreError> {
     let mut found: BTreeMap<UnitId, UnitRows> = BTreeMap::new();
+    let ids: Vec<UnitId> = units.iter().map(|unit| unit.id).collect();
+    let names: HashMap<UnitId, &str> = units.iter().map(|unit| (unit.id, unit.name.as_str())).collect();
     for (ledger, wanted) in columns {
         let mut joined: BTreeMap<(UnitId, RowId), Row> = BTreeMap::new();
-        for StoredRow { unit, row, cells, removed, .. } in server.store.rows(ledger, &server.period(), units).await? {
+        for StoredRow { unit, row, cells, removed, .. } in server.store.rows(ledger, &server.period(), &ids).await? {
             join(joined.entry((unit, row)).or_insert_with(|| Row::new(row)), wanted, &cells, removed)?;
         }
-        for ((unit, _), row) in joined {
+        for ((unit, _), mut row) in joined {
             if row.counts() {
+                if let Some(name) = names.get(&unit).filter(|_| wanted.contains(KEPT_BY)) {
+                    row.cells.insert(KEPT_BY.into(), Value::text(*name));
+                }
                 found.entry(unit).or_default().entry(ledger.clone()).or_default().push(row);
             }
         }

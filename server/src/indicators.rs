@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use sync_protocol::{
     UnitId, Value,
-    catalogue::{Basis, Figure, Indicator, Measure, Term, Window},
+    catalogue::{Aggregate, Basis, Figure, Indicator, Measure, Term, Window},
     unit::UnitLevel,
 };
 
@@ -31,6 +31,8 @@ pub struct IndicatorLine {
     pub printed: String,
     /// The least share in percent, if there is a target.
     pub target_percent: Option<i64>,
+    /// The target is growth, however little.
+    pub target_growth: bool,
     /// Where the target comes from.
     pub basis: Basis,
     /// Whether the target is reached, exactly; none without a target or without anything to reach.
@@ -73,11 +75,33 @@ pub async fn indicators(
     let below: Vec<UnitId> = below.iter().map(|unit| unit.id).collect();
     let mut lines = Vec::new();
     for indicator in wanted {
-        let figure = indicator.figure(|term| {
+        let mut figure = indicator.figure(|term| {
             let sums = key(term, indicator).and_then(|key| by_measure.get(key.as_str()));
-            sums.into_iter().flatten().filter(|(by, _)| counts(&term.window, by, date)).map(|(_, value)| value).sum()
+            let inside = sums.into_iter().flatten().filter(|(by, _)| counts(&term.window, by, date));
+            if server.catalogue.measure(&term.measure).is_none_or(|measure| !measure.once) {
+                return inside.map(|(_, value)| value).sum();
+            }
+            let mut parts: BTreeMap<&str, i64> = BTreeMap::new();
+            for (by, value) in inside {
+                let counted = parts.entry(by).or_default();
+                *counted = once(by, *counted, *value);
+            }
+            parts.values().sum()
         });
-        let mut reached = indicator.target_percent.and_then(|target| figure.reaches(target));
+        let is_money = |term: &Term| {
+            let measure = server.catalogue.measure(&term.measure);
+            measure.is_some_and(|measure| matches!(measure.aggregate, Aggregate::SumHundredths(_)))
+        };
+        if indicator.numerator.first().is_some_and(is_money) {
+            figure.scale = figure.scale.saturating_mul(100);
+        }
+        let mut reached = match indicator.target_percent {
+            Some(percent) => figure.reaches(percent),
+            None if indicator.target_growth => {
+                figure.denominator.filter(|under| *under > 0).map(|_| figure.numerator > 0)
+            }
+            None => None,
+        };
         // Nought of something that nobody has entered anything about is no figure yet.
         if reached == Some(false) && figure.numerator == 0 && !is_collected(server, &below, indicator).await? {
             reached = None;
@@ -89,6 +113,7 @@ pub async fn indicators(
             figure,
             printed: figure.printed(),
             target_percent: indicator.target_percent,
+            target_growth: indicator.target_growth,
             basis: indicator.basis,
             reached,
             due_on: due_on(server, indicator),
@@ -121,15 +146,20 @@ async fn is_collected(server: &Server, units: &[UnitId], indicator: &Indicator) 
     Ok(false)
 }
 
-/// Whether a part of a measure counts at a statistics date. A date of month precision counts with its month. Which names
-/// are a unit's own is for its caller to say.
+/// What a part comes to that counts once, however many units count it: a village with two branches. Nobody knows how many
+/// villages those are whose code is blank, so each of them is one.
+pub(crate) fn once(by: &str, counted: i64, more: i64) -> i64 {
+    if by.is_empty() { counted + more } else { counted.max(more) }
+}
+
+/// Whether a part of a measure counts at a statistics date. A date of month precision counts with its month.
 pub(crate) fn counts(window: &Window, by: &str, date: jiff::civil::Date) -> bool {
     let compared = |other: jiff::civil::Date| {
         let other = other.to_string();
         other.get(..by.len()).filter(|_| !by.is_empty()).map(|cut| by.cmp(cut))
     };
     match window {
-        Window::All | Window::Own => true,
+        Window::All => true,
         Window::Until => compared(date).is_some_and(std::cmp::Ordering::is_le),
         Window::Before => compared(date).is_some_and(std::cmp::Ordering::is_lt),
         Window::NotBefore => compared(date).is_none_or(std::cmp::Ordering::is_ge),

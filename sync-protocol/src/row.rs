@@ -16,6 +16,9 @@ pub const STATE: &str = "@state";
 /// Why a record was returned, amended or made void.
 pub const REASON: &str = "@reason";
 
+/// In expressions that look at the rows of other units: the name of the unit that keeps the row. It is never stored.
+pub const KEPT_BY: &str = "@kept_by";
+
 /// Holds what came under headers that no column claims: `@extra/{header}`.
 pub const EXTRA: &str = "@extra";
 

@@ -41,17 +41,27 @@ fn text(text: impl Into<String>) -> (Out, Style) {
     (Out::Text(text.into()), Style::TextCentre)
 }
 
+/// A count, or an amount of money in yuan.
+fn amount(value: i64, scale: i64) -> (Out, Style) {
+    match scale {
+        1 => (Out::Number(value as f64), Style::Count),
+        // Exact until the last step.
+        _ => (Out::Number(value as f64 / scale as f64), Style::Money),
+    }
+}
+
 fn cell(server: &Server, frame: &Frame<'_>, line: &IndicatorLine, part: IndicatorPart, row: u32) -> (Out, Style) {
     let figure = line.figure;
     match part {
         IndicatorPart::Title => (Out::Text(format!("{} {}", line.id, line.title)), Style::Text),
-        IndicatorPart::Numerator => (Out::Number(figure.numerator as f64), Style::Count),
+        IndicatorPart::Numerator => amount(figure.numerator, figure.scale),
         IndicatorPart::Denominator => {
-            figure.denominator.map_or_else(|| text(NOT_APPLICABLE), |under| (Out::Number(under as f64), Style::Count))
+            figure.denominator.map_or_else(|| text(NOT_APPLICABLE), |under| amount(under, figure.scale))
         }
         IndicatorPart::Actual => actual(line),
         IndicatorPart::Target => match line.target_percent {
             Some(percent) => (Out::Number(percent as f64 / 100.0), Style::Percent),
+            None if line.target_growth => text("＞0"),
             None => text(NOT_APPLICABLE),
         },
         IndicatorPart::Due => text(line.due_on.as_deref().map_or(NOT_APPLICABLE.to_owned(), importer::print::date)),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use sync_protocol::{
     Row, UnitId, Value,
-    catalogue::{Group, Measure, ReturnForm, Sheet, SheetRows, Term, UnitRows, Variables, Window},
+    catalogue::{Group, Measure, ReturnForm, Sheet, SheetRows, Term, UnitRows, Variables},
     unit::{Unit, UnitLevel},
 };
 
@@ -37,8 +37,6 @@ pub struct Line {
     pub of_which: bool,
     /// What its units count.
     pub counts: Counts,
-    /// Names of organisations that belong to it.
-    pub own: BTreeSet<String>,
 }
 
 impl Line {
@@ -46,11 +44,8 @@ impl Line {
     pub fn value(&self, terms: &[Term], date: Date) -> i64 {
         let one = |term: &Term| -> i64 {
             let parts = self.counts.get(&term.measure).into_iter().flatten();
-            let counts = |by: &str| match term.window {
-                Window::Own => self.own.contains(by),
-                _ => indicators::counts(&term.window, by, date),
-            };
-            term.times * parts.filter(|(by, _)| counts(by)).map(|(_, value)| value).sum::<i64>()
+            let inside = parts.filter(|(by, _)| indicators::counts(&term.window, by, date));
+            term.times * inside.map(|(_, value)| value).sum::<i64>()
         };
         terms.iter().map(one).sum()
     }
@@ -83,7 +78,7 @@ pub async fn lines(scope: Scope<'_>, sheet: &Sheet) -> Result<Vec<Line>, ReturnE
             for (unit, counts) in organisations {
                 let line = lines.iter_mut().find(|line| line.unit.as_ref().map(|own| own.id) == unit.parent);
                 if let Some(line) = line {
-                    add(&mut line.counts, &counts);
+                    measures.add(&mut line.counts, &counts);
                 }
             }
             Ok(lines)
@@ -93,7 +88,6 @@ pub async fn lines(scope: Scope<'_>, sheet: &Sheet) -> Result<Vec<Line>, ReturnE
             let parent = |unit: &Unit| units.iter().find(|known| Some(known.id) == unit.parent).cloned();
             let line = |(unit, counts): (Unit, Counts)| Line {
                 label: unit.label().to_owned(),
-                own: BTreeSet::from([unit.name.clone()]),
                 unit: parent(&unit),
                 counts,
                 ..Line::default()
@@ -111,8 +105,8 @@ pub async fn lines(scope: Scope<'_>, sheet: &Sheet) -> Result<Vec<Line>, ReturnE
 /// The measures of a sheet.
 struct Measures<'a> {
     known: Vec<Keyed<'a>>,
-    /// Those whose parts are names of organisations, which may be counted by any unit.
-    anywhere: BTreeSet<&'a str>,
+    /// Those of which each part counts once, however many units count it.
+    once: BTreeSet<&'a str>,
 }
 
 impl<'a> Measures<'a> {
@@ -123,10 +117,9 @@ impl<'a> Measures<'a> {
             .filter_map(|id| scope.server.catalogue.measure(id))
             .map(|measure| (measure, measure.key(scope.variables)))
             .collect();
-        let own = sheet.terms().filter(|term| term.window == Window::Own);
-        let own: BTreeSet<&str> = own.map(|term| term.measure.as_str()).collect();
-        let anywhere = known.iter().map(|(measure, _)| measure.id.as_str()).filter(|id| own.contains(id)).collect();
-        Self { known, anywhere }
+        let once = known.iter().map(|(measure, _)| *measure).filter(|measure| measure.once);
+        let once = once.map(|measure| measure.id.as_str()).collect();
+        Self { known, once }
     }
 
     /// The keys of those that are kept as tallies.
@@ -136,15 +129,18 @@ impl<'a> Measures<'a> {
 
     fn take(&self, counts: &mut Counts, sum: &TallySum) {
         for (measure, _) in self.known.iter().filter(|(_, key)| *key == sum.measure) {
-            *counts.entry(measure.id.clone()).or_default().entry(sum.by.clone()).or_default() += sum.value;
+            let value = counts.entry(measure.id.clone()).or_default().entry(sum.by.clone()).or_default();
+            *value = if measure.once { indicators::once(&sum.by, *value, sum.value) } else { *value + sum.value };
         }
     }
-}
 
-fn add(counts: &mut Counts, more: &Counts) {
-    for (id, parts) in more {
-        for (by, value) in parts {
-            *counts.entry(id.clone()).or_default().entry(by.clone()).or_default() += value;
+    fn add(&self, counts: &mut Counts, more: &Counts) {
+        for (id, parts) in more {
+            for (by, more) in parts {
+                let value = counts.entry(id.clone()).or_default().entry(by.clone()).or_default();
+                let is_once = self.once.contains(id.as_str());
+                *value = if is_once { indicators::once(by, *value, *more) } else { *value + more };
+            }
         }
     }
 }
@@ -152,15 +148,7 @@ fn add(counts: &mut Counts, more: &Counts) {
 /// A line for each reporting unit, in official order.
 fn empty_lines(units: &[Unit]) -> Vec<Line> {
     let reporting = units.iter().filter(|unit| unit.level == UnitLevel::ReportingUnit);
-    let line = |unit: &Unit| {
-        let below = units.iter().filter(|other| other.id == unit.id || other.parent == Some(unit.id));
-        Line {
-            label: unit.label().to_owned(),
-            unit: Some(unit.clone()),
-            own: below.map(|unit| unit.name.clone()).collect(),
-            ..Line::default()
-        }
-    };
+    let line = |unit: &Unit| Line { label: unit.label().to_owned(), unit: Some(unit.clone()), ..Line::default() };
     reporting.map(line).collect()
 }
 
@@ -171,18 +159,6 @@ async fn by_unit(scope: Scope<'_>, measures: &Measures<'_>, units: &[Unit]) -> R
         let is_of = |line: &&mut Line| line.unit.as_ref().is_some_and(|unit| sum.of == SumOf::Unit(unit.id));
         if let Some(line) = lines.iter_mut().find(is_of) {
             measures.take(&mut line.counts, &sum);
-        }
-    }
-    if !measures.anywhere.is_empty() {
-        // A person of this unit may be counted by another: everywhere is looked, and names say whose it is.
-        let mut found = Counts::new();
-        for sum in counting::sums(server, server.county, UnitLevel::County, date, &measures.known).await? {
-            measures.take(&mut found, &sum);
-        }
-        found.retain(|id, _| measures.anywhere.contains(id.as_str()));
-        for line in &mut lines {
-            line.counts.retain(|id, _| !measures.anywhere.contains(id.as_str()));
-            add(&mut line.counts, &found);
         }
     }
     Ok(lines)
@@ -228,7 +204,7 @@ async fn by_group(scope: Scope<'_>, measures: &Measures<'_>, units: &[Unit]) -> 
     if current.is_empty() {
         return Ok(lines);
     }
-    // Which units are in which group; an organisation is also known by its name.
+    // Which units are in which group.
     let mut members: BTreeMap<UnitId, BTreeSet<usize>> = BTreeMap::new();
     for sum in server.store.sums_by_unit(server.county, UnitLevel::Organisation, &period, &groups).await? {
         if let (SumOf::Unit(unit), Some(index)) = (&sum.of, groups.iter().position(|known| *known == sum.measure)) {
@@ -236,13 +212,8 @@ async fn by_group(scope: Scope<'_>, measures: &Measures<'_>, units: &[Unit]) -> 
         }
     }
     let all = server.store.units().await?;
-    let named: BTreeMap<&str, UnitId> = units.iter().map(|unit| (unit.name.as_str(), unit.id)).collect();
     for counted in counting::counted(server, &all, top, date, &current).await? {
-        let about = current.iter().find(|(_, key)| *key == counted.measure).and_then(|(measure, _)| {
-            let is_named = measure.organisation.is_some() && !members.contains_key(&counted.unit);
-            if is_named { named.get(counted.by.as_str()).copied() } else { Some(counted.unit) }
-        });
-        let groups = about.and_then(|unit| members.get(&unit)).into_iter().flatten();
+        let groups = members.get(&counted.unit).into_iter().flatten();
         let sum =
             TallySum { of: SumOf::Unit(counted.unit), measure: counted.measure, by: counted.by, value: counted.value };
         for index in groups {
@@ -304,7 +275,7 @@ async fn by_code(
                     let mut variables = variables.clone();
                     variables.extend(line.code.as_deref().map(|code| ("line_code".to_owned(), Value::text(code))));
                     let counted = Counts::from([(measure.id.clone(), measure.count(rows, &variables))]);
-                    add(&mut line.counts, &counted);
+                    measures.add(&mut line.counts, &counted);
                 }
             }
         }

@@ -347,23 +347,13 @@ impl Table<'_> {
     fn sums(&self) -> Line {
         let mut total = Line { label: "合计".into(), ..Line::default() };
         for line in self.lines.iter().filter(|line| !line.of_which) {
-            // Names are told apart line by line: what is not a line's own must not come in by another.
             for (id, parts) in &line.counts {
                 for (by, value) in parts {
-                    let is_elsewhere = self.is_own(id) && !line.own.contains(by);
-                    if !is_elsewhere {
-                        *total.counts.entry(id.clone()).or_default().entry(by.clone()).or_default() += value;
-                    }
+                    *total.counts.entry(id.clone()).or_default().entry(by.clone()).or_default() += value;
                 }
             }
-            total.own.extend(line.own.iter().cloned());
         }
         total
-    }
-
-    fn is_own(&self, id: &str) -> bool {
-        let window = sync_protocol::catalogue::Window::Own;
-        self.frame.sheet.terms().any(|term| term.measure == id && term.window == window)
     }
 
     fn total(&self, page: &mut Page<'_>, first_row: u32, row: u32) -> Result<(), WriteError> {

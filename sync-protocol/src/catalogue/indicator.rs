@@ -37,8 +37,6 @@ pub enum Window {
         /// At most; none without an upper bound.
         to: Option<i16>,
     },
-    /// Names of organisations that belong to the row's unit, whichever unit counts them.
-    Own,
 }
 
 /// Where a target comes from.
@@ -75,6 +73,8 @@ pub struct Indicator {
     pub variables: BTreeMap<String, String>,
     /// The least share in percent, if there is a target.
     pub target_percent: Option<i64>,
+    /// The target is growth: the numerator has to be more than nothing.
+    pub target_growth: bool,
     /// Where the target comes from.
     pub basis: Basis,
     /// Month-day by which, or the name of a county parameter that says it.
@@ -90,6 +90,9 @@ pub struct Figure {
     pub numerator: i64,
     /// The denominator; none for counts.
     pub denominator: Option<i64>,
+    /// Both are so many times what they stand for: money is counted in fen.
+    #[serde(skip)]
+    pub scale: i64,
 }
 
 impl Figure {
@@ -125,14 +128,14 @@ impl Indicator {
             // (a/b − c/d) / (c/d), without leaving whole numbers.
             let then = sum_then.saturating_mul(count_now);
             let numerator = sum_now.saturating_mul(count_then).saturating_sub(then);
-            return Figure { numerator, denominator: Some(then) };
+            return Figure { numerator, denominator: Some(then), scale: count_now.saturating_mul(count_then).max(1) };
         }
         let mut total = |terms: &[Term]| terms.iter().map(|term| term.times * sum(term)).sum();
         let numerator = total(&self.numerator);
         let constant = self.denominator_constant;
         let has_denominator = constant.is_some() || !self.denominator.is_empty();
         let denominator = has_denominator.then(|| total(&self.denominator) + constant.unwrap_or(0));
-        Figure { numerator, denominator }
+        Figure { numerator, denominator, scale: 1 }
     }
 
     /// The variables as expressions know them.
@@ -160,10 +163,10 @@ mod tests {
             (7, 7, "100.0%", Some(true)),
             (-1, 8, "-12.5%", Some(false)),
         ] {
-            let figure = Figure { numerator, denominator: Some(denominator) };
+            let figure = Figure { numerator, denominator: Some(denominator), scale: 1 };
             assert_eq!(figure.printed(), printed, "{numerator}/{denominator}");
             assert_eq!(figure.reaches(100), reached, "{numerator}/{denominator}");
         }
-        assert_eq!(Figure { numerator: 12, denominator: None }.printed(), "12");
+        assert_eq!(Figure { numerator: 12, denominator: None, scale: 1 }.printed(), "12");
     }
 }

@@ -15,9 +15,53 @@ pub type UnitRows = HashMap<String, Vec<Row>>;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Around<'a> {
     /// The rows of its reporting unit and of everything below that.
-    pub township: Option<&'a UnitRows>,
+    pub township: Option<&'a Neighbours>,
     /// The rows of the county.
-    pub county: Option<&'a UnitRows>,
+    pub county: Option<&'a Neighbours>,
+}
+
+/// Rows of several units, found by what they say: who looks for a person goes not through all of a county.
+#[derive(Debug, Default)]
+pub struct Neighbours {
+    rows: UnitRows,
+    /// Ledger and column → text → places in `rows`.
+    index: HashMap<(String, String), HashMap<String, Vec<usize>>>,
+}
+
+impl Neighbours {
+    /// Those rows, found by the columns by which these measures look for them.
+    pub fn new<'m>(rows: UnitRows, measures: impl IntoIterator<Item = &'m Measure>) -> Self {
+        let mut wanted = BTreeSet::new();
+        for measure in measures {
+            measure.havings(&mut |having, _| {
+                let pairs = having.same.iter().filter(|_| having.reach != Reach::Unit);
+                wanted.extend(pairs.map(|(_, other)| (having.ledger.clone(), other.clone())));
+            });
+        }
+        let mut index: HashMap<(String, String), HashMap<String, Vec<usize>>> = HashMap::new();
+        for (ledger, column) in wanted {
+            let places = index.entry((ledger.clone(), column.clone())).or_default();
+            for (place, row) in rows.get(&ledger).into_iter().flatten().enumerate() {
+                let text = row.text(&column);
+                if !text.is_empty() {
+                    places.entry(text.to_owned()).or_default().push(place);
+                }
+            }
+        }
+        Self { rows, index }
+    }
+
+    /// The rows that say the same as `own` in one of these pairs of columns, at least.
+    fn alike(&self, own: &Row, ledger: &str, same: &[(String, String)]) -> Vec<&Row> {
+        let mut places = BTreeSet::new();
+        for (mine, other) in same {
+            let text = own.text(mine);
+            let known = self.index.get(&(ledger.to_owned(), other.clone())).filter(|_| !text.is_empty());
+            places.extend(known.and_then(|texts| texts.get(text)).into_iter().flatten());
+        }
+        let rows = self.rows.get(ledger).map(Vec::as_slice).unwrap_or_default();
+        places.into_iter().filter_map(|place| rows.get(*place)).collect()
+    }
 }
 
 /// Whose rows a condition looks at.
@@ -44,6 +88,8 @@ pub enum Aggregate {
     Sum(String),
     /// Sum of a column of money or decimals, in hundredths: money in fen.
     SumHundredths(String),
+    /// Number of codes in the sets of a column.
+    Members(String),
     /// Number of different values of a column.
     Distinct(String),
     /// Sum of whole numbers that each row comes to.
@@ -101,7 +147,12 @@ impl Having {
                 && self.condition.holds(row, variables)
                 && self.with.iter().all(|more| more.holds(Some(row), place, variables))
         };
-        place.rows(self.reach, &self.ledger).filter(meets).collect()
+        let beyond = own.filter(|_| !self.same.is_empty()).zip(place.beyond(self.reach));
+        let rows = match beyond {
+            Some((own, beyond)) => beyond.alike(own, &self.ledger, &self.same),
+            None => place.rows(self.reach, &self.ledger).collect(),
+        };
+        rows.into_iter().filter(meets).collect()
     }
 
     fn holds(&self, own: Option<&Row>, place: &Place<'_>, variables: &Variables) -> bool {
@@ -125,11 +176,18 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
+    fn beyond(&self, reach: Reach) -> Option<&'a Neighbours> {
+        match reach {
+            Reach::Unit => None,
+            Reach::Township => self.around.township,
+            Reach::County => self.around.county,
+        }
+    }
+
     fn rows(&self, reach: Reach, ledger: &str) -> impl Iterator<Item = &'a Row> {
         let rows = match reach {
             Reach::Unit => Some(self.own),
-            Reach::Township => self.around.township,
-            Reach::County => self.around.county,
+            _ => self.beyond(reach).map(|beyond| &beyond.rows),
         };
         rows.and_then(|rows| rows.get(ledger)).into_iter().flatten()
     }
@@ -142,6 +200,17 @@ pub struct CapBy {
     pub ledger: String,
     /// What it says of it: a whole number.
     pub value: Expression,
+}
+
+/// A day that a unit's rows name: that of its appraisal.
+#[derive(Debug, Clone)]
+pub struct Day {
+    /// The ledger.
+    pub ledger: String,
+    /// Which rows.
+    pub condition: Expression,
+    /// The column with the date.
+    pub column: String,
 }
 
 /// A measure.
@@ -161,8 +230,10 @@ pub struct Measure {
     pub without: Vec<Having>,
     /// Instead of each row, these rows count that belong to it.
     pub joined: Option<Having>,
-    /// The column that names the organisation which a row of a reporting unit is about.
+    /// The column that names the organisation which a row is about: it counts there, whichever unit keeps it.
     pub organisation: Option<String>,
+    /// Instead of the statistics date: the latest day up to it that the unit's rows of a ledger name.
+    pub day: Option<Day>,
     /// How they count.
     pub aggregate: Aggregate,
     /// The result counts as one if it is at least this, else as nothing.
@@ -177,6 +248,10 @@ pub struct Measure {
     pub each: Option<String>,
     /// Kept apart by the values of this column, so that dates or codes can be chosen when it is summed.
     pub by: Option<String>,
+    /// The ledger whose row of the unit says what it is kept apart by, if it is not the ledger that is counted.
+    pub by_ledger: Option<String>,
+    /// However many units count one part, it counts once: a village that has several branches.
+    pub once: bool,
 }
 
 /// A measure with its variables bound: what is stored under one key.
@@ -216,11 +291,12 @@ impl Measure {
         let mut is_live = false;
         self.expressions(&mut |expression| {
             expression.names(&mut |_| {}, &mut |name| {
-                is_live |= matches!(name, "statistics_date" | "period_start" | "line_code" | "unit_name");
+                is_live |=
+                    matches!(name, "statistics_date" | "period_start" | "line_code" | "unit_name" | "township_name");
             });
         });
         self.havings(&mut |having, _| is_live |= having.reach != Reach::Unit);
-        is_live || self.organisation.is_some()
+        is_live || self.organisation.is_some() || self.once
     }
 
     /// Ledgers that are looked at beyond the unit.
@@ -248,6 +324,9 @@ impl Measure {
         if let Some(cap) = &self.cap_by {
             visit(&cap.value);
         }
+        if let Some(day) = &self.day {
+            visit(&day.condition);
+        }
     }
 
     /// Counts the rows of one unit: value of the `by` column (empty without one) → number.
@@ -258,6 +337,8 @@ impl Measure {
     /// The same where the rows around the unit are known, too.
     pub fn count_in(&self, rows: &UnitRows, around: Around<'_>, variables: &Variables) -> BTreeMap<String, i64> {
         let place = Place { own: rows, around };
+        let bound = self.day.as_ref().and_then(|day| day.bind(rows, variables));
+        let variables = bound.as_ref().unwrap_or(variables);
         let (of_rows, of_unit): (Vec<_>, Vec<_>) = self.with.iter().partition(|having| having.is_of_row());
         let (not_of_rows, not_of_unit): (Vec<_>, Vec<_>) = self.without.iter().partition(|having| having.is_of_row());
         let has = |having: &&Having| having.holds(None, &place, variables);
@@ -275,7 +356,7 @@ impl Measure {
                     Some(joined) => joined.found(Some(row), &place, variables),
                     None => vec![row],
                 };
-                for by in self.parts(row) {
+                for by in self.parts(row, rows) {
                     groups.entry(by).or_default().extend(&counted);
                 }
             }
@@ -292,7 +373,9 @@ impl Measure {
     }
 
     /// What a row is kept apart by: each member of a set, where the column is one.
-    fn parts(&self, row: &Row) -> Vec<String> {
+    fn parts(&self, row: &Row, rows: &UnitRows) -> Vec<String> {
+        let own = self.by_ledger.as_ref().map(|ledger| rows.get(ledger).and_then(|rows| rows.first()));
+        let Some(row) = own.unwrap_or(Some(row)) else { return vec![String::new()] };
         let Some(column) = self.by.as_ref().or(self.organisation.as_ref()) else { return vec![String::new()] };
         let members: Vec<String> = row.members(column).map(str::to_owned).collect();
         if members.is_empty() { vec![row.text(column).to_owned()] } else { members }
@@ -318,6 +401,10 @@ impl Measure {
             }
             Aggregate::SumHundredths(column) => {
                 rows.iter().filter_map(|row| row.get(column)).filter_map(hundredths).fold(0, i64::saturating_add)
+            }
+            Aggregate::Members(column) => {
+                let codes = rows.iter().map(|row| row.members(column).count()).sum::<usize>();
+                i64::try_from(codes).unwrap_or(i64::MAX)
             }
             Aggregate::Distinct(column) => {
                 let different: BTreeSet<&Value> = rows.iter().filter_map(|row| row.get(column)).collect();
@@ -350,6 +437,9 @@ impl Measure {
         if let Some(cap) = &self.cap_by {
             condition(&cap.ledger, &cap.value);
         }
+        if let Some(day) = &self.day {
+            condition(&day.ledger, &day.condition);
+        }
         self.havings(&mut |having, _| condition(&having.ledger, &having.condition));
         let mut seen = Vec::new();
         self.havings(&mut |having, of| {
@@ -362,13 +452,32 @@ impl Measure {
         }
         let counted = self.joined.as_ref().map_or(ledger, |joined| joined.ledger.as_str());
         visit(ledger, "");
-        if let Aggregate::Sum(column) | Aggregate::SumHundredths(column) | Aggregate::Distinct(column) = &self.aggregate
+        if let Aggregate::Sum(column)
+        | Aggregate::SumHundredths(column)
+        | Aggregate::Members(column)
+        | Aggregate::Distinct(column) = &self.aggregate
         {
             visit(counted, column);
         }
         for by in self.by.iter().chain(&self.organisation) {
-            visit(ledger, by);
+            visit(self.by_ledger.as_deref().unwrap_or(ledger), by);
         }
+        if let Some(day) = &self.day {
+            visit(&day.ledger, &day.column);
+        }
+    }
+}
+
+impl Day {
+    /// The variables with that day instead of the statistics date; none, if no row names one.
+    fn bind(&self, rows: &UnitRows, variables: &Variables) -> Option<Variables> {
+        let own = rows.get(&self.ledger).into_iter().flatten();
+        let last = variables.get("statistics_date")?.as_text()?;
+        let days = own.filter(|row| self.condition.holds(row, variables)).map(|row| row.text(&self.column));
+        let day = days.filter(|day| day.len() == last.len() && *day <= last).max()?;
+        let mut bound = variables.clone();
+        bound.insert("statistics_date".into(), Value::text(day));
+        Some(bound)
     }
 }
 

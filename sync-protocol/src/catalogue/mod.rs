@@ -25,7 +25,7 @@ pub use field::FieldCatalogue;
 pub use indicator::{Basis, Figure, Indicator, Term, Window};
 pub use ledger::{Column, ColumnType, Kind, Ledger, Requirement, Sensitivity, UnitKind, UnitSource};
 pub use load::{CatalogueError, CatalogueErrors, Source};
-pub use measure::{Aggregate, Around, CapBy, Having, Instance, Measure, Reach, UnitRows};
+pub use measure::{Aggregate, Around, CapBy, Day, Having, Instance, Measure, Neighbours, Reach, UnitRows};
 pub use returns::{
     CellOf, Check, Content, Format, Group, IndicatorPart, Relation, ReturnColumn, ReturnForm, Sheet, SheetRows,
     Summand, TextFold, Variable,
@@ -261,6 +261,7 @@ impl Catalogue {
                     | "period_start"
                     | "unit_name"
                     | "unit_short_name"
+                    | "township_name"
             ),
         }
     }

@@ -251,6 +251,7 @@ pub(super) fn belongs(id: String, title: String, condition: Expression) -> Measu
         without: Vec::new(),
         joined: None,
         organisation: None,
+        day: None,
         aggregate: Aggregate::Units,
         at_least: None,
         at_most: None,
@@ -258,6 +259,8 @@ pub(super) fn belongs(id: String, title: String, condition: Expression) -> Measu
         cap_by: None,
         each: None,
         by: None,
+        by_ledger: None,
+        once: false,
     }
 }
 

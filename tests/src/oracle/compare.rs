@@ -90,6 +90,10 @@ fn ways(number: &str) -> Vec<Way> {
                 way(&key, &[("round", round)], &[("ROUND", round), ("CUTOFF", cutoff)], None)
             })
             .into(),
+        "R14" => vec![
+            way("/home", &[], &[("SIDE", "home")], Some("按填报单位")),
+            way("/community", &[], &[("SIDE", "community")], Some("按社区")),
+        ],
         "R15" => vec![
             way("/rural", &[], &[("FIELD", "rural")], Some("村")),
             way("/community", &[], &[("FIELD", "community")], Some("社区")),
@@ -103,10 +107,8 @@ fn is_left_out(key: &str, sheet: &str, column: &str) -> bool {
     match key {
         "R03/initial" => matches!(column, "10" | "11" | "12" | "13" | "14"),
         "R07" => sheet == "按机制类别" && column != "1",
-        "R14" => sheet == "按社区" && matches!(column, "1" | "2" | "3"),
         "R20" => sheet != "按类别" || matches!(column, "1" | "6" | "7"),
         "R21" => column == "4",
-        "R23" => column == "7",
         "R25" => matches!(column, "7" | "8"),
         _ => false,
     }

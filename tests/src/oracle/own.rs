@@ -39,19 +39,21 @@ impl Maker {
         } else {
             String::new()
         };
-        let state = self.pick(&["normal"; 9]).to_owned();
+        let state = self.maybe(95, "normal");
         let state = if self.chance(12) {
             self.pick(&["transferred_out", "deceased", "transfer_pending"]).to_owned()
         } else {
             state
         };
-        let state_on = if state == "normal" { String::new() } else { self.day(2, 12) };
+        let state_on = if matches!(&*state, "normal" | "") { String::new() } else { self.day(2, 12) };
         let born = self.long_ago(1940, 1990);
         let lost = self.chance(6);
         let lost_on = if lost { self.day(2, 11) } else { String::new() };
         let moved_in = if self.chance(6) { self.day(2, 11) } else { String::new() };
         let floating = if self.chance(8) { "yes" } else { self.pick(&["no", ""]) };
         let card = self.maybe(80, &*person.card);
+        // One that nobody has: its check character is wrong.
+        let card = if self.chance(5) { format!("{card}?") } else { card };
         let cells = cells![
             ("name", person.name.as_str()),
             ("sex", self.pick(&["1", "2", ""])),
@@ -168,8 +170,17 @@ impl Maker {
                 ("round", round),
                 ("field", own.field),
                 ("final_grade", &grade),
-                ("previous_grade", &before),
-                ("change", if round == "initial" { "" } else { change }),
+                ("previous_grade", &*self.maybe(90, before.as_str())),
+                // What people type is not always what both grades say.
+                (
+                    "change",
+                    match self.rng.random_range(0..10) {
+                        _ if round == "initial" => "",
+                        0 => "",
+                        1 => "keep",
+                        _ => change,
+                    },
+                ),
                 ("decided_on", if grade.is_empty() { "" } else { &decided }),
             ];
             self.row(own.unit, "grading", &cells);
@@ -264,9 +275,9 @@ impl Maker {
             ];
             self.row(own.unit, "commitments", &cells);
         }
-        for (period, from, to) in [("2012-Q1", 4, 5), ("2012-Q3", 10, 11)] {
+        for (period, from, to) in [("2012-Q1", 4, 5), ("2012-Q3", 10, 11), ("2012", 11, 12)] {
             for member in [None, Some(1), Some(2), Some(3)] {
-                if self.chance(35) {
+                if self.chance(if period == "2012" { 75 } else { 35 }) {
                     continue;
                 }
                 let said = self.day(from, to);
@@ -336,6 +347,16 @@ impl Maker {
             let present = self.rng.random_range(15..=30);
             let (present, agree) = (present.to_string(), (present - self.rng.random_range(0..18)).to_string());
             let wan = format!("{}", self.rng.random_range(1..90) * 1000);
+            // A villagers' assembly: of three hundred, some more than half have come, or fewer.
+            let is_assembly = self.chance(30);
+            let (form, due4, present4, agree4) = if is_assembly {
+                let present = self.rng.random_range(120..=240);
+                ("villagers", "300", present.to_string(), (present - self.rng.random_range(0..110)).to_string())
+            } else {
+                (self.pick(&["representatives", "representatives", ""]), "30", present.clone(), agree.clone())
+            };
+            let begun = done(5).to_owned();
+            let begun = self.maybe(70, begun);
             let status = if steps < 4 && self.chance(40) { "rejected" } else { "p4" };
             let cells = cells![
                 ("matter_no", &*format!("2012-{number}")),
@@ -347,12 +368,12 @@ impl Maker {
                 ("p3_present", &present),
                 ("p3_agree", &agree),
                 ("p4_on", done(3)),
-                ("p4_form", "representatives"),
-                ("p4_due", "30"),
-                ("p4_present", &present),
-                ("p4_agree", &agree),
+                ("p4_form", form),
+                ("p4_due", due4),
+                ("p4_present", &present4),
+                ("p4_agree", &agree4),
                 ("o1_on", done(4)),
-                ("implement_from", done(5)),
+                ("implement_from", &begun),
                 ("implement_to", done(6)),
                 ("o2_on", done(7)),
                 ("status", status),
@@ -429,7 +450,7 @@ impl Maker {
                 ("contract_to", &to),
                 ("annual_result", self.pick(&["excellent", "competent", "basic", "incompetent", ""])),
                 ("renewal", self.pick(&["renewed", "not_renewed", ""])),
-                ("outflow", self.pick(&["civil_service", "", ""])),
+                ("outflow", self.pick(&["civil_service", "stay", "", ""])),
                 ("startup_project", self.pick(&["养殖", "", ""])),
             ];
             self.row(own.unit, "graduate-village-officials", &cells);

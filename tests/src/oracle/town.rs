@@ -62,25 +62,46 @@ impl Maker {
     }
 
     pub(super) fn town_ledgers(&mut self, town: usize, here: &[Made], all: &[Made]) {
-        let cells = cells![("active", self.pick(&["yes", "yes", "no"]))];
+        let cells = cells![
+            ("active", self.pick(&["yes", "yes", "no"])),
+            ("unit_level", self.pick(&["township", "township", "county_organ", ""])),
+        ];
         self.row(town, "reporting-units", &cells);
-        self.companies(town);
+        self.companies(town, all);
+        self.sites(town, all);
         self.floating(town, here, all);
         self.checkins(town, here, all);
-        self.training(town, here);
+        self.training(town, here, all);
         self.posted(town, here);
         self.year_end(town, here);
     }
 
-    fn companies(&mut self, town: usize) {
+    fn sites(&mut self, town: usize, all: &[Made]) {
+        for own in all.iter().filter(|own| own.town == town) {
+            if self.chance(30) {
+                let named = self.day(9, 12);
+                let status = self.pick(&["nominated", "nurturing", "confirmed", "confirmed"]);
+                let cells = cells![
+                    ("field", own.field),
+                    ("status", status),
+                    ("confirmed_on", if status == "confirmed" { self.maybe(90, named) } else { String::new() }),
+                ];
+                self.row(own.unit, "demonstration-sites", &cells);
+            }
+        }
+    }
+
+    fn companies(&mut self, town: usize, all: &[Made]) {
         for number in 0..self.rng.random_range(3..=9) {
             let formal = self.rng.random_range(0..5);
             let members = formal + self.rng.random_range(0..2);
             let mode = self.pick(&["standalone", "joint", "regional", "industry", "attached", "none", "none"]);
             let formed = self.day(2, 10);
             let name = format!("第{town}-{number}公司");
+            let cover = all[self.rng.random_range(0..all.len())].name.clone();
             let cells = cells![
                 ("unit_name", name.as_str()),
+                ("covering_org", if mode == "none" { String::new() } else { self.maybe(60, cover) }),
                 ("unit_kind", self.pick(&["nonpublic", "nonpublic", "social", "farmer_coop", "individual"])),
                 ("operating", self.pick(&["yes", "yes", "yes", "no", ""])),
                 ("unit_status", self.pick(&["active", "active", "active", "closed"])),
@@ -100,7 +121,9 @@ impl Maker {
 
     fn floating(&mut self, town: usize, here: &[Made], all: &[Made]) {
         for _ in 0..self.rng.random_range(2..=7) {
-            let home = here[self.rng.random_range(0..here.len())].clone();
+            // A committee for those who are away keeps rows of other towns' members.
+            let around = if self.chance(25) { all } else { here };
+            let home = around[self.rng.random_range(0..around.len())].clone();
             let host = all[self.rng.random_range(0..all.len())].name.clone();
             let person = home.people[self.rng.random_range(0..home.people.len())].clone();
             let direction = self.pick(&["out", "out", "in"]);
@@ -112,7 +135,11 @@ impl Maker {
             let cells = cells![
                 ("direction", direction),
                 ("name", &person.name),
-                ("home_org", if direction == "out" { &home.name } else { "外地党支部" }),
+                ("id_card", &*self.maybe(50, person.card.as_str())),
+                (
+                    "home_org",
+                    if direction == "out" { self.maybe(90, home.name.as_str()) } else { "外地党支部".to_owned() }
+                ),
                 (
                     "host_org",
                     if direction == "out" {
@@ -176,7 +203,31 @@ impl Maker {
         }
     }
 
-    fn training(&mut self, town: usize, here: &[Made]) {
+    fn training(&mut self, town: usize, here: &[Made], all: &[Made]) {
+        // A class of the county, which the first unit holds: its attendance stands where people come from.
+        let of_county = "全县书记培训班".to_owned();
+        if all.first().is_some_and(|first| first.town == town) {
+            let cells = cells![
+                ("title", of_county.as_str()),
+                ("audience", "secretary"),
+                ("training_kind", "class"),
+                ("start_on", "2012-05-15"),
+                ("attended", "40")
+            ];
+            self.row_in(town, "training-sessions", &cells, "", false);
+        }
+        for own in here {
+            if self.chance(20) {
+                let person = own.people[self.rng.random_range(0..2)].clone();
+                let cells = cells![
+                    ("session_ref", of_county.as_str()),
+                    ("name", &person.name),
+                    ("attended", self.pick(&["yes", "yes", "no"])),
+                    ("hours", "24"),
+                ];
+                self.row(own.unit, "training-attendance", &cells);
+            }
+        }
         for number in 0..self.rng.random_range(1..=4) {
             let start = if self.chance(85) { self.day(1, 12) } else { "2011-11-11".to_owned() };
             let title = format!("第{town}-{number}期培训班");
@@ -247,7 +298,7 @@ impl Maker {
             let on = self.day(11, 12);
             let kind = self.pick(&["self", "self", "county", "spot"]);
             let cells = cells![
-                ("target_org", own.name.as_str()),
+                ("target_org", &*self.maybe(95, own.name.as_str())),
                 ("inspection_kind", kind),
                 ("inspected_on", &on),
                 ("score_total", &*self.number(50, 100)),
@@ -266,7 +317,7 @@ impl Maker {
             let heard = self.day(12, 12);
             let cells = cells![
                 ("year", "2012"),
-                ("review_level", self.pick(&["village", "village", "township", "county"])),
+                ("review_level", self.pick(&["village", "village", "township", "county", "branch"])),
                 ("person", own.people[0].name.as_str()),
                 ("reported_on", &*self.maybe(80, heard)),
                 ("ballots", "30"),
@@ -277,21 +328,30 @@ impl Maker {
             ];
             self.row(town, "three-level-review", &cells);
             if self.chance(40) {
+                let (shown, decided) = (self.day(11, 11), self.day(12, 12));
+                let decision = self.pick(&["recommended", "reviewed", "publicised", "decided", "rejected"]);
+                let is_shown = matches!(decision, "publicised" | "decided");
                 let cells = cells![
                     ("year", self.pick(&["2012", "2012", "2011"])),
                     ("award_category", self.pick(&["village_org", "community_org", "nonpublic_org"])),
-                    ("decision", self.pick(&["recommended", "reviewed", "publicised", "decided", "rejected"])),
+                    ("decision", decision),
+                    ("publicised_from", if is_shown { shown.as_str() } else { "" }),
+                    ("decided_on", if decision == "decided" { decided.as_str() } else { "" }),
                 ];
                 self.row(own.unit, "commendation-candidates", &cells);
             }
         }
         for number in 0..6 {
             let (due, formed) = (self.day(3, 12), self.day(3, 12));
+            let (done, updated) = (self.day(4, 12), self.day(6, 12));
+            let status = self.pick(&["not_started", "in_progress", "done", "done", "cancelled"]);
             let cells = cells![
                 ("task_no", &*format!("{town}-{number}")),
                 ("project", self.pick(&["P1", "P2", "P3", "P4", "P5", "P6"])),
                 ("due_on", &due),
-                ("status", self.pick(&["not_started", "in_progress", "done", "cancelled"])),
+                ("status", status),
+                ("done_on", if status == "done" { self.maybe(70, done) } else { String::new() }),
+                ("updated_on", &*self.maybe(80, updated)),
             ];
             self.row(town, "project-tasks", &cells);
             let cells = cells![

@@ -153,7 +153,8 @@ impl Maker {
             3..=4 => ("returned", false),
             5 => ("void", false),
             6 => ("", true),
-            7..=16 => ("confirmed", false),
+            7..=12 => ("confirmed", false),
+            13..=16 => ("submitted", false),
             _ => ("", false),
         };
         self.row_in(unit, ledger, cells, state, removed);
@@ -175,7 +176,9 @@ impl Maker {
     pub(super) fn person(&mut self) -> Person {
         self.people += 1;
         let seed = self.people;
-        Person { name: format!("人员{seed:04}"), card: roster::id_card(seed) }
+        // Some have the same name as others in other places.
+        let name = if self.chance(4) { "张伟".to_owned() } else { format!("人员{seed:04}") };
+        Person { name, card: roster::id_card(seed) }
     }
 
     fn organisation(&mut self, tenant: &Tenant, (town, town_place): (UnitId, usize), number: usize) -> Made {
@@ -228,7 +231,8 @@ impl Maker {
             _ => self.long_ago(2013, 2015),
         };
         let next = self.maybe(90, next);
-        let village = format!("34009910{}{:03}", town_place % 10, number + 200);
+        // Several organisations in one village.
+        let village = format!("34009910{}{:03}", town_place % 10, number / 9 + 200);
         let seats = self.pick(&["0", "3", "5", ""]);
         let groups = self.pick(&["0", "2", "3", ""]);
         let (two_new, venue) = (self.pick(&["nonpublic", "social"]), self.yes_no());

@@ -110,6 +110,7 @@ export function valueOf(node: Node, row: Cells, variables: Variables): Value | u
 function part(name: string, text: string): Value | undefined {
   if (name === "township") return text.length >= 9 ? `${text.slice(0, 9)}000` : undefined;
   if (name === "village") return text.length >= 12 ? text.slice(9, 12) : undefined;
+  if (name === "month") return text.slice(0, 7);
   if (name === "private") return false;
   return undefined;
 }

@@ -317,9 +317,30 @@ fn ended_months(founded: Option<&str>, since: &str, until: &str) -> Option<i64> 
     Some((end - first).max(0))
 }
 
+/// The last month of a quarter or half of a year: `2012-Q3` ends with `2012-09`.
+fn last_month(period: &str) -> Option<String> {
+    let (year, part) = period.split_once('-').filter(|(year, _)| year.len() == 4)?;
+    let months = match part.split_at_checked(1)? {
+        ("Q", number) => number.parse::<u8>().ok().filter(|number| (1..=4).contains(number))? * 3,
+        ("H", number) => number.parse::<u8>().ok().filter(|number| (1..=2).contains(number))? * 6,
+        _ => return None,
+    };
+    Some(format!("{year}-{months:02}"))
+}
+
 /// Dates of different precision compare by what both say: all of 2012-03 is up to 2012-03-31, and to 2012-03-15.
 fn same_precision(a: &Value, b: &Value) -> Option<Ordering> {
     let (a, b) = (a.as_text()?, b.as_text()?);
+    // A quarter against something else: by when they end. A year ends with its December.
+    let ends = [last_month(a), last_month(b)];
+    if ends.iter().any(Option::is_some) {
+        let end = |end: &Option<String>, text: &str| match end {
+            Some(month) => month.clone(),
+            None if text.len() == 4 => format!("{text}-12"),
+            None => text.get(..7).unwrap_or(text).to_owned(),
+        };
+        return Some(end(&ends[0], a).cmp(&end(&ends[1], b)));
+    }
     let is_date = |text: &str| {
         matches!(text.len(), 4 | 7 | 10 | 16)
             && text.as_bytes()[..4].iter().all(u8::is_ascii_digit)
@@ -380,6 +401,8 @@ mod tests {
             ("on <= $cutoff and on >= $cutoff", true),
             ("on < '2012-04-01' and on > '2012-02' and not on < '2012-03-02'", true),
             ("on == '2012-03-31'", false),
+            ("'2012' > '2012-Q3' and '2012-Q3' > '2012-Q1' and not '2012-Q4' < '2012' and '2012-H1' < '2012-Q3'", true),
+            ("'2012-06-28' <= '2012-06' and days('2012-02-28', 0) <= on.month and not '2012-04-01' <= on.month", true),
             ("cleared is empty and absent is empty", true),
             ("absent < 3 or absent >= 3", false),
             ("absent != 'x'", true),

@@ -16,14 +16,16 @@ pub(super) enum Part {
     Township,
     /// Village of a division code: its last three digits.
     Village,
+    /// The month of a date; of a year, the year.
+    Month,
     /// Whether a text tells an identity number, a telephone number or a home address.
     Private,
 }
 
 impl Part {
     /// Their names, in the order of the variants.
-    pub(super) const NAMES: [&str; 5] = ["birth_date", "sex", "township", "village", "private"];
-    const ALL: [Part; 5] = [Part::BirthDate, Part::Sex, Part::Township, Part::Village, Part::Private];
+    pub(super) const NAMES: [&str; 6] = ["birth_date", "sex", "township", "village", "month", "private"];
+    const ALL: [Part; 6] = [Part::BirthDate, Part::Sex, Part::Township, Part::Village, Part::Month, Part::Private];
 
     pub(super) fn parse(name: &str) -> Option<Self> {
         Self::NAMES.iter().position(|known| *known == name).map(|index| Self::ALL[index])
@@ -36,6 +38,7 @@ impl Part {
             Part::Sex => holder().map(|holder| Value::text(holder.sex)),
             Part::Township => text.get(..9).map(|township| Value::Text(format!("{township}000"))),
             Part::Village => text.get(9..12).map(Value::text),
+            Part::Month => Some(Value::text(text.get(..7).unwrap_or(text))),
             Part::Private => Some(Value::Bool(checks::tells_private(text))),
         }
     }

@@ -8,8 +8,8 @@ use super::{
     returns::{expression, variables_exist},
 };
 use crate::catalogue::{
-    Aggregate, CapBy, Catalogue, ColumnType, Expression, Having, Indicator, Ledger, Measure, Recorded, Requested, Step,
-    Term, Window, Workflow,
+    Aggregate, CapBy, Catalogue, ColumnType, Day, Expression, Having, Indicator, Ledger, Measure, Recorded, Requested,
+    Step, Term, Window, Workflow,
 };
 use crate::row::STATE;
 
@@ -39,6 +39,7 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
                 Some(ColumnType::MoneyYuan | ColumnType::MoneyWan | ColumnType::Decimal | ColumnType::Score) => {
                     Aggregate::SumHundredths(key.clone())
                 }
+                Some(ColumnType::Multi(_)) => Aggregate::Members(key.clone()),
                 _ => {
                     report.at(column, format!("`{key}` is no column of numbers of `{}`", counted.id));
                     return None;
@@ -56,9 +57,16 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
             return None;
         }
     };
+    let parted = raw.by_ledger.as_ref().map_or(Some(ledger), |name| known_ledger(name, catalogue, report))?;
     for column in raw.by.iter().chain(&raw.organisation) {
-        column_exists(column, ledger, report);
+        column_exists(column, parted, report);
     }
+    let day = raw.day.as_ref().and_then(|day| {
+        let ledger = known_ledger(&day.ledger, catalogue, report)?;
+        column_exists(&day.column, ledger, report);
+        let condition = checked(&day.condition, Some(ledger), each.as_deref(), catalogue, report)?;
+        Some(Day { ledger: ledger.id.clone(), condition, column: day.column.get_ref().clone() })
+    });
     let cap_by = raw.cap_by.as_ref().and_then(|cap| {
         let ledger = known_ledger(&cap.ledger, catalogue, report)?;
         let value = checked(&cap.value, Some(ledger), each.as_deref(), catalogue, report)?;
@@ -77,6 +85,7 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
         without,
         joined,
         organisation: raw.organisation.map(Spanned::into_inner),
+        day,
         aggregate,
         at_least,
         at_most,
@@ -84,6 +93,8 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
         cap_by,
         each,
         by: raw.by.map(Spanned::into_inner),
+        by_ledger: raw.by_ledger.map(Spanned::into_inner),
+        once: raw.once,
     })
 }
 
@@ -150,13 +161,17 @@ pub(super) fn checked(
     Some(expression)
 }
 
-/// A whole number, as it is or of a county parameter; a table counts as the sum of its entries.
+/// A whole number, as it is or of a county parameter: `$table.code` is one entry of a table, which counts as the sum of them.
 fn number<T>(limit: &Limit, place: &Spanned<T>, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<i64> {
     let name = match limit {
         Limit::Number(number) => return Some(*number),
         Limit::Parameter(name) => name,
     };
-    let value = name.strip_prefix('$').and_then(|name| catalogue.parameter(name)).and_then(|value| match value {
+    let name_of = |name: &str| match name.split_once('.') {
+        Some((table, code)) => catalogue.parameter(table)?.get(code),
+        None => catalogue.parameter(name),
+    };
+    let value = name.strip_prefix('$').and_then(name_of).and_then(|value| match value {
         toml::Value::Table(table) => table.values().map(toml::Value::as_integer).sum(),
         value => value.as_integer(),
     });
@@ -213,6 +228,7 @@ pub(super) fn indicator(raw: RawIndicator, catalogue: &Catalogue, report: &mut R
         variables: raw.variables.into_iter().map(|(name, code)| (name, code.into_inner())).collect(),
         growth_of_means: raw.growth_of_means,
         target_percent: raw.target_percent,
+        target_growth: raw.target_growth,
         basis: raw.basis,
         due: raw.due.map(Spanned::into_inner),
         returns: raw.returns,

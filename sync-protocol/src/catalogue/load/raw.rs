@@ -74,9 +74,6 @@ pub(super) struct RawColumn {
     pub(super) codes: Option<Vec<String>>,
     /// Youngest and oldest; -1 for no bound.
     pub(super) age: Option<[i16; 2]>,
-    /// Names of the row's own organisations, whichever unit counts them.
-    #[serde(default)]
-    pub(super) own: bool,
     /// Small numbers are suppressed in copies for supervisors.
     #[serde(default)]
     pub(super) small: bool,
@@ -158,6 +155,9 @@ impl RawCount {
             cap_by: None,
             each: self.each,
             by: self.by,
+            by_ledger: None,
+            once: false,
+            day: None,
         }
     }
 }
@@ -255,6 +255,20 @@ pub(super) struct RawMeasure {
     pub(super) cap_by: Option<RawCap>,
     pub(super) each: Option<Spanned<String>>,
     pub(super) by: Option<Spanned<String>>,
+    pub(super) by_ledger: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) once: bool,
+    pub(super) day: Option<RawDay>,
+}
+
+/// A day that rows of the unit name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDay {
+    pub(super) ledger: Spanned<String>,
+    #[serde(rename = "where")]
+    pub(super) condition: Spanned<String>,
+    pub(super) column: Spanned<String>,
 }
 
 /// A limit that a column of the unit's own row in another ledger sets.
@@ -387,6 +401,8 @@ pub(super) struct RawIndicator {
     #[serde(default)]
     pub(super) growth_of_means: bool,
     pub(super) target_percent: Option<i64>,
+    #[serde(default)]
+    pub(super) target_growth: bool,
     pub(super) basis: Basis,
     pub(super) due: Option<Spanned<String>>,
     #[serde(default)]
@@ -415,7 +431,6 @@ pub(super) struct RawWindow {
     pub(super) since_months: Option<u8>,
     pub(super) codes: Option<Vec<String>>,
     pub(super) age: Option<[i16; 2]>,
-    pub(super) own: bool,
 }
 
 /// Dates against the statistics date.
@@ -434,7 +449,6 @@ impl From<RawWindow> for Window {
             RawWindow { dates: Some(Dates::Until), .. } => Window::Until,
             RawWindow { dates: Some(Dates::Before), .. } => Window::Before,
             RawWindow { dates: Some(Dates::NotBefore), .. } => Window::NotBefore,
-            RawWindow { own: true, .. } => Window::Own,
             RawWindow { since_months: Some(months), .. } => Window::SinceMonths(months),
             RawWindow { codes: Some(codes), .. } => Window::Codes(codes),
             RawWindow { age: Some([from, to]), .. } => Window::Age { from: bound(from), to: bound(to) },

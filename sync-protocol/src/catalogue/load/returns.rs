@@ -14,7 +14,7 @@ use crate::catalogue::{
     Aggregate, Catalogue, CellOf, Check, Content, Expression, Format, Group, Ledger, ReturnColumn, ReturnForm, Sheet,
     SheetRows, Summand, Term, TextFold, Variable, Window,
 };
-use crate::row::{REASON, STATE};
+use crate::row::{KEPT_BY, REASON, STATE};
 
 /// Reads an expression; columns must exist in `ledger` (none may be named without one).
 pub(super) fn expression(
@@ -28,7 +28,7 @@ pub(super) fn expression(
             expression.names(
                 &mut |column| {
                     let stored = |l: &Ledger| l.column(column).is_some() && !l.unit.names_unit(column);
-                    if !ledger.is_some_and(stored) && !matches!(column, STATE | REASON) {
+                    if !ledger.is_some_and(stored) && !matches!(column, STATE | REASON | KEPT_BY) {
                         unknown.push(column.to_owned());
                     }
                 },
@@ -291,13 +291,8 @@ fn content(
     catalogue: &mut Catalogue,
     report: &mut Report<'_>,
 ) -> Option<Content> {
-    let raw = RawWindow {
-        dates: column.dates,
-        since_months: column.since_months,
-        codes: column.codes,
-        age: column.age,
-        own: column.own,
-    };
+    let raw =
+        RawWindow { dates: column.dates, since_months: column.since_months, codes: column.codes, age: column.age };
     let window = Window::from(raw);
     let mut ways: Vec<Content> = Vec::new();
     if let Some(print) = column.print {

@@ -30,13 +30,16 @@ SELECT ru, org, 1 AS v FROM member
 SELECT ru, org, 1 AS v FROM member WHERE category = 'formal'
 --= 16 预备
 SELECT ru, org, 1 AS v FROM member WHERE category = 'probationary'
---= 17 书记空缺: active, and neither the team nor the register of secretaries has an incumbent
-SELECT ru, org, 1 AS v FROM org o WHERE NOT EXISTS (SELECT 1 FROM team_secretary t WHERE t.org = o.org)
-  AND NOT EXISTS (SELECT 1 FROM secretary s WHERE s.org = o.org)
---= 18 届满未换: the next election was due before the day, and none has been held since it fell due
+--= 17 书记空缺: active, and the team has no incumbent; without a team, the register of secretaries has none
+SELECT ru, org, 1 AS v FROM org o WHERE CASE WHEN EXISTS (SELECT 1 FROM l_leadership_team t WHERE t.org = o.org)
+  THEN NOT EXISTS (SELECT 1 FROM team_secretary t WHERE t.org = o.org)
+  ELSE NOT EXISTS (SELECT 1 FROM secretary s WHERE s.org = o.org) END
+--= 18 届满未换: the next election was due before the day, and there has been none since the last that it knows, or since it fell due
 SELECT ru, org, 1 AS v FROM org o WHERE next_election_on <> '' AND next_election_on < substr($D, 1, length(next_election_on))
   AND NOT EXISTS (SELECT 1 FROM l_election_terms e WHERE e.org = o.org AND e.election_kind <> 'committee'
-    AND UNTIL(e.held_on) AND substr(e.held_on, 1, length(o.next_election_on)) >= o.next_election_on)
+    AND UNTIL(e.held_on)
+    AND (substr(e.held_on, 1, length(o.next_election_on)) >= o.next_election_on
+      OR (o.last_election_on <> '' AND substr(e.held_on, 1, length(o.last_election_on)) > o.last_election_on)))
 --= 19 隶属未理顺: organisations with an issue that is open on the day
 SELECT DISTINCT ru, org, 1 AS v FROM l_affiliation_issues
 WHERE BY(found_on) AND (status IN ('open', 'doing') OR (status = 'resolved' AND AFTER(resolved_on)))

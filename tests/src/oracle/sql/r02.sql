@@ -36,5 +36,7 @@ SELECT ru, org, 1 AS v FROM hardship WHERE NOT UNTIL(exited_on)
 SELECT ru, org, 1 AS v FROM member WHERE is_lost = 'yes' AND BY(lost_on)
 --= 19 发展预备党员: admitted in the year, until the day
 SELECT ru, org, 1 AS v FROM l_member_development WHERE UNTIL(admitted_on) AND YEAR(admitted_on)
---= 20 预备党员转正
-SELECT ru, org, 1 AS v FROM member WHERE UNTIL(formal_on) AND YEAR(formal_on)
+--= 20 预备党员转正: in the year, whoever has left since; before somebody came from elsewhere it was elsewhere
+SELECT ru, org, 1 AS v FROM person WHERE UNTIL(formal_on) AND YEAR(formal_on) AND BY(joined_on)
+  AND (relation_in_on = '' OR substr(relation_in_on, 1, length(formal_on)) <= formal_on)
+  AND (membership_state IN ('normal', '') OR state_on = '' OR substr(formal_on, 1, length(state_on)) <= state_on)

@@ -1,6 +1,7 @@
 --@ due AS SELECT * FROM org WHERE established_on = '' OR established_on <= substr($CUTOFF, 1, length(established_on))
 --@ graded AS SELECT g.*, d.ru AS due_ru FROM l_grading g JOIN due d ON d.org = g.org WHERE g.round = $ROUND AND g.final_grade <> '' AND BY(g.decided_on)
 --@ checked AS SELECT a.* FROM l_five_good_assessment a JOIN due d ON d.org = a.org WHERE a.round = $ROUND AND BY(a.checked_on)
+--@ moved AS SELECT *, CASE previous_grade WHEN 'advanced' THEN 3 WHEN 'average' THEN 2 WHEN 'backward' THEN 1 END AS was, CASE final_grade WHEN 'advanced' THEN 3 WHEN 'average' THEN 2 ELSE 1 END AS is_now FROM graded
 --= 1 应定级数: active and established by the cut-off of the round
 SELECT ru, org, 1 AS v FROM due
 --= 2 已定级数: of these
@@ -15,12 +16,12 @@ SELECT ru, org, 1 AS v FROM graded WHERE final_grade = 'average'
 --= 8 后进
 SELECT ru, org, 1 AS v FROM graded WHERE final_grade = 'backward'
 --= 9 占比 = 8 / 2
---= 10 晋级数
-SELECT ru, org, 1 AS v FROM graded WHERE change = 'up'
+--= 10 晋级数: derived from both grades; what is typed counts where the one before is not known
+SELECT ru, org, 1 AS v FROM moved WHERE CASE WHEN was IS NULL THEN change = 'up' ELSE is_now > was END
 --= 11 持平数
-SELECT ru, org, 1 AS v FROM graded WHERE change = 'keep'
+SELECT ru, org, 1 AS v FROM moved WHERE CASE WHEN was IS NULL THEN change = 'keep' ELSE is_now = was END
 --= 12 降级数
-SELECT ru, org, 1 AS v FROM graded WHERE change = 'down'
+SELECT ru, org, 1 AS v FROM moved WHERE CASE WHEN was IS NULL THEN change = 'down' ELSE is_now < was END
 --= 13 基期非先进数: graded now, and average or backward before
 SELECT ru, org, 1 AS v FROM graded WHERE previous_grade IN ('average', 'backward')
 --= 14 晋级率 = 10 / 13

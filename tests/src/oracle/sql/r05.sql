@@ -1,4 +1,4 @@
---@ u AS SELECT *, unit_kind AS code, CASE WHEN AFTER(formed_on) THEN 'none' ELSE formation_mode END AS mode FROM l_units WHERE unit_kind IN ('nonpublic', 'social') AND operating = 'yes' AND unit_status = 'active' AND BY(registered_on)
+--@ u AS SELECT *, unit_kind AS code, CASE WHEN AFTER(formed_on) THEN 'none' ELSE formation_mode END AS mode, NOT EXISTS (SELECT 1 FROM org_any o WHERE o.full_name = covering_org AND o.org NOT IN (SELECT org FROM org)) AS lives FROM l_units WHERE unit_kind IN ('nonpublic', 'social') AND operating = 'yes' AND unit_status = 'active' AND BY(registered_on)
 --@ d1 AS SELECT * FROM u WHERE (unit_kind = 'nonpublic' AND above_scale = 'yes') OR formal_members + 0 >= 3
 --@ d2 AS SELECT * FROM u WHERE party_members + 0 >= 1
 --= 1 单位总数
@@ -22,16 +22,16 @@ SELECT ru, org, 1 AS v, code FROM u WHERE formal_members + 0 >= 3 AND mode = 'st
 --= 11 单独组建率 = 10 / 3
 --= 12 应覆盖数
 SELECT ru, org, 1 AS v, code FROM d2
---= 13 已覆盖数
-SELECT ru, org, 1 AS v, code FROM d2 WHERE mode NOT IN ('none', '')
+--= 13 已覆盖数: and the organisation that covers them is active, if it is named
+SELECT ru, org, 1 AS v, code FROM d2 WHERE mode NOT IN ('none', '') AND lives
 --= 14 单独
-SELECT ru, org, 1 AS v, code FROM d2 WHERE mode = 'standalone'
+SELECT ru, org, 1 AS v, code FROM d2 WHERE mode = 'standalone' AND lives
 --= 15 联合
-SELECT ru, org, 1 AS v, code FROM d2 WHERE mode = 'joint'
+SELECT ru, org, 1 AS v, code FROM d2 WHERE mode = 'joint' AND lives
 --= 16 区域(行业)
-SELECT ru, org, 1 AS v, code FROM d2 WHERE mode IN ('regional', 'industry')
+SELECT ru, org, 1 AS v, code FROM d2 WHERE mode IN ('regional', 'industry') AND lives
 --= 17 挂靠
-SELECT ru, org, 1 AS v, code FROM d2 WHERE mode = 'attached'
+SELECT ru, org, 1 AS v, code FROM d2 WHERE mode = 'attached' AND lives
 --= 18 覆盖率 = 13 / 12
 --= 19 未建组织单位数
 SELECT ru, org, 1 AS v, code FROM u WHERE mode = 'none'
@@ -39,5 +39,5 @@ SELECT ru, org, 1 AS v, code FROM u WHERE mode = 'none'
 SELECT ru, org, 1 AS v, code FROM u WHERE mode = 'none' AND (instructor_name <> '' OR has_union = 'yes' OR has_youth_league = 'yes')
 --= 21 工作覆盖率 = 20 / 19
 --= x1 covered at all
-SELECT ru, org, 1 AS v, code FROM u WHERE mode NOT IN ('none', '')
+SELECT ru, org, 1 AS v, code FROM u WHERE mode NOT IN ('none', '') AND lives
 --= 22 全口径组织覆盖率 = x1 / 1

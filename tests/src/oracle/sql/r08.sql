@@ -1,5 +1,5 @@
 --@ published AS SELECT * FROM l_commitments WHERE UNTIL(published_on)
---@ decided AS SELECT * FROM l_star_rating s WHERE s.final_star <> '' AND BY(s.publicised_on) AND NOT EXISTS (SELECT 1 FROM l_star_rating n WHERE n.org = s.org AND n.subject_kind = s.subject_kind AND n.member_name = s.member_name AND n.final_star <> '' AND BY(n.publicised_on) AND n.period > s.period)
+--@ decided AS SELECT * FROM l_star_rating s WHERE s.final_star <> '' AND BY(s.publicised_on) AND NOT EXISTS (SELECT 1 FROM l_star_rating n WHERE n.org = s.org AND n.subject_kind = s.subject_kind AND n.member_name = s.member_name AND n.final_star <> '' AND BY(n.publicised_on) AND CASE WHEN n.period LIKE '%-Q%' THEN substr(n.period, 7) + 0 ELSE 5 END > CASE WHEN s.period LIKE '%-Q%' THEN substr(s.period, 7) + 0 ELSE 5 END)
 --@ starred AS SELECT d.* FROM decided d JOIN org o ON o.org = d.org WHERE d.subject_kind = 'organisation'
 --= 1 应承诺数(党组织)
 SELECT ru, org, 1 AS v FROM org
@@ -8,8 +8,9 @@ SELECT DISTINCT p.ru, p.org, 1 AS v FROM published p JOIN org o ON o.org = p.org
 --= 3 承诺率 = 2 / 1
 --= 4 应承诺数(党员): normal, neither lost nor floating out
 SELECT ru, org, 1 AS v FROM due_member
---= 5 已承诺数(党员): different members with a published commitment
-SELECT DISTINCT ru, org, member_name, 1 AS v FROM published WHERE subject_kind = 'member'
+--= 5 已承诺数(党员): of these, members with a published commitment
+SELECT ru, org, 1 AS v FROM due_member m WHERE EXISTS (SELECT 1 FROM published p
+  WHERE p.org = m.org AND p.subject_kind = 'member' AND p.member_name = m.name)
 --= 6 承诺率 = 5 / 4
 --= 7 事项总数
 SELECT ru, org, 1 AS v FROM published

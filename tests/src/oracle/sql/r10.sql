@@ -1,3 +1,4 @@
+--@ out_at AS SELECT f.*, COALESCE(h.ru, f.ru) AS home_ru, COALESCE(h.org, f.org) AS at FROM outflow f LEFT JOIN org_any h ON h.full_name = f.home_org
 --= 1 流动党组织合计
 SELECT ru, org, 1 AS v FROM org WHERE field = 'floating'
 --= 2 党委
@@ -6,18 +7,18 @@ SELECT ru, org, 1 AS v FROM org WHERE field = 'floating' AND org_type IN ('party
 SELECT ru, org, 1 AS v FROM org WHERE field = 'floating' AND org_type = 'general_branch'
 --= 4 党支部
 SELECT ru, org, 1 AS v FROM branch WHERE field = 'floating'
---= 5 流出总数
-SELECT ru, org, 1 AS v FROM outflow
+--= 5 流出总数: at the home side
+SELECT home_ru AS ru, at AS org, 1 AS v FROM out_at
 --= 6 6个月内有联系
-SELECT ru, org, 1 AS v FROM outflow WHERE UNTIL(last_contact_on) AND date(last_contact_on, '+6 months') >= $D
+SELECT home_ru AS ru, at AS org, 1 AS v FROM out_at WHERE UNTIL(last_contact_on) AND date(last_contact_on, '+6 months') >= $D
 --= 7 联系率 = 6 / 5
 --= 8 纳入流动党组织
-SELECT ru, org, 1 AS v FROM outflow WHERE floating_org <> ''
+SELECT home_ru AS ru, at AS org, 1 AS v FROM out_at WHERE floating_org <> ''
 --= 9 纳管率 = 8 / 5
 --= 10 持活动证
-SELECT ru, org, 1 AS v FROM outflow WHERE certificate_no <> '' AND BY(certificate_on)
+SELECT home_ru AS ru, at AS org, 1 AS v FROM out_at WHERE certificate_no <> '' AND BY(certificate_on)
 --= 11 参加组织生活
-SELECT ru, org, 1 AS v FROM outflow WHERE attends_org_life = 'yes'
+SELECT home_ru AS ru, at AS org, 1 AS v FROM out_at WHERE attends_org_life = 'yes'
 --= 12 流入总数
 SELECT ru, org, 1 AS v FROM inflow
 --= 13 已编入支部

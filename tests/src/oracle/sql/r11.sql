@@ -5,6 +5,7 @@
 --@ expected AS SELECT ru, org, 'general' AS kind, q AS n FROM quarters UNION ALL SELECT ru, org, 'lecture', q FROM quarters UNION ALL SELECT ru, org, 'committee', count(*) FROM serving WHERE committee_seats + 0 > 0 GROUP BY ru, org UNION ALL SELECT ru, org, 'group', count(*) * (party_groups + 0) FROM serving GROUP BY ru, org
 --@ held AS SELECT m.* FROM l_org_life_meetings m JOIN branch b ON b.org = m.org WHERE life_kind IN ('general', 'committee', 'group', 'lecture') AND substr(held_at, 1, 10) <= $D AND substr(held_at, 1, 10) >= $S
 --@ appraised AS SELECT * FROM l_democratic_appraisal WHERE participated = 'yes' AND BY(held_on) AND year = $Y
+--@ judged AS SELECT p.*, COALESCE((SELECT max(a.held_on) FROM l_democratic_appraisal a WHERE a.org = p.org AND a.year = $Y AND UNTIL(a.held_on)), $D) AS at FROM person p
 --= 1 党支部数
 SELECT ru, org, 1 AS v FROM branch
 --= 2 应开次数: months and quarters of the period that have ended, from the month after the branch was founded
@@ -27,8 +28,10 @@ SELECT ru, org, present + 0 AS v FROM held
 --= x3
 SELECT ru, org, due_attend + 0 AS v FROM held
 --= 9 平均到会率 = x2 / x3
---= 10 应参评
-SELECT ru, org, 1 AS v FROM member
+--= 10 应参评: normal on the day of the appraisal; where there was none yet, on the day of the return
+SELECT ru, org, 1 AS v FROM judged WHERE (joined_on = '' OR joined_on <= substr(at, 1, length(joined_on)))
+  AND (relation_in_on = '' OR relation_in_on <= substr(at, 1, length(relation_in_on)))
+  AND (membership_state IN ('normal', '') OR (state_on <> '' AND state_on > substr(at, 1, length(state_on))))
 --= 11 实参评
 SELECT ru, org, 1 AS v FROM appraised
 --= 12 参评率 = 11 / 10

@@ -11,7 +11,7 @@ SELECT ru, org, 1 AS v, code FROM request WHERE channel IN ('phone', 'online')
 --= 5 网格
 SELECT ru, org, 1 AS v, code FROM request WHERE channel = 'grid'
 --= 6 其他
-SELECT ru, org, 1 AS v, code FROM request WHERE channel IN ('box', 'agency', 'letter', '')
+SELECT ru, org, 1 AS v, code FROM request WHERE channel IN ('box', 'agency', 'letter')
 --= 7 全程代理
 SELECT ru, org, 1 AS v, code FROM request WHERE is_agency = 'yes'
 --= 8 已办结: closed by the day

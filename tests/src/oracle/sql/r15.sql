@@ -1,13 +1,13 @@
 --@ place AS SELECT * FROM org WHERE field = $FIELD
 --@ venue AS SELECT v.* FROM l_venues v JOIN place p ON p.org = v.org
---@ has AS SELECT * FROM venue WHERE has_venue = 'yes'
+--@ has AS SELECT v.*, CASE WHEN p.division_code = '' THEN p.org ELSE p.division_code END AS village FROM venue v JOIN place p ON p.org = v.org WHERE v.has_venue = 'yes'
 --= 1 村(社区)数: one per division code
 SELECT ru, min(org) AS org, 1 AS v FROM place GROUP BY ru, CASE WHEN division_code = '' THEN org ELSE division_code END
 --= 2 有场所数
-SELECT DISTINCT ru, org, 1 AS v FROM has
+SELECT ru, min(org) AS org, 1 AS v FROM has GROUP BY ru, village
 --= 3 覆盖率 = 2 / 1
 --= 4 达标数
-SELECT DISTINCT ru, org, 1 AS v FROM has WHERE standard_met = 'yes'
+SELECT ru, min(org) AS org, 1 AS v FROM has WHERE standard_met = 'yes' GROUP BY ru, village
 --= 5 达标率 = 4 / 1
 --= 6 自有
 SELECT ru, org, 1 AS v FROM has WHERE ownership = 'own'

@@ -12,7 +12,7 @@ SELECT ru, org, 1 AS v FROM hardship WHERE main_cause = 'schooling'
 --= 6 年老
 SELECT ru, org, 1 AS v FROM hardship WHERE main_cause = 'aged'
 --= 7 低收入及其他
-SELECT ru, org, 1 AS v FROM hardship WHERE main_cause IN ('low_income', 'other', '')
+SELECT ru, org, 1 AS v FROM hardship WHERE main_cause IN ('low_income', 'other')
 --= 8 已帮扶: of the recognised, whoever has a record in the year
 SELECT h.ru, h.org, 1 AS v FROM hardship h WHERE EXISTS (SELECT 1 FROM record a WHERE a.org = h.org
   AND (a.member_ref = h.name OR (a.member_ref = '' AND a.name = h.name)))

@@ -18,7 +18,7 @@ SELECT ru, org, 1 AS v FROM l_graduate_village_officials WHERE YEAR(contract_to)
 --= 8 续聘: of these
 SELECT ru, org, 1 AS v FROM l_graduate_village_officials WHERE YEAR(contract_to) AND BY(contract_from) AND renewal = 'renewed'
 --= 9 有序流动
-SELECT ru, org, 1 AS v FROM l_graduate_village_officials WHERE outflow NOT IN ('', 'stay')
+SELECT ru, org, 1 AS v FROM l_graduate_village_officials WHERE outflow <> ''
 --= 10 创业人数
 SELECT ru, org, 1 AS v FROM l_graduate_village_officials WHERE startup_project <> ''
 --= 11 到村任职

@@ -4,6 +4,6 @@ SELECT ru, org, 1 AS v, code FROM candidate
 --= 3 初审通过
 SELECT ru, org, 1 AS v, code FROM candidate WHERE decision IN ('reviewed', 'publicised', 'decided')
 --= 4 公示数
-SELECT ru, org, 1 AS v, code FROM candidate WHERE decision IN ('publicised', 'decided')
+SELECT ru, org, 1 AS v, code FROM candidate WHERE decision IN ('publicised', 'decided') AND NOT AFTER(publicised_from)
 --= 5 表彰数
-SELECT ru, org, 1 AS v, code FROM candidate WHERE decision = 'decided'
+SELECT ru, org, 1 AS v, code FROM candidate WHERE decision = 'decided' AND BY(decided_on)

@@ -3,7 +3,8 @@
 --= 1 应自查数
 SELECT ru, org, 1 AS v FROM org
 --= 2 已自查数: different organisations, in the closing round, which stage 5 begins
-SELECT DISTINCT ru, org, target_org, 1 AS v FROM done WHERE inspection_kind = 'self' AND inspected_on >= $Y || '-11-11'
+SELECT DISTINCT ru, org, target_org, 1 AS v FROM done WHERE inspection_kind = 'self' AND inspected_on >= $Y || '-11-11' AND target_org <> ''
+  AND target_org NOT IN (SELECT a.full_name FROM org_any a WHERE a.org NOT IN (SELECT org FROM org))
 --= 3 完成率 = 2 / 1
 --= 5 已验收数
 SELECT ru, org, 1 AS v FROM county

@@ -1,7 +1,8 @@
---@ heard AS SELECT *, review_level AS code FROM l_three_level_review WHERE year = $Y AND UNTIL(reported_on)
---= 1 应述职数: at village level the incumbent secretaries of villages and communities; at the others whoever is listed
+--@ heard AS SELECT *, review_level AS code FROM l_three_level_review WHERE year = $Y AND UNTIL(reported_on) AND review_level IN ('county', 'township', 'village')
+--= 1 应述职数: at village level the incumbent secretaries of villages and communities; at township level the secretary of each township's committee; of the county whoever is listed
 SELECT s.ru, s.org, 1 AS v, 'village' AS code FROM secretary s JOIN org o ON o.org = s.org WHERE o.field IN ('rural', 'community')
-UNION ALL SELECT ru, org, 1, review_level FROM l_three_level_review WHERE year = $Y AND review_level <> 'village'
+UNION ALL SELECT ru, org, 1, 'township' FROM l_reporting_units WHERE active = 'yes' AND unit_level = 'township'
+UNION ALL SELECT ru, org, 1, 'county' FROM l_three_level_review WHERE year = $Y AND review_level = 'county'
 --= 2 已述职数
 SELECT ru, org, 1 AS v, code FROM heard
 --= 3 述职率 = 2 / 1

@@ -1,5 +1,6 @@
 --= I-01n
 SELECT DISTINCT ru, org, 1 AS v FROM l_work_meetings WHERE meeting_kind = 'deployment' AND UNTIL(held_on) AND held_on <= $Y || '-03-31'
+  AND ru IN (SELECT ru FROM l_reporting_units WHERE active = 'yes')
 --= I-01d
 SELECT ru, org, 1 AS v FROM l_reporting_units WHERE active = 'yes'
 --= I-02n = R03/initial:15
@@ -17,7 +18,7 @@ SELECT ru, org, 1 AS v FROM l_affiliation_issues WHERE BY(found_on) AND status =
 --= I-10d
 SELECT ru, org, 1 AS v FROM l_affiliation_issues WHERE BY(found_on)
 --= I-11n: held by the month that it was due in
-SELECT ru, org, 1 AS v FROM l_election_terms WHERE UNTIL(due_on) AND UNTIL(held_on) AND substr(held_on, 1, length(due_on)) <= due_on
+SELECT ru, org, 1 AS v FROM l_election_terms WHERE UNTIL(due_on) AND UNTIL(held_on) AND substr(held_on, 1, 7) <= substr(due_on, 1, 7)
 --= I-11d
 SELECT ru, org, 1 AS v FROM l_election_terms WHERE UNTIL(due_on)
 --= I-12n = R05:6
@@ -43,8 +44,8 @@ SELECT ru, org, 1 AS v FROM l_unbuilt_units WHERE BY(registered_on) AND due_kind
 --= I-21d = R10:5
 --= I-22n = R10:8
 --= I-22d = R10:5
---= I-24n: an identity number, date of birth, joining and category; a formal member's date of becoming one
-SELECT ru, org, 1 AS v FROM member WHERE id_card <> '' AND birth_date <> '' AND joined_on <> '' AND member_category <> ''
+--= I-24n: a valid identity number, date of birth, joining and category; a formal member's date of becoming one
+SELECT ru, org, 1 AS v FROM member WHERE id_card <> '' AND id_card NOT LIKE '%?' AND birth_date <> '' AND joined_on <> '' AND member_category <> ''
   AND (category <> 'formal' OR formal_on <> '')
 --= I-24d = R02:1
 --= I-31n = R07:4
@@ -69,10 +70,10 @@ SELECT ru, org, 1 AS v FROM member WHERE id_card <> '' AND birth_date <> '' AND 
 --= I-41d = R13:8
 --= I-42n = R13:16 + R13:17
 --= I-42d = R13:15
---= I-43n = R14:2
---= I-43d = R14:1
---= I-44n = R14:x1
---= I-44d = R14:x2
+--= I-43n = R14/home:2
+--= I-43d = R14/home:1
+--= I-44n = R14/community:x1
+--= I-44d = R14/community:x2
 --= I-45n = R15/rural:2 + R15/community:2
 --= I-45d = R15/rural:1 + R15/community:1
 --= I-46n = R15/rural:4 + R15/community:4
@@ -98,3 +99,41 @@ SELECT ru, org, 1 AS v FROM l_return_submissions WHERE UNTIL(due_on) AND UNTIL(s
   AND status IN ('submitted', 'approved', 'merged', 'published', 'archived')
 --= I-30d
 SELECT ru, org, 1 AS v FROM l_return_submissions WHERE UNTIL(due_on)
+--= I-47an: what organisations of both years have more than the year before
+SELECT f.ru, f.org, CASE WHEN f.year = $Y THEN f.amount_yuan ELSE -f.amount_yuan END AS v FROM l_funds f JOIN org o ON o.org = f.org WHERE o.field = 'rural' AND (o.established_on = '' OR substr(o.established_on, 1, 4) < $Y)
+  AND f.flow = 'income' AND f.source = 'fiscal' AND ((f.year = $Y AND BY(f.occurred_on)) OR f.year + 0 = $Y - 1)
+--= I-47ad
+SELECT f.ru, f.org, f.amount_yuan + 0 AS v FROM l_funds f JOIN org o ON o.org = f.org WHERE o.field = 'rural' AND (o.established_on = '' OR substr(o.established_on, 1, 4) < $Y)
+  AND f.flow = 'income' AND f.source = 'fiscal' AND f.year + 0 = $Y - 1
+--= I-47bn: what organisations of both years have more than the year before
+SELECT f.ru, f.org, CASE WHEN f.year = $Y THEN f.amount_yuan ELSE -f.amount_yuan END AS v FROM l_funds f JOIN org o ON o.org = f.org WHERE o.field = 'community' AND (o.established_on = '' OR substr(o.established_on, 1, 4) < $Y)
+  AND f.flow = 'income' AND f.source = 'fiscal' AND ((f.year = $Y AND BY(f.occurred_on)) OR f.year + 0 = $Y - 1)
+--= I-47bd
+SELECT f.ru, f.org, f.amount_yuan + 0 AS v FROM l_funds f JOIN org o ON o.org = f.org WHERE o.field = 'community' AND (o.established_on = '' OR substr(o.established_on, 1, 4) < $Y)
+  AND f.flow = 'income' AND f.source = 'fiscal' AND f.year + 0 = $Y - 1
+--= I-47cn: what organisations of both years have more than the year before
+SELECT f.ru, f.org, CASE WHEN f.year = $Y THEN f.amount_yuan ELSE -f.amount_yuan END AS v FROM l_funds f JOIN org o ON o.org = f.org WHERE o.field = 'two_new' AND o.two_new_kind = 'nonpublic' AND (o.established_on = '' OR substr(o.established_on, 1, 4) < $Y)
+  AND f.flow = 'income' AND f.source = 'fiscal' AND ((f.year = $Y AND BY(f.occurred_on)) OR f.year + 0 = $Y - 1)
+--= I-47cd
+SELECT f.ru, f.org, f.amount_yuan + 0 AS v FROM l_funds f JOIN org o ON o.org = f.org WHERE o.field = 'two_new' AND o.two_new_kind = 'nonpublic' AND (o.established_on = '' OR substr(o.established_on, 1, 4) < $Y)
+  AND f.flow = 'income' AND f.source = 'fiscal' AND f.year + 0 = $Y - 1
+--= I-47dn: what organisations of both years have more than the year before
+SELECT f.ru, f.org, CASE WHEN f.year = $Y THEN f.amount_yuan ELSE -f.amount_yuan END AS v FROM l_funds f JOIN org o ON o.org = f.org WHERE o.field = 'floating' AND (o.established_on = '' OR substr(o.established_on, 1, 4) < $Y)
+  AND f.flow = 'income' AND f.source = 'fiscal' AND ((f.year = $Y AND BY(f.occurred_on)) OR f.year + 0 = $Y - 1)
+--= I-47dd
+SELECT f.ru, f.org, f.amount_yuan + 0 AS v FROM l_funds f JOIN org o ON o.org = f.org WHERE o.field = 'floating' AND (o.established_on = '' OR substr(o.established_on, 1, 4) < $Y)
+  AND f.flow = 'income' AND f.source = 'fiscal' AND f.year + 0 = $Y - 1
+--= I-33bn = R08:5
+--= I-33bd = R08:4
+--= I-51n
+SELECT ru, org, 1 AS v FROM l_demonstration_sites WHERE status = 'confirmed' AND BY(confirmed_on)
+--= I-52an
+SELECT ru, org, 1 AS v FROM l_commendation_candidates WHERE year = $Y AND decision = 'decided' AND BY(decided_on) AND award_category = 'town_committee'
+--= I-52bn
+SELECT ru, org, 1 AS v FROM l_commendation_candidates WHERE year = $Y AND decision = 'decided' AND BY(decided_on) AND award_category = 'village_org'
+--= I-52cn
+SELECT ru, org, 1 AS v FROM l_commendation_candidates WHERE year = $Y AND decision = 'decided' AND BY(decided_on) AND award_category = 'community_org'
+--= I-52dn
+SELECT ru, org, 1 AS v FROM l_commendation_candidates WHERE year = $Y AND decision = 'decided' AND BY(decided_on) AND award_category = 'nonpublic_org'
+--= I-52en
+SELECT ru, org, 1 AS v FROM l_commendation_candidates WHERE year = $Y AND decision = 'decided' AND BY(decided_on) AND award_category = 'floating_org'

@@ -1,6 +1,6 @@
---@ due AS SELECT * FROM l_return_submissions WHERE due_on <> ''
+--@ due AS SELECT * FROM l_return_submissions WHERE UNTIL(due_on)
 --@ handed AS SELECT * FROM due WHERE status IN ('submitted', 'approved', 'merged', 'published', 'archived') AND BY(submitted_on)
---= 1 应报数
+--= 1 应报数: due by the day
 SELECT ru, org, 1 AS v FROM due
 --= 2 已报数
 SELECT ru, org, 1 AS v FROM handed

@@ -8,7 +8,7 @@ CREATE VIEW person AS SELECT * FROM l_members WHERE member_category IN ('formal'
 CREATE VIEW member AS
 SELECT m.*, CASE WHEN AFTER(formal_on) THEN 'probationary' ELSE member_category END AS category
 FROM person m
-WHERE BY(joined_on) AND BY(relation_in_on) AND (membership_state = 'normal' OR (membership_state <> '' AND AFTER(state_on)));
+WHERE BY(joined_on) AND BY(relation_in_on) AND (membership_state IN ('normal', '') OR AFTER(state_on));
 CREATE VIEW secretary AS
 SELECT s.* FROM l_secretaries s JOIN org o ON o.org = s.org
 WHERE s.year = $Y AND BY(s.took_office_on) AND NOT (s.adjust_action = 'adjusted' AND BY(s.adjusted_on));
@@ -18,7 +18,10 @@ CREATE VIEW outflow AS SELECT * FROM l_floating_members
 WHERE direction = 'out' AND BY(flow_on) AND NOT UNTIL(returned_on);
 CREATE VIEW inflow AS SELECT * FROM l_floating_members
 WHERE direction = 'in' AND BY(flow_on) AND NOT UNTIL(returned_on);
-CREATE VIEW due_member AS SELECT * FROM member WHERE NOT (is_lost = 'yes' AND BY(lost_on)) AND is_floating <> 'yes';
+CREATE VIEW at_home AS SELECT m.* FROM member m LEFT JOIN org_any h ON h.org = m.org WHERE NOT EXISTS (SELECT 1 FROM outflow f
+  WHERE (f.id_card <> '' AND m.id_card <> '' AND f.id_card = m.id_card)
+    OR ((f.id_card = '' OR m.id_card = '') AND f.name = m.name AND f.home_org = h.full_name));
+CREATE VIEW due_member AS SELECT * FROM at_home WHERE NOT (is_lost = 'yes' AND BY(lost_on));
 CREATE VIEW hardship AS SELECT * FROM l_hardship_members
 WHERE recognised = 'recognised' AND BY(recognised_on) AND year = $Y AND NOT (exited_on <> '' AND exited_on < $Y || '-01-01');
 CREATE VIEW mechanism AS SELECT m.* FROM l_mechanisms m
@@ -27,8 +30,7 @@ CREATE VIEW kinds AS SELECT b.ru, b.org, b.org_type,
   (SELECT count(DISTINCT m.mechanism_kind) FROM mechanism m WHERE m.org = b.org) AS k FROM org b;
 CREATE VIEW attended AS
 SELECT s.ru, s.org, s.name, a.hours FROM secretary s
-JOIN l_training_attendance a ON a.ru = s.ru AND (a.org = s.org OR a.org IS NULL)
-  AND ((a.id_card <> '' AND s.id_card <> '' AND a.id_card = s.id_card)
-    OR ((a.id_card = '' OR s.id_card = '') AND a.name = s.name))
+JOIN l_training_attendance a ON (a.id_card <> '' AND s.id_card <> '' AND a.id_card = s.id_card)
+  OR ((a.id_card = '' OR s.id_card = '') AND a.name = s.name AND (a.org = s.org OR (a.org IS NULL AND a.ru = s.ru)))
 WHERE a.attended = 'yes'
-  AND EXISTS (SELECT 1 FROM l_training_sessions t WHERE t.ru = a.ru AND t.title = a.session_ref AND UNTIL(t.start_on) AND YEAR(t.start_on));
+  AND EXISTS (SELECT 1 FROM l_training_sessions t WHERE t.title = a.session_ref AND UNTIL(t.start_on) AND YEAR(t.start_on));
