@@ -112,7 +112,8 @@ async fn texts(
     for column in &sheet.columns {
         let Content::Text { ledger, condition, fold } = &column.content else { continue };
         let Some(declared) = server.catalogue.ledger(ledger) else { continue };
-        let variables = server.catalogue.variables(server.campaign_year, None);
+        let mut variables = server.catalogue.variables(server.campaign_year, None);
+        crate::counting::bind(&mut variables, request.date);
         let units = at_and_below(server.store.units().await?, request.top.id);
         let ids: Vec<UnitId> = units.iter().map(|unit| unit.id).collect();
         let rows = read(server, ledger, &ids).await?;

@@ -102,8 +102,17 @@ pub(super) fn return_form(
         groups,
         sheets: all,
         checks,
-        notes: raw.notes,
+        notes: raw.notes.iter().map(|note| completed(note, catalogue)).collect(),
     }
+}
+
+/// A note with the days of the county in it: `{conversion_deadline}` is 10月20日.
+fn completed(note: &str, catalogue: &Catalogue) -> String {
+    let Some((head, rest)) = note.split_once('{') else { return note.to_owned() };
+    let Some((name, tail)) = rest.split_once('}') else { return note.to_owned() };
+    let day = catalogue.parameter(name).and_then(toml::Value::as_str).and_then(|day| day.split_once('-'));
+    let Some((month, day)) = day else { return note.to_owned() };
+    format!("{head}{}月{}日{tail}", month.trim_start_matches('0'), day.trim_start_matches('0'))
 }
 
 /// A measure must exist, and what it is counted for each of must be a choice of this return.
