@@ -46,7 +46,7 @@ fn amount(value: i64, scale: i64) -> (Out, Style) {
     match scale {
         1 => (Out::Number(value as f64), Style::Count),
         // Exact until the last step.
-        _ => (Out::Number(value as f64 / scale as f64), Style::Money),
+        _ => (Out::Number(value as f64 / scale as f64), Style::Hundredths),
     }
 }
 

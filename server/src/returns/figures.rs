@@ -94,7 +94,7 @@ pub async fn lines(scope: Scope<'_>, sheet: &Sheet) -> Result<Vec<Line>, ReturnE
             };
             Ok(organisations.into_iter().map(line).collect())
         }
-        SheetRows::Groups => by_group(scope, &measures, &units).await,
+        SheetRows::Groups => by_group(scope, &measures).await,
         SheetRows::Codes { ledger, column, list, per_unit } => {
             by_code(scope, &measures, &units, (ledger, column, list), *per_unit).await
         }
@@ -187,7 +187,7 @@ async fn organisations(
     Ok(own.map(|unit| (unit.clone(), counts.remove(&unit.id).unwrap_or_default())).collect())
 }
 
-async fn by_group(scope: Scope<'_>, measures: &Measures<'_>, units: &[Unit]) -> Result<Vec<Line>, ReturnError> {
+async fn by_group(scope: Scope<'_>, measures: &Measures<'_>) -> Result<Vec<Line>, ReturnError> {
     let Scope { server, form, top, date, .. } = scope;
     let groups: Vec<String> = (0..form.groups.len()).map(|index| Group::measure_id(&form.id, index)).collect();
     let line = |group: &Group| Line { label: group.label.clone(), of_which: group.of_which, ..Line::default() };

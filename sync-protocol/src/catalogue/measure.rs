@@ -53,14 +53,14 @@ impl Neighbours {
 
     /// The rows that say the same as `own` in one of these pairs of columns, at least.
     fn alike(&self, own: &Row, ledger: &str, same: &[(String, String)]) -> Vec<&Row> {
-        let mut places = BTreeSet::new();
+        let mut places: BTreeSet<usize> = BTreeSet::new();
         for (mine, other) in same {
             let text = own.text(mine);
             let known = self.index.get(&(ledger.to_owned(), other.clone())).filter(|_| !text.is_empty());
             places.extend(known.and_then(|texts| texts.get(text)).into_iter().flatten());
         }
         let rows = self.rows.get(ledger).map(Vec::as_slice).unwrap_or_default();
-        places.into_iter().filter_map(|place| rows.get(*place)).collect()
+        places.into_iter().filter_map(|place| rows.get(place)).collect()
     }
 }
 
