@@ -24,6 +24,8 @@ use crate::{
 pub const FILE: &str = "keys.json";
 /// A hash of what must not be replaced unnoticed, in the database.
 const MARK: &str = "keys_mark";
+/// The id of the key that signs since the last rotation, in the database.
+const NEWEST: &str = "keys_newest";
 /// Where earlier versions kept the keys: in the database. To derive row ids; to sign with; to seal cursors.
 const EARLIER: [&str; 3] = ["county_key", "bundle_key", "cursor_key"];
 const FORMAT: u32 = 1;
@@ -272,7 +274,7 @@ impl Keyring {
     }
 
     /// Reads the file of a data folder; nothing, if there is none.
-    fn read(file: PathBuf) -> Result<Option<Self>, Refused> {
+    pub(crate) fn read(file: PathBuf) -> Result<Option<Self>, Refused> {
         let text = match std::fs::read(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -298,7 +300,13 @@ impl Keyring {
     pub async fn keep(&self, store: &dyn Store) -> Result<(), StoreError> {
         let text = serde_json::to_vec_pretty(&self.written).map_err(|error| StoreError::Disk(error.to_string()))?;
         whole::write(&self.file, &text, true).map_err(|error| StoreError::Disk(error.to_string()))?;
-        store.put_secret(MARK, &self.mark()).await
+        store.put_secret(MARK, &self.mark()).await?;
+        store.put_secret(NEWEST, self.current().id().as_bytes()).await
+    }
+
+    /// Whether both are keys of one installation, be it of different times.
+    pub(crate) fn is_of_one_installation(&self, other: &Self) -> bool {
+        self.signing.iter().any(|one| other.signing.iter().any(|two| one.id() == two.id()))
     }
 }
 
@@ -322,6 +330,12 @@ pub async fn open(store: &dyn Store, config: &Config) -> Result<Keyring, StoreEr
     if earlier.is_some_and(|earlier| earlier.mark() == ring.mark()) {
         // It was interrupted.
         take_out(&ring, store).await?;
+    }
+    // A file of before a rotation would sign with a key that was given up, perhaps because others have it.
+    if let Some(newest) = store.get_secret(NEWEST).await?
+        && !ring.signing.iter().any(|signing| signing.id().as_bytes() == newest)
+    {
+        return Err(Refused::OlderKeys.into());
     }
     match store.get_secret(MARK).await? {
         Some(mark) if mark == ring.mark() => Ok(ring),

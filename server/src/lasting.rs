@@ -310,20 +310,22 @@ impl Lost {
         }
     }
 
-    /// Erases what was erased and is there again; one sentence each.
-    pub async fn erase_again(&self, server: &Server, by: &By) -> Vec<String> {
+    /// Erases what was erased and is there again; whether it is done, and a sentence, each.
+    pub async fn erase_again(&self, server: &Server, by: &By) -> Vec<(bool, String)> {
         let mut told = Vec::new();
         for (unit, record, extent) in &self.erasures {
+            let mut is_done = true;
             let what = match Box::pin(erasure::carry_out(server, *unit, record, (by, *extent))).await {
                 Ok(_) if *extent == Extent::Whole => "✓ 已重新清除整条记录 the whole record erased again".to_owned(),
                 Ok(_) => "✓ 已重新清除敏感信息 restricted data erased again".to_owned(),
                 // It came after the backup, and with it it is gone.
                 Err(ErasureError::Unknown | ErasureError::Before) => continue,
                 Err(error) => {
+                    is_done = false;
                     format!("✗ 尚未清除，启动服务时再试 not erased again yet, `serve` tries once more: {error}")
                 }
             };
-            told.push(format!("{what}（{}/{}）", record.ledger, record.row));
+            told.push((is_done, format!("{what}（{}/{}）", record.ledger, record.row)));
         }
         told
     }
@@ -364,8 +366,12 @@ pub async fn finish(server: &Server, facts: &[Fact]) {
         Ok(lost) => lost,
         Err(error) => return tracing::error!(%error, "what was to be erased again is not known"),
     };
-    for sentence in lost.erase_again(server, &By::from("taizhang")).await {
-        tracing::info!("{sentence}");
+    for (is_done, sentence) in lost.erase_again(server, &By::from("taizhang")).await {
+        if is_done {
+            tracing::info!("{sentence}");
+        } else {
+            tracing::warn!("{sentence}");
+        }
     }
 }
 

@@ -42,6 +42,11 @@ pub enum OfficeError {
         "本机尚未加入，请先用 join 登记县里给的令牌和公钥 | not joined yet: use `join` with the county's token and keys"
     )]
     NotJoined,
+    /// The county has revoked it.
+    #[error(
+        "本机已被县里停用，县里不再向它发送内容；如属误停，请联系系统管理员重新加入（join）；否则请把数据文件夹交系统管理员清除 | the county has revoked this office and sends it nothing any more: if that is a mistake, ask the administrator and `join` anew; else hand the data folder over to be erased"
+    )]
+    Revoked,
     /// Its configuration is of another county.
     #[error(
         "数据包来自另一个县：区划代码与本机建库时的 county_code 不一致；请在 taizhang.toml 中改正，换一个空的数据目录重新 join，再重新导入 | of another county: the county_code that this store was made with is not the county's; correct it in taizhang.toml, join anew in an empty data folder, and import again"
@@ -176,6 +181,9 @@ pub async fn take(server: &Server, bytes: &[u8]) -> Result<Taken, OfficeError> {
         opened.map_err(|error| StoreError::Database(error.to_string()))??;
     let seen = head.checkpoints.iter().rev().chain(replies.iter().filter_map(|reply| reply.checkpoint.as_ref()));
     keep_checkpoints(server, seen).await?;
+    if replies.iter().any(|reply| reply.erase) {
+        return Err(OfficeError::Revoked);
+    }
     let mut taken = Taken { units: take_units(server, &units).await?, refused_units, ..Taken::default() };
     if let Some(key) = county_key {
         let ring = server.keyring.with_county(&key);

@@ -64,6 +64,8 @@ pub enum Why {
     Edited,
     /// Another file that was imported says the same.
     Affirmed,
+    /// Something was erased from the document since, and with it its history: what stood there before is not known.
+    Remade,
 }
 
 /// A cell that says something else now.
@@ -162,8 +164,39 @@ pub async fn undo(server: &Server, id: &str, who: &str) -> Result<Option<Undone>
     for identity in identities {
         take_back(server, &identity, &imports, &author, &mut undone).await?;
     }
+    for identity in server.store.remade().await? {
+        tell_remade(server, &identity, id, &mut undone).await?;
+    }
     server.store.batch_undone(id, clock::now_ms()).await?;
     Ok(Some(undone))
+}
+
+/// Says which cells of a document that begins anew since an erasure still say what the import wrote.
+async fn tell_remade(server: &Server, identity: &Identity, id: &str, undone: &mut Undone) -> Result<(), ImportError> {
+    let Some(stored) = server.store.document(identity.document(&server.tenant)).await? else { return Ok(()) };
+    let document = Document::load(stored.snapshot.as_deref(), &stored.changes)?;
+    let unit = server.store.unit(identity.unit).await?.map_or_else(String::new, |unit| unit.name);
+    let mut telling = Telling { server, identity, original: &document, document: &document, names: None };
+    telling.read_names().await?;
+    for (row, state) in document.row_states() {
+        for column in state.row.cells.keys() {
+            let Some(address) = Address::parse(&format!("{row}/{column}")) else { continue };
+            let by = document.provenance(&address);
+            let is_of_import = by.is_some_and(|by| by.how == Means::Import && by.source.as_deref() == Some(id));
+            if is_of_import {
+                let ledger = server.catalogue.ledger(&row.ledger).map_or(row.ledger.as_str(), |ledger| &ledger.title);
+                undone.kept.push(KeptCell {
+                    unit: unit.clone(),
+                    ledger: ledger.to_owned(),
+                    record: telling.record(&row),
+                    column: telling.column(&address),
+                    who: String::new(),
+                    why: Why::Remade,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn take_back(
@@ -220,6 +253,17 @@ struct Telling<'a> {
 }
 
 impl Telling<'_> {
+    async fn read_names(&mut self) -> Result<(), ImportError> {
+        let Self { server, identity, .. } = *self;
+        let open = Identity { book: identity.book.open(), ..identity.clone() };
+        if identity.book.is_restricted()
+            && let Some(stored) = server.store.document(open.document(&server.tenant)).await?
+        {
+            self.names = Some(Document::load(stored.snapshot.as_deref(), &stored.changes)?);
+        }
+        Ok(())
+    }
+
     async fn tell(
         &mut self,
         taken: &TakenBack,
@@ -227,11 +271,8 @@ impl Telling<'_> {
         undone: &mut Undone,
     ) -> Result<(), ImportError> {
         let Self { server, identity, .. } = *self;
-        if identity.book.is_restricted() && !taken.cells.is_empty() {
-            let open = Identity { book: identity.book.open(), ..identity.clone() };
-            if let Some(stored) = server.store.document(open.document(&server.tenant)).await? {
-                self.names = Some(Document::load(stored.snapshot.as_deref(), &stored.changes)?);
-            }
+        if !taken.cells.is_empty() {
+            self.read_names().await?;
         }
         let unit = server.store.unit(identity.unit).await?.map_or_else(String::new, |unit| unit.name);
         let mut gone: BTreeSet<RowKey> = BTreeSet::new();

@@ -41,6 +41,12 @@ pub async fn about(server: &Server, arguments: About) -> anyhow::Result<bool> {
     };
     let whom = Whom { name: name.trim().to_owned(), id_card: id_card.map(|number| number.trim().to_owned()) };
     anyhow::ensure!(!whom.name.is_empty(), "请写姓名 | a name is needed");
+    if let Some(to) = to.as_deref().filter(|to| to.exists()) {
+        anyhow::bail!(
+            "已有 {}，没有覆盖；请换一个名字 | is there already and was left alone: choose another name",
+            to.display()
+        );
+    }
     let records = about::records(server, top, &whom).await?;
     for record in &records {
         println!("{}", line(server, record));

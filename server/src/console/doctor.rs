@@ -56,8 +56,9 @@ async fn look(config: &Config, orders: Orders, examined: &mut Examined) -> anyho
         None
     };
     let fault = installation::lasting(config).fault;
+    let mut is_again = true;
     if orders.older != Older::Refused && !examined.wrong.is_empty() {
-        accept(config, orders, examined).await?;
+        is_again = accept(config, orders, examined).await?;
     }
     let bar = indicatif::ProgressBar::new(0);
     let progress = |done: usize, total: usize| {
@@ -93,11 +94,12 @@ async fn look(config: &Config, orders: Orders, examined: &mut Examined) -> anyho
     if let Some(advice) = super::keys::to_copy(config).filter(|_| !orders.json) {
         println!("· {advice}");
     }
-    Ok(diagnosis.wrong.is_empty())
+    Ok(diagnosis.wrong.is_empty() && is_again)
 }
 
-/// Goes on with an older database; what was done since and must not come back with it is done again.
-async fn accept(config: &Config, orders: Orders, examined: &mut Examined) -> anyhow::Result<()> {
+/// Goes on with an older database; what was done since and must not come back with it is done again; `false` if
+/// something of it is not.
+async fn accept(config: &Config, orders: Orders, examined: &mut Examined) -> anyhow::Result<bool> {
     let Known { facts, fault } = installation::lasting(config);
     if let Some(fault) = &fault
         && orders.older != Older::Forgotten
@@ -121,7 +123,9 @@ async fn accept(config: &Config, orders: Orders, examined: &mut Examined) -> any
     for sentence in lost.in_words() {
         eprintln!("{sentence}");
     }
-    for sentence in lost.erase_again(&examined.server, &by).await {
+    let mut is_again = true;
+    for (is_done, sentence) in lost.erase_again(&examined.server, &by).await {
+        is_again &= is_done;
         eprintln!("{sentence}");
     }
     if facts.is_empty() && fault.is_none() {
@@ -140,7 +144,7 @@ async fn accept(config: &Config, orders: Orders, examined: &mut Examined) -> any
     if people::is_first_run(&examined.server).await? {
         eprintln!("· 现在没有系统管理员，请运行 no administrator is left, run: {}", super::people::FIRST);
     }
-    Ok(())
+    Ok(is_again)
 }
 
 fn refused_finding(refused: &Refused) -> Finding {

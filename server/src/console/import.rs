@@ -150,6 +150,7 @@ pub(super) async fn import_and(
     (findings, json): (Option<&Path>, bool),
     last: impl Fn(String),
 ) -> anyhow::Result<bool> {
+    findings.map_or(Ok(()), super::may_write_into)?;
     let (units, counts) = sender.units(server, files).await?;
     let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     let by = By::from(sender.who.as_str());
@@ -165,7 +166,7 @@ pub(super) async fn import_and(
     let mut failed = false;
     for (file, report) in files.iter().zip(&reports) {
         match report {
-            Ok(report) => draw_findings(server, file, (&report.findings, &report.doubts), findings).await?,
+            Ok(report) => draw_findings(server, file, (&report.findings, &report.doubts), findings).await,
             Err(error) => {
                 eprintln!("{}: {error}", file.display());
                 failed = true;
@@ -217,6 +218,7 @@ pub async fn preview(
     findings: Option<&Path>,
     json: bool,
 ) -> anyhow::Result<bool> {
+    findings.map_or(Ok(()), super::may_write_into)?;
     let mut previews = Vec::new();
     let mut failed = false;
     let (units, _) = sender.units(server, files).await?;
@@ -224,7 +226,7 @@ pub async fn preview(
         let planned = async { preview_beside(server, sender.open(file).await?, &units).await };
         match planned.await {
             Ok(preview) => {
-                draw_findings(server, file, (&preview.findings, &preview.doubts), findings).await?;
+                draw_findings(server, file, (&preview.findings, &preview.doubts), findings).await;
                 previews.push(preview);
             }
             Err(error) => {
@@ -301,6 +303,9 @@ fn print_undone(undone: &Undone) {
     };
     for KeptCell { unit, ledger, record, column, who, why } in &undone.kept {
         line(match why {
+            Why::Remade => format!(
+                "此后清除过记录，历史已不可考，未撤销，请人工处理 something was erased since, and with it the history: not taken back, a person has to：{unit} · {ledger} · {record} · {column}"
+            ),
             Why::Edited => {
                 format!("导入后又改过，已保留 edited since, kept：{unit} · {ledger} · {record} · {column}（{who}）")
             }
@@ -378,9 +383,9 @@ async fn draw_findings(
     file: &Path,
     (findings, doubts): (&[Finding], &[Doubt]),
     folder: Option<&Path>,
-) -> anyhow::Result<()> {
+) {
     let Some(folder) = folder.filter(|_| findings.iter().any(|finding| finding.severity > Severity::Info)) else {
-        return Ok(());
+        return;
     };
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let path = folder.join(format!("{stem}_问题.xlsx"));
@@ -389,14 +394,13 @@ async fn draw_findings(
         findings_workbook(server, source, findings.to_vec(), doubts.to_vec()).await
     };
     match drawn.await {
-        Ok(bytes) => {
-            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-            std::fs::write(&path, bytes).with_context(|| path.display().to_string())?;
-            eprintln!("{}：问题已标注在 marked in {}", file.display(), path.display());
-        }
+        // What was imported is imported, whatever becomes of the copy.
+        Ok(bytes) => match super::write_whole(&path, &bytes) {
+            Ok(()) => eprintln!("{}：问题已标注在 marked in {}", file.display(), path.display()),
+            Err(error) => eprintln!("{}：问题副本没有写出 the marked copy was not written: {error:#}", file.display()),
+        },
         Err(error) => eprintln!("{}: {error}", file.display()),
     }
-    Ok(())
 }
 
 /// Says how many cells somebody else decides on.

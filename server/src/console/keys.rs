@@ -19,13 +19,19 @@ use crate::{
     config::Config,
     console::import::WHO,
     installation,
-    keyring::{self, Signing},
-    store::sqlite::{DOCUMENT_KEYS, SUCCESSORS},
+    keyring::{self, Keyring, Signing},
+    lasting,
+    store::{
+        examine::KeysSeen,
+        sqlite::{DOCUMENT_KEYS, SUCCESSORS},
+    },
     whole,
 };
 
 /// What is noted of the newest copy of the keys, in the data folder.
 const COPIED: &str = "keys-copied.json";
+/// What else a copy holds: what was revoked, disabled and erased, so that no older backup brings it back.
+const BESIDE: [&str; 1] = [lasting::FILE];
 
 /// `taizhang keys`.
 #[derive(Debug, Args)]
@@ -63,15 +69,18 @@ pub async fn keys(server: &Server, config: &Config, Keys { command }: Keys) -> a
     match command {
         None => println!("{}", server.keys.public()),
         Some(Command::List) => list(server),
-        Some(Command::Copy { to }) => copy(config, &to)?,
+        Some(Command::Copy { to }) => copy(server, config, &to).await?,
         Some(Command::Rotate { leaked }) => rotate(server, config, leaked).await?,
     }
     Ok(true)
 }
 
-/// Writes every key to a folder elsewhere, and notes that it did: `doctor` says when the copy is not the newest any more.
-fn copy(config: &Config, to: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(to.join(SUCCESSORS)).with_context(|| to.display().to_string())?;
+/// Writes every key to a folder elsewhere, with what must not come back with a backup, and notes that it did: `doctor` says when
+/// the copy is not the newest any more.
+async fn copy(server: &Server, config: &Config, to: &Path) -> anyhow::Result<()> {
+    may_copy(server, config, to).await?;
+    let into = || format!("另存到 copying to {} 没有完成 is not complete", to.display());
+    std::fs::create_dir_all(to.join(SUCCESSORS)).with_context(into)?;
     let is_inside = to.canonicalize()?.starts_with(config.data_dir.canonicalize()?);
     anyhow::ensure!(!is_inside, "请另存到数据文件夹之外 keep the copy outside of the data folder");
     let read = |name: &str| {
@@ -79,9 +88,16 @@ fn copy(config: &Config, to: &Path) -> anyhow::Result<()> {
         std::fs::read(&path).with_context(|| path.display().to_string())
     };
     // Read first: what is destroyed meanwhile is in no copy.
+    let digest = digest(config);
     let document_keys = read(DOCUMENT_KEYS)?;
-    whole::write(&to.join(keyring::FILE), &read(keyring::FILE)?, true)?;
-    whole::write(&to.join(DOCUMENT_KEYS), &document_keys, true)?;
+    whole::write(&to.join(DOCUMENT_KEYS), &document_keys, true).with_context(into)?;
+    for name in BESIDE {
+        if config.data_dir.join(name).is_file() {
+            whole::write(&to.join(name), &read(name)?, true).with_context(into)?;
+        }
+    }
+    // Last: a folder without it is taken for no copy.
+    whole::write(&to.join(keyring::FILE), &read(keyring::FILE)?, true).with_context(into)?;
     let kept = names(&config.data_dir.join(SUCCESSORS))?;
     for name in &kept {
         whole::write(&to.join(SUCCESSORS).join(name), &read(&format!("{SUCCESSORS}/{name}"))?, true)?;
@@ -89,13 +105,70 @@ fn copy(config: &Config, to: &Path) -> anyhow::Result<()> {
     for name in names(&to.join(SUCCESSORS))?.difference(&kept) {
         std::fs::remove_file(to.join(SUCCESSORS).join(name))?;
     }
-    let copied = Copied { at_ms: clock::now_ms(), keys: HEXLOWER.encode(&Sha256::digest(&document_keys)) };
+    let copied = Copied { at_ms: clock::now_ms(), keys: digest };
     whole::write(&config.data_dir.join(COPIED), &serde_json::to_vec(&copied)?, true)?;
     println!("✓ 密钥已另存 the keys were copied: {}", to.display());
     println!(
         "请与数据库备份分开保管，旧的一份如在别处请删除 | keep it apart from backups; delete older copies elsewhere"
     );
+    if is_same_disk(&config.data_dir, to) {
+        println!(
+            "· 它与数据在同一磁盘：磁盘损坏时一起丢失，请再另存一份到 U 盘 | it is on the disk of the data and is lost with it: keep one elsewhere, too"
+        );
+    }
     Ok(())
+}
+
+/// Whether this folder may be written to: it takes no copy that holds more than is here.
+async fn may_copy(server: &Server, config: &Config, to: &Path) -> anyhow::Result<()> {
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    anyhow::ensure!(
+        to.is_dir() || parent.is_dir(),
+        "没有文件夹 no such folder: {}。U 盘插好了吗？ Is the stick there?",
+        parent.display()
+    );
+    if let KeysSeen { fault: Some(fault), .. } = server.store.examine().document_keys().await? {
+        anyhow::bail!("{fault}。本机的密钥不全，没有另存 | the keys here are not sound, and were not copied");
+    }
+    let lost = server.store.examine().document_keys().await?.keyless.len();
+    anyhow::ensure!(
+        lost == 0,
+        "本机缺少 {lost} 份文档的密钥，没有另存：请先放回最新另存的一份（taizhang doctor 说明）| the keys of {lost} documents are missing here, so nothing was copied: put the newest copy back first (`taizhang doctor` says more)"
+    );
+    let there = to.join(keyring::FILE);
+    if there.is_file() {
+        let there = Keyring::read(there).ok().flatten();
+        anyhow::ensure!(
+            there.is_some_and(|there| there.is_of_one_installation(&server.keyring)),
+            "{} 里是另一套安装的密钥，或已不能读；没有替换，请另选文件夹 | there are the keys of another installation, or they cannot be read: choose another folder",
+            to.display()
+        );
+    }
+    Ok(())
+}
+
+/// A digest of all that a copy holds.
+fn digest(config: &Config) -> String {
+    let mut all = Sha256::new();
+    for name in [DOCUMENT_KEYS, keyring::FILE].into_iter().chain(BESIDE) {
+        let bytes = std::fs::read(config.data_dir.join(name)).unwrap_or_default();
+        all.update(format!("{name}\0{}\0", bytes.len()));
+        all.update(bytes);
+    }
+    HEXLOWER.encode(&all.finalize())
+}
+
+#[cfg(unix)]
+fn is_same_disk(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let disk = |path: &Path| path.metadata().ok().map(|metadata| metadata.dev());
+    disk(a) == disk(b)
+}
+
+#[cfg(not(unix))]
+fn is_same_disk(a: &Path, b: &Path) -> bool {
+    let disk = |path: &Path| path.canonicalize().ok()?.components().next().map(|part| part.as_os_str().to_owned());
+    disk(a) == disk(b)
 }
 
 fn names(folder: &Path) -> anyhow::Result<BTreeSet<String>> {
@@ -110,14 +183,16 @@ fn names(folder: &Path) -> anyhow::Result<BTreeSet<String>> {
 #[derive(Debug, Serialize, Deserialize)]
 struct Copied {
     at_ms: i64,
-    /// SHA-256 of the keys of documents as they were.
+    /// SHA-256 of all of it as it was.
     keys: String,
 }
 
 /// What an administrator should know of the copy of the keys; nothing, where it is the newest.
 pub(super) fn to_copy(config: &Config) -> Option<String> {
     const WHAT: &str = "taizhang keys copy 文件夹 FOLDER";
-    let keys = std::fs::read(config.data_dir.join(DOCUMENT_KEYS)).ok()?;
+    if !config.data_dir.join(DOCUMENT_KEYS).is_file() {
+        return None;
+    }
     let copied = std::fs::read(config.data_dir.join(COPIED)).ok();
     let Some(copied) = copied.and_then(|bytes| serde_json::from_slice::<Copied>(&bytes).ok()) else {
         return Some(format!(
@@ -125,9 +200,9 @@ pub(super) fn to_copy(config: &Config) -> Option<String> {
         ));
     };
     let at = clock::local(copied.at_ms).strftime("%Y-%m-%d %H:%M");
-    (copied.keys != HEXLOWER.encode(&Sha256::digest(&keys))).then(|| {
+    (copied.keys != digest(config)).then(|| {
         format!(
-            "密钥在 {at} 另存以后又有变化，请再另存一次 the keys have changed since they were copied at {at}: {WHAT}"
+            "密钥（或停用、清除的记载）在 {at} 另存以后又有变化，请再另存一次 the keys, or what was revoked and erased, have changed since they were copied at {at}: {WHAT}"
         )
     })
 }

@@ -124,6 +124,14 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     whole::write(path, bytes, false).with_context(|| path.display().to_string())
 }
 
+/// Whether files can be written into a folder, which is made: asked before anything is done whose words would be lost.
+pub(super) fn may_write_into(folder: &Path) -> anyhow::Result<()> {
+    let told = || format!("不能写入文件夹 cannot write into {}", folder.display());
+    std::fs::create_dir_all(folder).with_context(told)?;
+    tempfile::tempfile_in(folder).with_context(told)?;
+    Ok(())
+}
+
 /// Whatever a program writes is its owner's alone, and nothing of its memory goes to the disk when it ends badly: both hold personal
 /// data.
 fn keep_private() {

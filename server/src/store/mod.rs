@@ -24,7 +24,7 @@ use importer::{
 use sync_protocol::{
     ActorId, Address, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
     document::RowKey,
-    message::{DocumentPull, Successor},
+    message::Successor,
     session::{FeedPage, FeedQuery, Position, Scope},
     unit::{Unit, UnitLevel},
 };
@@ -39,6 +39,7 @@ pub use people::{
 pub use proposals::{
     NewProposal, Proposal, ProposalDecision, ProposalQuery, ProposalState, ProposalStore, ProposalWrites,
 };
+pub(crate) use records::whole;
 pub use records::{
     Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, SeenDevice, StoredBatch,
     StoredConflict, StoredDoubt, StoredRow, TallyRow, Totals, Visit, token_hash,
@@ -475,6 +476,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Notes cells that an import has found saying what its file says.
     async fn affirm(&self, batch: &str, cells: &[(DocumentId, &[Address])]) -> Result<(), StoreError>;
 
+    /// The documents that begin anew because something was erased from them.
+    async fn remade(&self) -> Result<Vec<Identity>, StoreError>;
+
     /// The documents in which an import has found such cells.
     async fn documents_affirmed(&self, batch: &str) -> Result<Vec<Identity>, StoreError>;
 
@@ -485,15 +489,4 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 /// An actor as stored.
 pub fn actor_bytes(actor: ActorId) -> Vec<u8> {
     actor.0.to_vec()
-}
-
-/// A document as a device takes it whole.
-pub(crate) fn whole(stored: StoredDocument) -> DocumentPull {
-    DocumentPull {
-        identity: stored.identity,
-        snapshot: stored.snapshot.map(Into::into),
-        changes: stored.changes.into_iter().map(Into::into).collect(),
-        whole: true,
-        successor: stored.successor,
-    }
 }

@@ -5,9 +5,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use sync_protocol::bundle::{Keys, PublicKeys};
-use sync_protocol::{ActorId, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId, document::RefusalCode};
+use sync_protocol::{
+    ActorId, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId, document::RefusalCode,
+    message::DocumentPull,
+};
 
-use super::people::PersonId;
+use super::{StoredDocument, people::PersonId};
 use crate::auth::{Grant, Role};
 
 /// A row that a return reads: open and restricted book still apart.
@@ -308,5 +311,16 @@ impl QuarantineState {
             Self::Admitted => "admitted",
             Self::Rejected => "rejected",
         }
+    }
+}
+
+/// A document as a device takes it whole.
+pub(crate) fn whole(stored: StoredDocument) -> DocumentPull {
+    DocumentPull {
+        identity: stored.identity,
+        snapshot: stored.snapshot.map(Into::into),
+        changes: stored.changes.into_iter().map(Into::into).collect(),
+        whole: true,
+        successor: stored.successor,
     }
 }

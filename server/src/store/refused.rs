@@ -90,6 +90,11 @@ pub enum Refused {
         "密钥文件 keys.json 不是这个数据库的；请放回原来的那一份 | keys.json is not of this database: put the right one back"
     )]
     OtherKeys,
+    /// The keys are of before a rotation.
+    #[error(
+        "密钥文件 keys.json 早于最近一次更换密钥；请放回更换之后另存的那一份 | keys.json is of before the keys were rotated last: put back the copy that was kept since"
+    )]
+    OlderKeys,
     /// The file of the keys makes no sense.
     #[error(
         "密钥文件 keys.json 无法读取（{0}）；请把另存的一份放回数据目录 | keys.json cannot be read ({0}): put the copy that was kept back into the data folder"

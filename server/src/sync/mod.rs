@@ -11,7 +11,7 @@ pub(crate) mod steps;
 mod workers;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -20,7 +20,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use sync_protocol::{
-    Book, ChangeHash, DocumentId, Identity, Tenant,
+    Book, ChangeHash, DeviceId, DocumentId, Identity, Tenant,
     bundle::Keys,
     catalogue::{Catalogue, Variables},
     document::{GateLimits, Refusal, RefusalCode},
@@ -79,6 +79,8 @@ pub struct Sync {
     /// Documents that were just written to.
     cache: cache::Cache,
     workers: workers::Workers,
+    /// When devices were last here that only asked: noted once an hour, since a device that merely asks costs no write.
+    asked: std::sync::Mutex<HashMap<DeviceId, i64>>,
     /// News for whoever is connected.
     feed: Arc<feed::Feed>,
     /// What happened so far.
@@ -124,6 +126,7 @@ impl Sync {
             turns,
             cache,
             workers,
+            asked: std::sync::Mutex::default(),
             feed,
             counters,
         }
@@ -184,6 +187,19 @@ impl Sync {
         &self.turns[turn_of(document)]
     }
 
+    /// Whether a visit in which nothing is sent is noted: the first of an hour, and each of a revoked device, so that it shows whether
+    /// a lost phone has learned it.
+    fn is_first_of_the_hour(&self, device: &DeviceRecord, now_ms: i64) -> bool {
+        const HOUR_MS: i64 = 3_600_000;
+        let mut asked = self.asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let last = asked.get(&device.id).copied();
+        let is_first = device.is_revoked || last.is_none_or(|last| (now_ms - last).abs() >= HOUR_MS);
+        if is_first {
+            asked.insert(device.id, now_ms);
+        }
+        is_first
+    }
+
     /// Answers one request of a device. `now_ms` is the server's time.
     pub async fn exchange(
         &self,
@@ -198,6 +214,10 @@ impl Sync {
         let healing_until_ms = self.open_cursor(device, &mut request, now_ms).await?;
         // A longer time than is given was given while the clock was wrong.
         let heals_ms = healing_until_ms.saturating_sub(now_ms);
+        if request.push.is_empty() && self.is_first_of_the_hour(device, now_ms) {
+            let visit = Visit { device: device.id, at_ms: now_ms, clock_ahead_ms, oldest_unsent_ms: None };
+            self.store.visited(visit).await?;
+        }
         let sender = Sender { device, scope: &scope, may_heal: (1..=cursor::HEALING_MS).contains(&heals_ms) };
         let may_read = (!device.is_revoked).then_some(&scope);
         let (mut session, mut effect) = ServerSession::start(request, may_read)?;
@@ -206,7 +226,6 @@ impl Sync {
                 Effect::Store(pushes) => {
                     let Pushed { outcomes, oldest_s } = self.take(sender, pushes, now_ms).await?;
                     let oldest_unsent_ms = oldest_s.map(|s| device_time_ms.saturating_sub(s.saturating_mul(1000)));
-                    // Only noted when something was sent: a device that merely asks costs no write.
                     let visit = Visit { device: device.id, at_ms: now_ms, clock_ahead_ms, oldest_unsent_ms };
                     self.store.visited(visit).await?;
                     session.stored(outcomes)

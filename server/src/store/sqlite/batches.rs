@@ -89,6 +89,11 @@ pub(super) async fn documents_of(pool: &SqlitePool, actor: ActorId) -> Result<Ve
     rows.iter().map(codec::identity).collect()
 }
 
+pub(super) async fn remade(pool: &SqlitePool) -> Result<Vec<Identity>, StoreError> {
+    let rows = sqlx::query("SELECT unit, book, period FROM documents WHERE root IS NOT NULL ORDER BY number");
+    rows.fetch_all(pool).await?.iter().map(codec::identity).collect()
+}
+
 pub(super) async fn own_changes(pool: &SqlitePool) -> Result<BTreeMap<Identity, BTreeSet<ChangeHash>>, StoreError> {
     let rows = sqlx::query(
         "SELECT d.unit, d.book, d.period, c.hash FROM changes c JOIN documents d ON d.number = c.document

@@ -324,6 +324,10 @@ impl Store for SqliteStore {
         affirmed::affirm(&self.writer, &self.keys, batch, cells).await
     }
 
+    async fn remade(&self) -> Result<Vec<Identity>, StoreError> {
+        batches::remade(&self.readers).await
+    }
+
     async fn documents_affirmed(&self, batch: &str) -> Result<Vec<Identity>, StoreError> {
         affirmed::documents(&self.readers, batch).await
     }
