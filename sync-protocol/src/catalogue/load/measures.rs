@@ -11,7 +11,7 @@ use crate::catalogue::{
     Aggregate, CapBy, Catalogue, ColumnType, Day, Expression, Having, Indicator, Ledger, Measure, Recorded, Requested,
     Step, Term, Window, Workflow,
 };
-use crate::row::STATE;
+use crate::row::{KEPT_BY, STATE};
 
 pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Report<'_>) -> Option<Measure> {
     let ledger = known_ledger(&raw.ledger, catalogue, report)?;
@@ -116,7 +116,7 @@ pub(super) fn having(
     for pair in &raw.same {
         let (own, other) = pair.get_ref();
         for (ledger, column) in of.map(|(own_ledger, _)| (own_ledger, own)).into_iter().chain([(ledger, other)]) {
-            if ledger.column(column).is_none() {
+            if ledger.column(column).is_none() && column != KEPT_BY {
                 report.at(pair, format!("unknown column `{column}` of `{}`", ledger.id));
             }
         }
