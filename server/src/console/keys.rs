@@ -78,7 +78,7 @@ pub async fn keys(server: &Server, config: &Config, Keys { command }: Keys) -> a
 /// Writes every key to a folder elsewhere, with what must not come back with a backup, and notes that it did: `doctor` says when
 /// the copy is not the newest any more.
 async fn copy(server: &Server, config: &Config, to: &Path) -> anyhow::Result<()> {
-    may_copy(server, config, to).await?;
+    may_copy(server, to).await?;
     let into = || format!("另存到 copying to {} 没有完成 is not complete", to.display());
     std::fs::create_dir_all(to.join(SUCCESSORS)).with_context(into)?;
     let is_inside = to.canonicalize()?.starts_with(config.data_dir.canonicalize()?);
@@ -120,7 +120,7 @@ async fn copy(server: &Server, config: &Config, to: &Path) -> anyhow::Result<()>
 }
 
 /// Whether this folder may be written to: it takes no copy that holds more than is here.
-async fn may_copy(server: &Server, config: &Config, to: &Path) -> anyhow::Result<()> {
+async fn may_copy(server: &Server, to: &Path) -> anyhow::Result<()> {
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     anyhow::ensure!(
         to.is_dir() || parent.is_dir(),

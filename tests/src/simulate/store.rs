@@ -315,6 +315,7 @@ delegate! {
     fn can_write() -> ();
     fn perform(deed: &Deed) -> Performed => act;
     fn affirm(batch: &str, cells: &[(DocumentId, &[Address])]) -> ();
+    fn remade() -> Vec<Identity>;
     fn documents_affirmed(batch: &str) -> Vec<Identity>;
     fn affirmed(document: DocumentId) -> BTreeMap<String, BTreeSet<Address>>;
 }
