@@ -88,6 +88,10 @@ pub async fn indicators(
             }
             parts.values().sum()
         });
+        // A quota is the county's: of a unit only the count says something.
+        if indicator.denominator_constant.is_some() && top != server.county {
+            figure.denominator = None;
+        }
         let is_money = |term: &Term| {
             let measure = server.catalogue.measure(&term.measure);
             measure.is_some_and(|measure| matches!(measure.aggregate, Aggregate::SumHundredths(_)))

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use sync_protocol::{
     Row, UnitId, Value,
-    catalogue::{Group, Measure, ReturnForm, Sheet, SheetRows, Term, UnitRows, Variables},
+    catalogue::{Code, Group, Measure, ReturnForm, Sheet, SheetRows, Term, UnitRows, Variables},
     unit::{Unit, UnitLevel},
 };
 
@@ -95,8 +95,11 @@ pub async fn lines(scope: Scope<'_>, sheet: &Sheet) -> Result<Vec<Line>, ReturnE
             Ok(organisations.into_iter().map(line).collect())
         }
         SheetRows::Groups => by_group(scope, &measures).await,
-        SheetRows::Codes { ledger, column, list, per_unit } => {
-            by_code(scope, &measures, &units, (ledger, column, list), *per_unit).await
+        SheetRows::Codes { ledger, column, list, only, per_unit } => {
+            let codes = scope.server.catalogue.list(list).map(|list| list.codes.as_slice()).unwrap_or_default();
+            let codes: Vec<Code> =
+                codes.iter().filter(|code| only.is_empty() || only.contains(&code.code)).cloned().collect();
+            by_code(scope, &measures, &units, (ledger, column, &codes), *per_unit).await
         }
         SheetRows::List { .. } | SheetRows::Indicators | SheetRows::IndicatorMatrix => Ok(Vec::new()),
     }
@@ -227,12 +230,10 @@ async fn by_code(
     scope: Scope<'_>,
     measures: &Measures<'_>,
     units: &[Unit],
-    (ledger, column, list): (&str, &str, &str),
+    (ledger, column, codes): (&str, &str, &[Code]),
     per_unit: bool,
 ) -> Result<Vec<Line>, ReturnError> {
-    let catalogue = &scope.server.catalogue;
-    let codes = catalogue.list(list).map(|list| list.codes.as_slice()).unwrap_or_default();
-    let line = |unit: Option<&Unit>, code: &sync_protocol::catalogue::Code| Line {
+    let line = |unit: Option<&Unit>, code: &Code| Line {
         label: code.label.clone(),
         unit: unit.cloned(),
         code: Some(code.code.clone()),

@@ -177,6 +177,8 @@ pub enum SheetRows {
         column: String,
         /// The code list.
         list: String,
+        /// The codes that have a row; all of them, if none is named.
+        only: Vec<String>,
         /// Once for each reporting unit.
         per_unit: bool,
     },

@@ -232,7 +232,7 @@ impl Maker {
         };
         let next = self.maybe(90, next);
         // Several organisations in one village.
-        let village = format!("34009910{}{:03}", town_place % 10, number / 9 + 200);
+        let village = format!("34009910{}{:03}", town_place % 10, number / 9 + if field == "rural" { 200 } else { 0 });
         let seats = self.pick(&["0", "3", "5", ""]);
         let groups = self.pick(&["0", "2", "3", ""]);
         let (two_new, venue) = (self.pick(&["nonpublic", "social"]), self.yes_no());

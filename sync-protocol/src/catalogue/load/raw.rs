@@ -200,6 +200,9 @@ pub(super) struct RawSheet {
     pub(super) condition: Option<Spanned<String>>,
     pub(super) ledger: Option<Spanned<String>>,
     pub(super) column: Option<Spanned<String>>,
+    /// Codes that have a row; all of the list, if none is named.
+    #[serde(default)]
+    pub(super) codes: Vec<String>,
     #[serde(default)]
     pub(super) per_unit: bool,
     /// Numbers of columns that the sheet leaves out.

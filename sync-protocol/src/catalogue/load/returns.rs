@@ -168,6 +168,7 @@ fn default_sheets(place: &Spanned<String>, groups: &[Group]) -> Vec<RawSheet> {
         condition: None,
         ledger: None,
         column: None,
+        codes: Vec::new(),
         per_unit: false,
         except: Vec::new(),
         columns: Vec::new(),
@@ -219,7 +220,7 @@ fn sheet(
                 return None;
             };
             let (ledger, column, list) = (ledger.id.clone(), column.get_ref().clone(), list.to_owned());
-            SheetRows::Codes { ledger, column, list, per_unit: raw.per_unit }
+            SheetRows::Codes { ledger, column, list, only: raw.codes.clone(), per_unit: raw.per_unit }
         }
         (RawRows::List, Some(ledger), None) => {
             SheetRows::List { condition: condition(Some(ledger), report), ledger: ledger.id.clone() }

@@ -27,9 +27,9 @@ SELECT ru, org, 1 AS v FROM member WHERE education BETWEEN '70' AND '90'
 --= 14 在职党员
 SELECT ru, org, 1 AS v FROM member WHERE in_service = 'yes'
 --= 15 流出: out and not returned; its organisation is the one that keeps the relation
-SELECT f.ru, o.org, 1 AS v FROM outflow f LEFT JOIN org_any o ON o.full_name = f.home_org
+SELECT COALESCE(h.parent, f.ru) AS ru, h.id AS org, 1 AS v FROM outflow f LEFT JOIN unit h ON h.name = f.home_org
 --= 16 流入: in and not returned; its organisation is the one that receives
-SELECT f.ru, o.org, 1 AS v FROM inflow f LEFT JOIN org_any o ON o.full_name = f.host_org
+SELECT COALESCE(h.parent, f.ru) AS ru, h.id AS org, 1 AS v FROM inflow f LEFT JOIN unit h ON h.name = f.host_org
 --= 17 困难党员: recognised and not exited on the day
 SELECT ru, org, 1 AS v FROM hardship WHERE NOT UNTIL(exited_on)
 --= 18 失联党员

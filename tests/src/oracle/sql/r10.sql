@@ -1,4 +1,4 @@
---@ out_at AS SELECT f.*, COALESCE(h.ru, f.ru) AS home_ru, COALESCE(h.org, f.org) AS at FROM outflow f LEFT JOIN org_any h ON h.full_name = f.home_org
+--@ out_at AS SELECT f.*, COALESCE(h.parent, f.ru) AS home_ru, COALESCE(h.id, f.org) AS at FROM outflow f LEFT JOIN unit h ON h.name = f.home_org
 --= 1 流动党组织合计
 SELECT ru, org, 1 AS v FROM org WHERE field = 'floating'
 --= 2 党委

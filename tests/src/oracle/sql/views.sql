@@ -18,9 +18,9 @@ CREATE VIEW outflow AS SELECT * FROM l_floating_members
 WHERE direction = 'out' AND BY(flow_on) AND NOT UNTIL(returned_on);
 CREATE VIEW inflow AS SELECT * FROM l_floating_members
 WHERE direction = 'in' AND BY(flow_on) AND NOT UNTIL(returned_on);
-CREATE VIEW at_home AS SELECT m.* FROM member m LEFT JOIN org_any h ON h.org = m.org WHERE NOT EXISTS (SELECT 1 FROM outflow f
+CREATE VIEW at_home AS SELECT m.* FROM member m JOIN unit h ON h.id = m.unit WHERE NOT EXISTS (SELECT 1 FROM outflow f
   WHERE (f.id_card <> '' AND m.id_card <> '' AND f.id_card = m.id_card)
-    OR ((f.id_card = '' OR m.id_card = '') AND f.name = m.name AND f.home_org = h.full_name));
+    OR ((f.id_card = '' OR m.id_card = '') AND f.name = m.name AND f.home_org = h.name));
 CREATE VIEW due_member AS SELECT * FROM at_home WHERE NOT (is_lost = 'yes' AND BY(lost_on));
 CREATE VIEW hardship AS SELECT * FROM l_hardship_members
 WHERE recognised = 'recognised' AND BY(recognised_on) AND year = $Y AND NOT (exited_on <> '' AND exited_on < $Y || '-01-01');
