@@ -134,6 +134,9 @@ pub struct Examined {
     pub is_old: bool,
     /// Each part of the file is as it was written.
     pub is_exact: bool,
+    /// Letters, lines, widths or pages are not as they were drawn; what is read is.
+    #[serde(default)]
+    pub is_restyled: bool,
     /// What is not as it was drawn: the first of it.
     pub differences: Vec<Difference>,
     /// How much that is.
@@ -195,7 +198,7 @@ pub fn finish(
 /// What is seen of a workbook besides the seal.
 fn without_seal(mut look: Look) -> Look {
     for sheet in look.sheets.iter_mut().filter(|sheet| sheet.name == SHEET) {
-        (sheet.cells, sheet.facts) = (BTreeMap::new(), std::collections::BTreeSet::new());
+        (sheet.cells, sheet.facts, sheet.dress) = (BTreeMap::new(), std::collections::BTreeSet::new(), None);
     }
     look
 }
@@ -290,16 +293,18 @@ pub fn examine(bytes: &[u8], keys: &[Key], limits: &ReadLimits) -> Result<Option
     if is_old {
         let Some(drawn) = lines.get(1).and_then(|line| serde_json::from_str(line).ok()) else { return Ok(None) };
         let (code, differences) = (String::new(), Vec::new());
-        let old = Examined { statement, signature, drawn, code, is_old, is_exact: false, differences, count: 0 };
+        let old = Examined { statement, signature, drawn, code, is_old, is_exact: false, is_restyled: false, differences, count: 0 };
         return Ok(Some(old));
     }
     let Some(seal) = Seal::parse(&statement, keys, limits) else { return Ok(None) };
-    let mut differences = seal.look.differences(&without_seal(look));
+    let look = without_seal(look);
+    let is_restyled = !seal.look.is_dressed_like(&look);
+    let mut differences = seal.look.differences(&look);
     let count = differences.len();
     differences.truncate(TOLD_MAX);
     let is_exact = count == 0 && is_as_written(bytes, &seal.parts, limits);
     let Seal { drawn, code, .. } = seal;
-    Ok(Some(Examined { statement, signature, drawn, code, is_old, is_exact, differences, count }))
+    Ok(Some(Examined { statement, signature, drawn, code, is_old, is_exact, is_restyled, differences, count }))
 }
 
 /// The lines of the seal.

@@ -180,7 +180,7 @@ pub struct Kept {
 /// What has become of so many mutations.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Told as altered, or as of no seal of ours, or refused.
+    /// Told as altered or dressed otherwise, or as of no seal of ours, or refused.
     pub found: usize,
     /// Nothing that another reader sees has changed.
     pub same: usize,
@@ -212,8 +212,9 @@ pub fn mutate(sealed: &[u8], key: &seal::Key, (mutations, seed): (u64, u64), kee
         parts[at].1 = edited.into_bytes();
         let bytes = packed(&parts)?;
         let examined = seal::examine(&bytes, &[*key], &limits).ok().flatten();
-        let is_content = examined
-            .is_some_and(|own| own.statement == whole.statement && own.signature == whole.signature && own.count == 0);
+        let is_content = examined.is_some_and(|own| {
+            own.statement == whole.statement && own.signature == whole.signature && own.count == 0 && !own.is_restyled
+        });
         if !is_content {
             outcome.found += 1;
             continue;

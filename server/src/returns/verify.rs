@@ -129,7 +129,11 @@ async fn check(server: &Server, bytes: Vec<u8>, task: Task) -> Result<Verified, 
     let (verdict, sentence) = match (examined.count, examined.is_exact) {
         (0, true) => ("valid", "与生成时逐字节一致 | as it was drawn, byte for byte".to_owned()),
         (0, false) => {
-            let sentence = "经其他软件另存，内容未改动 | saved again by another program, and everything to be seen is as it was drawn";
+            let sentence = if examined.is_restyled {
+                "经其他软件另存，内容未改动；字体、边框、对齐、行高列宽或图片位置与生成时不同 | saved again by another program: everything that is read is as it was drawn, but letters, lines, widths or the places of pictures are not"
+            } else {
+                "经其他软件另存，内容未改动 | saved again by another program, and everything to be seen is as it was drawn"
+            };
             ("resaved", sentence.to_owned())
         }
         (count, _) => ("altered", altered(count, &examined.differences)),

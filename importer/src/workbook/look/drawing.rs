@@ -47,8 +47,8 @@ const PLAIN: [&str; 31] = [
     "bevel",
 ];
 
-/// What a drawing shows.
-pub(super) fn facts(parts: &mut Parts<'_>, name: &str, into: &mut BTreeSet<String>) -> Result<(), ReadError> {
+/// What a drawing shows. Returns it whole.
+pub(super) fn facts(parts: &mut Parts<'_>, name: &str, into: &mut BTreeSet<String>) -> Result<Node, ReadError> {
     let root = parts.root(name)?.ok_or_else(|| damaged("a drawing that is not there"))?;
     let relations = parts.relations(name)?;
     for (number, anchor) in root.children.iter().enumerate() {
@@ -68,7 +68,7 @@ pub(super) fn facts(parts: &mut Parts<'_>, name: &str, into: &mut BTreeSet<Strin
             }
         }
     }
-    Ok(())
+    Ok(root)
 }
 
 /// The cell that something begins in; a corner far from it is told.
@@ -104,7 +104,7 @@ fn picture(parts: &mut Parts<'_>, picture: &Node, relations: &[Relation]) -> Res
             _ => {}
         }
     });
-    let target = embedded.and_then(|id| relations.iter().find(|relation| relation.id == id && !relation.is_external));
+    let target = embedded.and_then(|id| relations.iter().find(|r| r.id == id && r.kind == "image" && !r.is_external));
     let target = target.map(|relation| relation.target.clone());
     Ok(match target {
         Some(target) => parts.digest(&target)? + &said,

@@ -88,6 +88,9 @@ pub struct SheetLook {
     /// What else there is to be seen, or keeps something from being seen.
     #[n(3)]
     pub facts: BTreeSet<String>,
+    /// A digest of how it is dressed (letters, lines, widths, pages), which changes nothing that is read; of an .xlsx only.
+    #[n(4)]
+    pub dress: Option<String>,
 }
 
 /// A workbook.
@@ -287,6 +290,15 @@ impl Look {
     pub fn digest(&self) -> String {
         let bytes = minicbor::to_vec(self).unwrap_or_default();
         data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
+    }
+
+    /// Whether another one is dressed in the same way, as far as both say.
+    pub fn is_dressed_like(&self, other: &Look) -> bool {
+        let pairs = self.sheets.iter().filter_map(|own| {
+            let other = other.sheets.iter().find(|sheet| sheet.name == own.name)?;
+            own.dress.as_ref().zip(other.dress.as_ref())
+        });
+        pairs.into_iter().all(|(own, other)| own == other)
     }
 
     /// What another one says differently, in order; what of it is only passed by is not told.

@@ -14,8 +14,7 @@ use crate::workbook::{
 /// Elements in elements.
 const DEPTH_MAX: usize = 64;
 /// Vocabularies of which every element is known by its local name alone.
-const KNOWN: [&str; 18] = [
-    "http://schemas.openxmlformats.org/",
+const KNOWN: [&str; 17] = [
     "http://purl.oclc.org/ooxml/",
     "http://schemas.microsoft.com/office/drawing/",
     "http://schemas.microsoft.com/office/spreadsheetml/",
@@ -33,6 +32,25 @@ const KNOWN: [&str; 18] = [
     "urn:org:documentfoundation:names:experimental:",
     "urn:oasis:names:tc:opendocument:xmlns:manifest:",
     "http://openoffice.org/",
+];
+
+/// Vocabularies that are known by their whole address: of another one, some programs show nothing.
+const EXACT: [&str; 15] = [
+    "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+    "http://schemas.openxmlformats.org/officeDocument/2006/relationships",
+    "http://schemas.openxmlformats.org/package/2006/relationships",
+    "http://schemas.openxmlformats.org/package/2006/content-types",
+    "http://schemas.openxmlformats.org/package/2006/metadata/core-properties",
+    "http://schemas.openxmlformats.org/officeDocument/2006/extended-properties",
+    "http://schemas.openxmlformats.org/officeDocument/2006/custom-properties",
+    "http://schemas.openxmlformats.org/officeDocument/2006/docPropsVTypes",
+    "http://schemas.openxmlformats.org/officeDocument/2006/customXml",
+    "http://schemas.openxmlformats.org/markup-compatibility/2006",
+    "http://schemas.openxmlformats.org/drawingml/2006/main",
+    "http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing",
+    "http://schemas.openxmlformats.org/drawingml/2006/chart",
+    "http://schemas.openxmlformats.org/drawingml/2006/chartDrawing",
+    "http://schemas.openxmlformats.org/drawingml/2006/picture",
 ];
 
 /// An element with all that is in it.
@@ -158,7 +176,7 @@ impl<'t> Xml<'t> {
         let is_known = match namespace {
             ResolveResult::Bound(namespace) => {
                 let namespace: &str = namespace.as_ref();
-                KNOWN.iter().any(|known| namespace.starts_with(known))
+                EXACT.contains(&namespace) || KNOWN.iter().any(|known| namespace.starts_with(known))
             }
             ResolveResult::Unbound => false,
             ResolveResult::Unknown(_) => return Err(damaged("a prefix without vocabulary")),

@@ -1,7 +1,7 @@
 //! The parts of a zipped workbook, each with one meaning for every reader: nothing twice, nothing beside the archive.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{Cursor, Read},
 };
 
@@ -74,9 +74,11 @@ impl<'b> Parts<'b> {
         let Some(bytes) = self.bytes(name)? else { return Ok(None) };
         let text = String::from_utf8(bytes).map_err(|_| damaged("a part that is no UTF-8"))?;
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-        let declaration = text.split_once("?>").map_or("", |(declaration, _)| declaration).to_lowercase();
-        if declaration.starts_with("<?xml") && declaration.contains("encoding") && !declaration.contains("utf-8") {
+        if !is_declared(&text) {
             return Err(damaged("a part of another encoding"));
+        }
+        if has_loose_end(&text) {
+            return Err(damaged("the end of a text that did not begin"));
         }
         Ok(Some(text))
     }
@@ -98,18 +100,76 @@ impl<'b> Parts<'b> {
         let (folder, file) = of.rsplit_once('/').unwrap_or(("", of));
         let name = if folder.is_empty() { format!("_rels/{file}.rels") } else { format!("{folder}/_rels/{file}.rels") };
         let Some(root) = self.root(&name)? else { return Ok(Vec::new()) };
+        let mut ids = BTreeSet::new();
+        for node in &root.children {
+            if node.name != "Relationship" || !ids.insert(node.text_of("Id").to_owned()) {
+                return Err(damaged("a relation that is none, or is there twice"));
+            }
+        }
+        if root.name != "Relationships" {
+            return Err(damaged("relations that are none"));
+        }
         let relation = |node: &Node| {
             let is_external = node.text_of("TargetMode").eq_ignore_ascii_case("external");
             let target = node.text_of("Target");
             Relation {
                 id: node.text_of("Id").to_owned(),
-                kind: node.text_of("Type").rsplit('/').next().unwrap_or_default().to_owned(),
+                kind: kind(node.text_of("Type")),
                 target: if is_external { target.to_owned() } else { resolved(folder, target) },
                 is_external,
             }
         };
         Ok(root.children.iter().map(relation).collect())
     }
+}
+
+/// Beginnings of the types of relations that programs know.
+const TYPES: [&str; 4] = [
+    "http://schemas.openxmlformats.org/officeDocument/2006/relationships/",
+    "http://schemas.openxmlformats.org/package/2006/relationships/",
+    "http://purl.oclc.org/ooxml/officeDocument/relationships/",
+    "http://schemas.microsoft.com/office/",
+];
+
+/// The last word of the type of a relation; all of it, if it is not of a kind that programs know.
+fn kind(name: &str) -> String {
+    let is_known = TYPES.iter().any(|known| name.starts_with(known)) || name.ends_with("/metadata/core-properties");
+    if is_known { name.rsplit('/').next().unwrap_or_default().to_owned() } else { format!("?{name}") }
+}
+
+/// Whether a part begins as each program reads it: without a declaration, or with one of UTF-8.
+fn is_declared(text: &str) -> bool {
+    let Some((declaration, _)) = text.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")) else {
+        return !text.starts_with("<?");
+    };
+    let words = declaration.to_lowercase().replace('\'', "\"").replace(" =", "=").replace("= ", "=");
+    let mut words = words.split_whitespace();
+    let mut next = words.next();
+    if !matches!(next, Some("version=\"1.0\"" | "version=\"1.1\"")) {
+        return false;
+    }
+    next = words.next();
+    if next == Some("encoding=\"utf-8\"") {
+        next = words.next();
+    }
+    if matches!(next, Some("standalone=\"yes\"" | "standalone=\"no\"")) {
+        next = words.next();
+    }
+    next.is_none()
+}
+
+/// Whether `]]>` stands where no text has begun with `<![CDATA[`: some programs read no further.
+fn has_loose_end(text: &str) -> bool {
+    const BEGIN: &str = "<![CDATA[";
+    const END: &str = "]]>";
+    let mut rest = text;
+    while let Some(end) = rest.find(END) {
+        if rest.find(BEGIN).is_none_or(|begin| begin > end) {
+            return true;
+        }
+        rest = &rest[end + END.len()..];
+    }
+    false
 }
 
 /// The digest of some bytes.
@@ -131,4 +191,31 @@ fn resolved(folder: &str, target: &str) -> String {
     }
     path.retain(|step| !step.is_empty());
     path.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{has_loose_end, is_declared, kind};
+
+    #[test]
+    fn a_part_is_read_only_as_every_program_reads_it() {
+        for (text, is_read) in [
+            (r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?><a/>"#, true),
+            ("<?xml version='1.0' encoding='utf-8'?><a/>", true),
+            ("<a/>", true),
+            (r#"<?xml version="7.0" encoding="UTF-8"?><a/>"#, false),
+            (r#"<?xml v="1.0" encoding="UTF-8"?><a/>"#, false),
+            (r#"<?xml version="1.0"ng="UTF-8"?><a/>"#, false),
+            (r#"<?xml version="1.0" encoding="GBK"?><a/>"#, false),
+        ] {
+            assert_eq!(is_declared(text), is_read, "{text}");
+        }
+        for (text, is_loose) in
+            [("<a>]]></a>", true), ("<a><![CDATA[x]]></a>", false), ("<a><![CDATA[x]]>]]></a>", true), ("<a/>", false)
+        {
+            assert_eq!(has_loose_end(text), is_loose, "{text}");
+        }
+        let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/styles";
+        assert_eq!((kind(office), kind(&office.replace("2006", "6006")).starts_with('?')), ("styles".into(), true));
+    }
 }

@@ -135,6 +135,8 @@ pub(super) fn rgb(hex: &str) -> Option<Rgb> {
 pub(super) struct Styles {
     /// For each style of cells, the code of its numbers and what else is to be said.
     looks: Vec<(String, String)>,
+    /// For each style of cells, how it is dressed: what is given of letters, ground, lines and places.
+    dresses: Vec<String>,
     fonts: Vec<Letters>,
     theme: Vec<Rgb>,
     /// Fonts of the theme: for headings, for the rest.
@@ -194,6 +196,13 @@ impl Styles {
             if style.children.iter().any(|child| !matches!(child.name.as_str(), "alignment" | "protection")) {
                 said.push_str(" more");
             }
+            let part = |name: &str, id: &str| {
+                let part = style.number_of::<usize>(id).and_then(|at| group(name).get(at));
+                part.map(Node::canonical).unwrap_or_default()
+            };
+            let parts = [part("fonts", "fontId"), part("fills", "fillId"), part("borders", "borderId")];
+            let place = style.child("alignment").map(Node::canonical).unwrap_or_default();
+            read.dresses.push(format!("{}{place}", parts.concat()));
             read.looks.push((code, said));
         }
         Ok(read)
@@ -264,6 +273,11 @@ impl Styles {
         };
         let tint = colour.number_of::<f64>("tint").unwrap_or(0.0);
         Some(base.map(|part| tinted(part, tint)))
+    }
+
+    /// How cells of a style are dressed.
+    pub(super) fn dress(&self, style: usize) -> &str {
+        self.dresses.get(style).map_or("", String::as_str)
     }
 
     /// The code of a style, and what else is to be said of it: once for each.

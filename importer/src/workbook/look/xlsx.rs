@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Look, Room, SheetLook, drawing, formula,
     node::{Node, Token, Xml},
-    parts::{Parts, Relation},
+    parts::{Parts, Relation, digest},
     styles::{Styles, WHITE},
     text,
     xlsx_sheet::SheetReader,
@@ -119,9 +119,10 @@ pub(super) fn look(bytes: &[u8], limits: &ReadLimits) -> Result<Look, ReadError>
             }
         }
         for id in drawings {
-            let relation = relations.iter().find(|relation| relation.id == id && !relation.is_external);
-            let relation = relation.ok_or_else(|| damaged("a drawing without part"))?;
-            drawing::facts(parts, &relation.target, &mut sheet.facts)?;
+            let is_it = |relation: &&Relation| relation.id == id && relation.kind == "drawing" && !relation.is_external;
+            let relation = relations.iter().find(is_it).ok_or_else(|| damaged("a drawing without part"))?;
+            let root = drawing::facts(parts, &relation.target, &mut sheet.facts)?;
+            sheet.dress = sheet.dress.map(|dress| digest(format!("{dress}{}", root.canonical()).as_bytes()));
         }
         look.sheets.push(sheet);
     }

@@ -5,6 +5,9 @@ use std::{
     sync::Arc,
 };
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
 use super::{
     CellLook, Room, SheetLook, formula,
     node::{Node, Token, Xml},
@@ -55,6 +58,7 @@ pub(super) struct SheetReader<'r, 't> {
     drawings: Vec<String>,
     has_cells: bool,
     next: (u32, u32),
+    dress: Sha256,
 }
 
 impl<'r, 't> SheetReader<'r, 't> {
@@ -76,6 +80,7 @@ impl<'r, 't> SheetReader<'r, 't> {
             drawings: Vec::new(),
             has_cells: false,
             next: (0, 0),
+            dress: Sha256::new(),
         }
     }
 
@@ -105,6 +110,7 @@ impl<'r, 't> SheetReader<'r, 't> {
             }
         }
         self.hidden();
+        self.sheet.dress = Some(HEXLOWER.encode(&self.dress.finalize()[..16]));
         Ok(self.drawings)
     }
 
@@ -128,6 +134,10 @@ impl<'r, 't> SheetReader<'r, 't> {
     }
 
     fn element(&mut self, node: &Node) {
+        // Where somebody has clicked last is no dress.
+        if !matches!(node.name.as_str(), "sheetViews" | "dimension") {
+            self.dress.update(node.canonical());
+        }
         match node.name.as_str() {
             "sheetFormatPr" => {
                 let is_low = node.number_of::<f64>("defaultRowHeight").is_some_and(|height| height < HEIGHT_MIN);
@@ -228,6 +238,7 @@ impl<'r, 't> SheetReader<'r, 't> {
         if node.is("hidden") || is_low {
             self.hidden_rows.insert(row);
         }
+        self.dress.update(format!("{row} {} {}\n", node.text_of("ht"), node.text_of("customHeight")));
         loop {
             match self.xml.next(None)? {
                 Token::Start(cell) if cell.name == "c" => {
@@ -250,6 +261,9 @@ impl<'r, 't> SheetReader<'r, 't> {
         let column = column.filter(|column| *column >= self.next.1).and_then(|column| u16::try_from(column).ok());
         let column = column.filter(|column| *column <= COLUMN_MAX).ok_or_else(|| damaged("cells out of order"))?;
         self.next.1 = u32::from(column) + 1;
+        let style = node.attribute("s").map_or(Ok(0), |style| style.trim().parse());
+        let style = style.map_err(|_| damaged("a style without number"))?;
+        self.dress.update(format!("{row},{column} {}\n", self.styles.dress(style)));
         let only = |name: &str| {
             if node.all(name).count() > 1 { Err(damaged("two values in a cell")) } else { Ok(node.child(name)) }
         };
@@ -294,8 +308,6 @@ impl<'r, 't> SheetReader<'r, 't> {
             return Ok(());
         }
         self.room.cell(says.len())?;
-        let style = node.attribute("s").map_or(Ok(0), |style| style.trim().parse());
-        let style = style.map_err(|_| damaged("a style without number"))?;
         let mut looks = self.styles.look(style, &says)?;
         if !rough.is_empty() {
             looks = format!("{looks}{rough}").into();
