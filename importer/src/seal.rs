@@ -293,7 +293,17 @@ pub fn examine(bytes: &[u8], keys: &[Key], limits: &ReadLimits) -> Result<Option
     if is_old {
         let Some(drawn) = lines.get(1).and_then(|line| serde_json::from_str(line).ok()) else { return Ok(None) };
         let (code, differences) = (String::new(), Vec::new());
-        let old = Examined { statement, signature, drawn, code, is_old, is_exact: false, is_restyled: false, differences, count: 0 };
+        let old = Examined {
+            statement,
+            signature,
+            drawn,
+            code,
+            is_old,
+            is_exact: false,
+            is_restyled: false,
+            differences,
+            count: 0,
+        };
         return Ok(Some(old));
     }
     let Some(seal) = Seal::parse(&statement, keys, limits) else { return Ok(None) };

@@ -211,7 +211,7 @@ mod tests {
             assert_eq!(is_declared(text), is_read, "{text}");
         }
         for (text, is_loose) in
-            [("<a>]]></a>", true), ("<a><![CDATA[x]]></a>", false), ("<a><![CDATA[x]]>]]></a>", true), ("<a/>", false)
+            [("<a>]]></a>", true), ("<a><![CDATA[x]]></a>", false), ("<a><![CDATA[x]]>]]></a>", true), ("<a/>", false)]
         {
             assert_eq!(has_loose_end(text), is_loose, "{text}");
         }
