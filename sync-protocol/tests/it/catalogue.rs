@@ -15,7 +15,7 @@ fn broken(file: &str, from: &str, to: &str) -> String {
 #[test]
 fn the_builtin_catalogue_is_sound() {
     let catalogue = Catalogue::builtin();
-    assert_eq!((catalogue.ledgers().len(), catalogue.indicators().len(), catalogue.rules().len()), (51, 58, 180));
+    assert_eq!((catalogue.ledgers().len(), catalogue.indicators().len(), catalogue.rules().len()), (51, 66, 180));
     let members = catalogue.ledger("members").expect("members");
     let id_card = members.column("id_card").expect("id_card");
     assert_eq!(members.book_of(id_card), Book::UnitRestricted, "identity numbers live in the restricted twin");

@@ -13,11 +13,11 @@ pub fn rows(catalogue: &Catalogue, lines: &[&str]) -> UnitRows {
         let mut row = Row::new(RowId::random([number; 10]));
         for cell in cells.split(' ').filter(|cell| !cell.is_empty()) {
             let (column, text) = cell.split_once('=').expect("column=value");
-            let declared =
-                catalogue.ledger(ledger).and_then(|l| l.column(column)).unwrap_or_else(|| panic!("{ledger}.{column}"));
-            let value = match declared.column_type {
-                ColumnType::Int => Value::Int(text.parse().expect("a number")),
-                ColumnType::Bool => Value::Bool(text == "true"),
+            let declared = catalogue.ledger(ledger).and_then(|l| l.column(column));
+            assert!(declared.is_some() || column.starts_with('@'), "{ledger}.{column}");
+            let value = match declared.map(|declared| &declared.column_type) {
+                Some(ColumnType::Int) => Value::Int(text.parse().expect("a number")),
+                Some(ColumnType::Bool) => Value::Bool(text == "true"),
                 _ => Value::text(text),
             };
             row.cells.insert(column.to_owned(), value);
