@@ -89,7 +89,7 @@ pub(crate) struct Counted {
 /// Ledger → columns that are read.
 type Columns = HashMap<String, BTreeSet<String>>;
 
-/// Counts measures in every unit at and below `top`, from rows: one reporting unit after the other.
+/// Counts measures in every unit at and below `top`, from rows.
 pub(crate) async fn counted(
     server: &Server,
     units: &[Unit],
@@ -97,10 +97,29 @@ pub(crate) async fn counted(
     date: Date,
     measures: &[&Keyed<'_>],
 ) -> Result<Vec<Counted>, StoreError> {
+    let mut found = Vec::new();
+    each_unit(server, units, (top, date), measures, false, |unit, (measure, key), rows, around, variables| {
+        let sums = measure.count_in(rows, around, variables);
+        found.extend(sums.into_iter().map(|(by, value)| Counted { unit, measure: key.clone(), by, value }));
+    })
+    .await?;
+    Ok(found)
+}
+
+/// Reads what measures count at and below `top`, one reporting unit after the other, and shows the rows of each unit: with the
+/// columns that the measures read, or whole.
+pub(crate) async fn each_unit(
+    server: &Server,
+    units: &[Unit],
+    (top, date): (UnitId, Date),
+    measures: &[&Keyed<'_>],
+    are_whole: bool,
+    mut show: impl FnMut(UnitId, &Keyed<'_>, &UnitRows, Around<'_>, &Variables) + Send,
+) -> Result<(), StoreError> {
     let mut bound: Vec<(&Keyed<'_>, Variables)> =
         measures.iter().filter_map(|keyed| Some((*keyed, bound(server, keyed, date)?))).collect();
     if bound.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let (mut columns, mut reaches) = (Columns::new(), BTreeSet::new());
     for ((measure, _), _) in &bound {
@@ -108,6 +127,10 @@ pub(crate) async fn counted(
             columns.entry(ledger.to_owned()).or_default().extend([column.to_owned(), STATE.to_owned()]);
         });
         reaches.extend(measure.reaches());
+    }
+    for (ledger, columns) in columns.iter_mut().filter(|_| are_whole) {
+        let all = server.catalogue.ledger(ledger).map(|ledger| ledger.columns.as_slice()).unwrap_or_default();
+        columns.extend(all.iter().map(|column| column.key.clone()));
     }
     let beyond = |wanted: Reach| -> Columns {
         let of = reaches.iter().filter(|(reach, _)| *reach == wanted);
@@ -117,7 +140,6 @@ pub(crate) async fn counted(
     let below = crate::returns::at_and_below(units.to_vec(), top);
     let everywhere: Vec<UnitId> = units.iter().map(|unit| unit.id).collect();
     let county = merged(rows(server, &of_county, &everywhere).await?);
-    let mut found = Vec::new();
     for chunk in by_reporting_unit(&below) {
         let ids: Vec<UnitId> = chunk.iter().map(|unit| unit.id).collect();
         let own = rows(server, &columns, &ids).await?;
@@ -137,16 +159,14 @@ pub(crate) async fn counted(
                 [("unit_name".to_owned(), Value::text(&unit.name))].into_iter().chain(short)
             });
             let names: Vec<_> = names.collect();
-            for ((measure, key), variables) in &mut bound {
+            for (keyed, variables) in &mut bound {
                 variables.remove("unit_short_name");
                 variables.extend(names.iter().cloned());
-                let sums = measure.count_in(rows, around, variables);
-                let one = |(by, value)| Counted { unit: *unit, measure: key.clone(), by, value };
-                found.extend(sums.into_iter().map(one));
+                show(*unit, keyed, rows, around, variables);
             }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Reporting units with their organisations; units that stand for themselves alone.

@@ -12,7 +12,11 @@ use sync_protocol::{
 use crate::{
     Server,
     counting::{self, Keyed},
-    store::{StoreError, SumOf},
+    returns::{
+        ReturnError,
+        kept::{self, Kept, NOT_KEPT},
+    },
+    store::SumOf,
 };
 
 /// An indicator of a subtree.
@@ -27,6 +31,8 @@ pub struct IndicatorLine {
     /// The figures.
     #[serde(flatten)]
     pub figure: Figure,
+    /// Titles of ledgers that nobody has kept, for want of which it has no figure.
+    pub not_kept: NotKept,
     /// As printed.
     pub printed: String,
     /// The least share in percent, if there is a target.
@@ -39,13 +45,49 @@ pub struct IndicatorLine {
     pub due_on: Option<String>,
 }
 
+/// Ledgers that nobody has kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct NotKept {
+    /// Which the numerator counts.
+    pub numerator: Vec<String>,
+    /// Which the denominator counts.
+    pub denominator: Vec<String>,
+}
+
+impl NotKept {
+    /// All of them, each once.
+    pub fn titles(&self) -> BTreeSet<&str> {
+        self.numerator.iter().chain(&self.denominator).map(String::as_str).collect()
+    }
+}
+
+impl IndicatorLine {
+    /// Whether nobody has kept what it counts.
+    pub fn has_no_figure(&self) -> bool {
+        !self.not_kept.titles().is_empty()
+    }
+}
+
 /// All indicators, or the named ones, of everything below a unit at a statistics date.
 pub async fn indicators(
     server: &Server,
     top: UnitId,
     date: jiff::civil::Date,
     names: &[String],
-) -> Result<Vec<IndicatorLine>, StoreError> {
+) -> Result<Vec<IndicatorLine>, ReturnError> {
+    let (ledgers, unreported) = (kept::ledgers_of_indicators(&server.catalogue), BTreeSet::new());
+    let kept = Kept::of(server, top, &ledgers, &unreported).await?;
+    indicators_of(server, (&kept, None), top, date, names).await
+}
+
+/// The same where it is known which ledgers are kept, by a reporting unit or by anybody.
+pub(crate) async fn indicators_of(
+    server: &Server,
+    (kept, unit): (&Kept<'_>, Option<UnitId>),
+    top: UnitId,
+    date: jiff::civil::Date,
+    names: &[String],
+) -> Result<Vec<IndicatorLine>, ReturnError> {
     let wanted: Vec<&Indicator> = server
         .catalogue
         .indicators()
@@ -69,56 +111,39 @@ pub async fn indicators(
             by_measure.entry(&sum.measure).or_default().push((&sum.by, sum.value));
         }
     }
-    let below = crate::returns::at_and_below(server.store.units().await?, top);
-    let below: Vec<UnitId> = below.iter().map(|unit| unit.id).collect();
     let mut lines = Vec::new();
     for indicator in wanted {
-        let figure = indicator.figure(|term| {
+        let sum = |term: &Term| -> i64 {
             let sums = key(term, indicator).and_then(|key| by_measure.get(key.as_str()));
             sums.into_iter().flatten().filter(|(by, _)| counts(&term.window, by, date)).map(|(_, value)| value).sum()
-        });
-        let mut reached = indicator.target_percent.and_then(|target| figure.reaches(target));
-        // Nought of something that nobody has entered anything about is no figure yet.
-        if reached == Some(false) && figure.numerator == 0 && !is_collected(server, &below, indicator).await? {
-            reached = None;
-        }
-        lines.push(IndicatorLine {
+        };
+        let lacking = |terms: &[Term]| -> Vec<String> {
+            let value = terms.iter().map(|term| term.times * sum(term)).sum();
+            kept.lacking(unit, terms, value).iter().map(|ledger| kept.title(ledger)).collect()
+        };
+        let figure = indicator.figure(sum);
+        let not_kept =
+            NotKept { numerator: lacking(&indicator.numerator), denominator: lacking(&indicator.denominator) };
+        let mut line = IndicatorLine {
             id: indicator.id.clone(),
             name: indicator.name.clone(),
             title: indicator.title.clone(),
             figure,
+            not_kept,
             printed: figure.printed(),
             target_percent: indicator.target_percent,
             basis: indicator.basis,
-            reached,
+            reached: indicator.target_percent.and_then(|target| figure.reaches(target)),
             due_on: due_on(server, indicator),
-        });
+        };
+        // What nobody has entered anything about is no figure, and no target that was missed.
+        if line.has_no_figure() {
+            line.printed = NOT_KEPT.to_owned();
+            line.reached = None;
+        }
+        lines.push(line);
     }
     Ok(lines)
-}
-
-/// Registers that every county has: a row in them does not say that anything was collected.
-const REGISTERS: [&str; 4] = ["organisations", "members", "units", "reporting-units"];
-
-/// Whether there is a row of these units in one of the ledgers that the numerator of an indicator counts.
-async fn is_collected(server: &Server, units: &[UnitId], indicator: &Indicator) -> Result<bool, StoreError> {
-    let mut ledgers = BTreeSet::new();
-    for measure in indicator.numerator.iter().filter_map(|term| server.catalogue.measure(&term.measure)) {
-        measure.reads(&mut |ledger, _| {
-            ledgers.insert(ledger.to_owned());
-        });
-    }
-    ledgers.retain(|ledger| !REGISTERS.contains(&ledger.as_str()));
-    if ledgers.is_empty() {
-        return Ok(true);
-    }
-    for ledger in ledgers {
-        let rows = server.store.rows(&ledger, &server.period(), units).await?;
-        if rows.iter().any(|row| !row.removed) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Whether a part of a measure counts at a statistics date. A date of month precision counts with its month. Which names

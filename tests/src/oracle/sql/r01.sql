@@ -31,9 +31,11 @@ SELECT ru, org, 1 AS v FROM member WHERE category = 'formal'
 --= 16 预备
 SELECT ru, org, 1 AS v FROM member WHERE category = 'probationary'
 --= 17 书记空缺: active, and neither the team nor the register of secretaries has an incumbent
+--! leadership_team secretaries
 SELECT ru, org, 1 AS v FROM org o WHERE NOT EXISTS (SELECT 1 FROM team_secretary t WHERE t.org = o.org)
   AND NOT EXISTS (SELECT 1 FROM secretary s WHERE s.org = o.org)
 --= 18 届满未换: the next election was due before the day, and none has been held since it fell due
+--! election_terms
 SELECT ru, org, 1 AS v FROM org o WHERE next_election_on <> '' AND next_election_on < substr($D, 1, length(next_election_on))
   AND NOT EXISTS (SELECT 1 FROM l_election_terms e WHERE e.org = o.org AND e.election_kind <> 'committee'
     AND UNTIL(e.held_on) AND substr(e.held_on, 1, length(o.next_election_on)) >= o.next_election_on)
