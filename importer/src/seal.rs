@@ -24,6 +24,8 @@ const MARK: &str = "taizhang return ";
 const FIRST_LINE: &str = "taizhang return 2";
 /// The first line of seals that covered no more than what cells say.
 const FIRST_LINE_OF_OLD: &str = "taizhang return 1";
+/// What the first note below a table begins with.
+pub const NOTES: &str = "注：";
 /// What the line with a checkpoint of the audit log begins with.
 const CHECKPOINT: &str = "checkpoint ";
 /// Characters of one cell: spreadsheets hold 32,767.
@@ -331,11 +333,14 @@ fn is_as_written(bytes: &[u8], parts: &str, limits: &ReadLimits) -> bool {
 }
 
 /// The figures of a workbook as a person reads them: sheet, row and column from 0, text. Without the line of the code,
-/// which is another one each time.
+/// which is another one each time, and without the notes, which say how they were counted: how many drafts there are today
+/// makes no figure another one.
 fn printed(look: &Look, line: &str) -> BTreeMap<(String, u32, u16), String> {
     let mut printed = BTreeMap::new();
     for sheet in &look.sheets {
-        for ((row, column), cell) in &sheet.cells {
+        let is_note = |says: &str| says.get(1..).is_some_and(|words| words.starts_with(NOTES));
+        let notes = sheet.cells.iter().filter(|(_, cell)| is_note(&cell.says)).map(|((row, _), _)| *row).min();
+        for ((row, column), cell) in sheet.cells.iter().filter(|((row, _), _)| notes.is_none_or(|notes| *row < notes)) {
             // Shares have four digits that anybody looks at.
             let rounded = |value: f64| format!("{}", (value * 1e4).round() / 1e4);
             let words = match cell.says.strip_prefix('n') {

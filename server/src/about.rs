@@ -96,7 +96,7 @@ pub async fn records(server: &Server, top: UnitId, whom: &Whom) -> Result<Vec<Re
         let Some(row) = says.row.filter(|_| says.has_number || (says.names && !says.has_other_number)) else {
             continue;
         };
-        let (name, is_certain) = (record_name(&row), says.has_number);
+        let (name, is_certain) = (record_name(&server.catalogue, &ledger, &row, Sensitivity::S3), says.has_number);
         found.push(RecordAbout { unit, unit_name: unit_name(unit), period, ledger, name, row, is_certain });
     }
     Ok(found)

@@ -77,6 +77,8 @@ pub enum Event {
     ImportUndone,
     /// A return or merged ledger was drawn and handed out.
     ReturnDrawn,
+    /// The rows behind a cell of a return were looked at.
+    ReturnRowsRead,
     /// A copy of a return was submitted, and frozen.
     ReturnSubmitted,
     /// A submitted return was returned, approved, merged, published or archived.
@@ -148,6 +150,7 @@ impl Event {
             Self::Imported => "imported",
             Self::ImportUndone => "import-undone",
             Self::ReturnDrawn => "return-drawn",
+            Self::ReturnRowsRead => "return-rows-read",
             Self::ReturnSubmitted => "return-submitted",
             Self::ReturnStepped => "return-stepped",
             Self::SubmissionRead => "submission-read",

@@ -7,6 +7,7 @@ use sync_protocol::{
     ChangeHash, Document, UnitId,
     catalogue::Sensitivity,
     conflict::Means,
+    document::RowKey,
     row::{EXTRA, PHOTO, REMOVED},
     unit::Unit,
 };
@@ -80,14 +81,15 @@ pub async fn changes(
             BTreeSet::new()
         };
         let Some(stored) = server.store.document(id).await? else { continue };
+        let catalogue = server.catalogue.clone();
         let read = move || {
             let document = Document::load(stored.snapshot.as_deref(), &stored.changes)?;
             let edits = document.edits_beyond(&known);
             let rows: BTreeMap<_, _> = edits
                 .iter()
                 .map(|edit| (&edit.address).into())
-                .map(|key| {
-                    let name = record_name(&document.row_state(&key).row);
+                .map(|key: RowKey| {
+                    let name = record_name(&catalogue, &key.ledger, &document.row_state(&key).row, clearance);
                     (key, name)
                 })
                 .collect();

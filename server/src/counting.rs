@@ -100,33 +100,58 @@ pub(crate) async fn counted(
 ) -> Result<Vec<Counted>, StoreError> {
     let (named, own): (Vec<_>, Vec<_>) =
         measures.iter().copied().partition(|(measure, _)| measure.organisation.is_some());
-    let mut found = kept(server, units, top, date, &own).await?;
-    if named.is_empty() {
-        return Ok(found);
+    let about = About::new(units, top);
+    let mut found = Vec::new();
+    for measures in [own, named] {
+        each_unit(server, units, (top, date), &measures, false, |unit, (measure, key), rows, around, variables| {
+            for (by, value) in measure.count_in(rows, around, variables) {
+                let of = about.of(measure, unit, by);
+                found.extend(of.map(|(unit, by)| Counted { unit, measure: key.clone(), by, value }));
+            }
+        })
+        .await?;
     }
-    let mut by_name: HashMap<&str, Vec<&Unit>> = HashMap::new();
-    for unit in units {
-        let short = unit.short_name.as_deref().filter(|short| *short != unit.name);
-        for name in [Some(unit.name.as_str()), short].into_iter().flatten() {
-            by_name.entry(name).or_default().push(unit);
+    Ok(found)
+}
+
+/// Where what a unit keeps counts: what is about an organisation that the row names counts there.
+#[derive(Debug)]
+pub(crate) struct About<'u> {
+    by_name: HashMap<&'u str, Vec<&'u Unit>>,
+    places: HashMap<UnitId, UnitId>,
+    below: BTreeSet<UnitId>,
+}
+
+impl<'u> About<'u> {
+    /// What counts at and below `top`.
+    pub(crate) fn new(units: &'u [Unit], top: UnitId) -> Self {
+        let mut by_name: HashMap<&str, Vec<&Unit>> = HashMap::new();
+        for unit in units {
+            let short = unit.short_name.as_deref().filter(|short| *short != unit.name);
+            for name in [Some(unit.name.as_str()), short].into_iter().flatten() {
+                by_name.entry(name).or_default().push(unit);
+            }
         }
+        let places = units.iter().map(|unit| (unit.id, place_of(unit))).collect();
+        let below = crate::returns::at_and_below(units.to_vec(), top).iter().map(|unit| unit.id).collect();
+        Self { by_name, places, below }
     }
-    let places: HashMap<UnitId, UnitId> = units.iter().map(|unit| (unit.id, place_of(unit))).collect();
-    let below: BTreeSet<UnitId> =
-        crate::returns::at_and_below(units.to_vec(), top).iter().map(|unit| unit.id).collect();
-    for Counted { unit: keeper, measure, by, value } in kept(server, units, server.county, date, &named).await? {
-        let about = match by_name.get(by.as_str()).map(Vec::as_slice).unwrap_or_default() {
+
+    /// The unit in which it counts, and by what it is kept apart there; none, if it counts elsewhere. A name that nobody in the
+    /// county has, or that several have, stays with the keeper.
+    pub(crate) fn of(&self, measure: &Measure, keeper: UnitId, by: String) -> Option<(UnitId, String)> {
+        if measure.organisation.is_none() {
+            return Some((keeper, by));
+        }
+        let about = match self.by_name.get(by.as_str()).map(Vec::as_slice).unwrap_or_default() {
             [one] => one.id,
             several => {
-                let mut near = several.iter().filter(|unit| places.get(&keeper) == Some(&place_of(unit)));
+                let mut near = several.iter().filter(|unit| self.places.get(&keeper) == Some(&place_of(unit)));
                 near.next().filter(|_| near.next().is_none()).map_or(keeper, |unit| unit.id)
             }
         };
-        if below.contains(&about) {
-            found.push(Counted { unit: about, measure, by: String::new(), value });
-        }
+        self.below.contains(&about).then(|| (about, String::new()))
     }
-    Ok(found)
 }
 
 /// The reporting unit that a unit belongs to; of one above, the unit itself.
@@ -134,18 +159,38 @@ fn place_of(unit: &Unit) -> UnitId {
     if unit.level == UnitLevel::Organisation { unit.parent.unwrap_or(unit.id) } else { unit.id }
 }
 
-/// Counts measures in every unit at and below `top` by the rows that it keeps: one reporting unit after the other.
-async fn kept(
+/// The rows of the county that measures look at.
+pub(crate) async fn county(server: &Server, units: &[Unit], measures: &[&Measure]) -> Result<Neighbours, StoreError> {
+    let mut columns = Columns::new();
+    for measure in measures {
+        measure.reads(&mut |ledger, column| {
+            columns.entry(ledger.to_owned()).or_default().extend([column.to_owned(), STATE.to_owned()]);
+        });
+    }
+    let reaches = measures.iter().flat_map(|measure| measure.reaches());
+    let wanted: BTreeSet<String> =
+        reaches.filter(|(reach, _)| *reach == Reach::County).map(|(_, ledger)| ledger).collect();
+    columns.retain(|ledger, _| wanted.contains(ledger));
+    let everywhere: Vec<&Unit> = units.iter().collect();
+    Ok(Neighbours::new(merged(rows(server, &columns, &everywhere).await?), measures.iter().copied()))
+}
+
+/// Reads what measures count at and below `top`, one reporting unit after the other, and shows the rows of each unit that keeps
+/// them: with the columns that the measures read, or whole. What counts at organisations that rows name is read in all of the county.
+pub(crate) async fn each_unit(
     server: &Server,
     units: &[Unit],
-    top: UnitId,
-    date: Date,
+    (top, date): (UnitId, Date),
     measures: &[&Keyed<'_>],
-) -> Result<Vec<Counted>, StoreError> {
+    are_whole: bool,
+    mut show: impl FnMut(UnitId, &Keyed<'_>, &UnitRows, Around<'_>, &Variables) + Send,
+) -> Result<(), StoreError> {
+    let is_named = measures.iter().any(|(measure, _)| measure.organisation.is_some());
+    let top = if is_named { server.county } else { top };
     let mut bound: Vec<(&Keyed<'_>, Variables)> =
         measures.iter().filter_map(|keyed| Some((*keyed, bound(server, keyed, date)?))).collect();
     if bound.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let (mut columns, mut reaches) = (Columns::new(), BTreeSet::new());
     for ((measure, _), _) in &bound {
@@ -153,6 +198,10 @@ async fn kept(
             columns.entry(ledger.to_owned()).or_default().extend([column.to_owned(), STATE.to_owned()]);
         });
         reaches.extend(measure.reaches());
+    }
+    for (ledger, columns) in columns.iter_mut().filter(|_| are_whole) {
+        let all = server.catalogue.ledger(ledger).map(|ledger| ledger.columns.as_slice()).unwrap_or_default();
+        columns.extend(all.iter().map(|column| column.key.clone()));
     }
     let beyond = |wanted: Reach| -> Columns {
         let of = reaches.iter().filter(|(reach, _)| *reach == wanted);
@@ -163,7 +212,6 @@ async fn kept(
     let everywhere: Vec<&Unit> = units.iter().collect();
     let counted: Vec<&Measure> = bound.iter().map(|((measure, _), _)| *measure).collect();
     let county = Neighbours::new(merged(rows(server, &of_county, &everywhere).await?), counted.iter().copied());
-    let mut found = Vec::new();
     for chunk in by_reporting_unit(&below) {
         let own = rows(server, &columns, &chunk).await?;
         let place = chunk.first().map(|first| place_of(first));
@@ -182,16 +230,14 @@ async fn kept(
                 [("unit_name".to_owned(), Value::text(&unit.name))].into_iter().chain(short).chain(township)
             });
             let names: Vec<_> = names.collect();
-            for ((measure, key), variables) in &mut bound {
+            for (keyed, variables) in &mut bound {
                 variables.remove("unit_short_name");
                 variables.extend(names.iter().cloned());
-                let sums = measure.count_in(rows, around, variables);
-                let one = |(by, value)| Counted { unit: *unit, measure: key.clone(), by, value };
-                found.extend(sums.into_iter().map(one));
+                show(*unit, keyed, rows, around, variables);
             }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Reporting units with their organisations; units that stand for themselves alone.

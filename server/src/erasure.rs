@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use sync_protocol::{
     ActorId, Book, ChangeHash, Document, Identity, RowId, UnitId,
+    catalogue::Sensitivity,
     document::{DocumentError, RowKey, change_rows},
     row::PHOTO,
 };
@@ -147,7 +148,7 @@ pub async fn records(
         let open = Identity { book: identity.book.open(), ..identity.clone() };
         let open = load(server, &open).await?.unwrap_or_default();
         for (key, state) in document.row_states() {
-            let named = record_name(&open.row_state(&key).row);
+            let named = record_name(&server.catalogue, &key.ledger, &open.row_state(&key).row, Sensitivity::S3);
             let Some(ledger) = server.catalogue.ledger(&key.ledger).filter(|_| named.contains(name)) else { continue };
             let title = |column: &String| ledger.column(column).map_or_else(|| column.clone(), |c| c.title.clone());
             let filled = state.row.cells.iter().filter(|(_, value)| !value.is_null());

@@ -12,7 +12,11 @@ use sync_protocol::{
 use crate::{
     Server,
     counting::{self, Keyed},
-    store::{StoreError, SumOf},
+    returns::{
+        ReturnError,
+        kept::{self, Kept, NOT_KEPT},
+    },
+    store::SumOf,
 };
 
 /// An indicator of a subtree.
@@ -27,6 +31,8 @@ pub struct IndicatorLine {
     /// The figures.
     #[serde(flatten)]
     pub figure: Figure,
+    /// Titles of ledgers that nobody has kept, for want of which it has no figure.
+    pub not_kept: NotKept,
     /// As printed.
     pub printed: String,
     /// The least share in percent, if there is a target.
@@ -41,13 +47,49 @@ pub struct IndicatorLine {
     pub due_on: Option<String>,
 }
 
+/// Ledgers that nobody has kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct NotKept {
+    /// Which the numerator counts.
+    pub numerator: Vec<String>,
+    /// Which the denominator counts.
+    pub denominator: Vec<String>,
+}
+
+impl NotKept {
+    /// All of them, each once.
+    pub fn titles(&self) -> BTreeSet<&str> {
+        self.numerator.iter().chain(&self.denominator).map(String::as_str).collect()
+    }
+}
+
+impl IndicatorLine {
+    /// Whether nobody has kept what it counts.
+    pub fn has_no_figure(&self) -> bool {
+        !self.not_kept.titles().is_empty()
+    }
+}
+
 /// All indicators, or the named ones, of everything below a unit at a statistics date.
 pub async fn indicators(
     server: &Server,
     top: UnitId,
     date: jiff::civil::Date,
     names: &[String],
-) -> Result<Vec<IndicatorLine>, StoreError> {
+) -> Result<Vec<IndicatorLine>, ReturnError> {
+    let (ledgers, unreported) = (kept::ledgers_of_indicators(&server.catalogue), BTreeSet::new());
+    let kept = Kept::of(server, top, &ledgers, &unreported).await?;
+    indicators_of(server, (&kept, None), top, date, names).await
+}
+
+/// The same where it is known which ledgers are kept, by a reporting unit or by anybody.
+pub(crate) async fn indicators_of(
+    server: &Server,
+    (kept, unit): (&Kept<'_>, Option<UnitId>),
+    top: UnitId,
+    date: jiff::civil::Date,
+    names: &[String],
+) -> Result<Vec<IndicatorLine>, ReturnError> {
     let wanted: Vec<&Indicator> = server
         .catalogue
         .indicators()
@@ -71,11 +113,9 @@ pub async fn indicators(
             by_measure.entry(&sum.measure).or_default().push((&sum.by, sum.value));
         }
     }
-    let below = crate::returns::at_and_below(server.store.units().await?, top);
-    let below: Vec<UnitId> = below.iter().map(|unit| unit.id).collect();
     let mut lines = Vec::new();
     for indicator in wanted {
-        let mut figure = indicator.figure(|term| {
+        let sum = |term: &Term| -> i64 {
             let sums = key(term, indicator).and_then(|key| by_measure.get(key.as_str()));
             let inside = sums.into_iter().flatten().filter(|(by, _)| counts(&term.window, by, date));
             if server.catalogue.measure(&term.measure).is_none_or(|measure| !measure.once) {
@@ -87,7 +127,12 @@ pub async fn indicators(
                 *counted = once(by, *counted, *value);
             }
             parts.values().sum()
-        });
+        };
+        let lacking = |terms: &[Term]| -> Vec<String> {
+            let value = terms.iter().map(|term| term.times * sum(term)).sum();
+            kept.lacking(unit, terms, value).iter().map(|ledger| kept.title(ledger)).collect()
+        };
+        let mut figure = indicator.figure(sum);
         // A quota is the county's: of a unit only the count says something.
         if indicator.denominator_constant.is_some() && top != server.county {
             figure.denominator = None;
@@ -99,55 +144,36 @@ pub async fn indicators(
         if indicator.numerator.first().is_some_and(is_money) {
             figure.scale = figure.scale.saturating_mul(100);
         }
-        let mut reached = match indicator.target_percent {
+        let reached = match indicator.target_percent {
             Some(percent) => figure.reaches(percent),
             None if indicator.target_growth => {
                 figure.denominator.filter(|under| *under > 0).map(|_| figure.numerator > 0)
             }
             None => None,
         };
-        // Nought of something that nobody has entered anything about is no figure yet.
-        if reached == Some(false) && figure.numerator == 0 && !is_collected(server, &below, indicator).await? {
-            reached = None;
-        }
-        lines.push(IndicatorLine {
+        let not_kept =
+            NotKept { numerator: lacking(&indicator.numerator), denominator: lacking(&indicator.denominator) };
+        let mut line = IndicatorLine {
             id: indicator.id.clone(),
             name: indicator.name.clone(),
             title: indicator.title.clone(),
             figure,
+            not_kept,
             printed: figure.printed(),
             target_percent: indicator.target_percent,
             target_growth: indicator.target_growth,
             basis: indicator.basis,
             reached,
             due_on: due_on(server, indicator),
-        });
+        };
+        // What nobody has entered anything about is no figure, and no target that was missed.
+        if line.has_no_figure() {
+            line.printed = NOT_KEPT.to_owned();
+            line.reached = None;
+        }
+        lines.push(line);
     }
     Ok(lines)
-}
-
-/// Registers that every county has: a row in them does not say that anything was collected.
-const REGISTERS: [&str; 4] = ["organisations", "members", "units", "reporting-units"];
-
-/// Whether there is a row of these units in one of the ledgers that the numerator of an indicator counts.
-async fn is_collected(server: &Server, units: &[UnitId], indicator: &Indicator) -> Result<bool, StoreError> {
-    let mut ledgers = BTreeSet::new();
-    for measure in indicator.numerator.iter().filter_map(|term| server.catalogue.measure(&term.measure)) {
-        measure.reads(&mut |ledger, _| {
-            ledgers.insert(ledger.to_owned());
-        });
-    }
-    ledgers.retain(|ledger| !REGISTERS.contains(&ledger.as_str()));
-    if ledgers.is_empty() {
-        return Ok(true);
-    }
-    for ledger in ledgers {
-        let rows = server.store.rows(&ledger, &server.period(), units).await?;
-        if rows.iter().any(|row| !row.removed) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// What a part comes to that counts once, however many units count it: a village with two branches. Nobody knows how many

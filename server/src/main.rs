@@ -108,6 +108,9 @@ enum Command {
         /// 单位编码，默认全县 · Code of the unit; the county if absent
         #[arg(long)]
         unit: Option<String>,
+        /// 列出每一条记录 · Every row below its cause
+        #[arg(long)]
+        all: bool,
         /// 以 JSON 输出 · Print JSON
         #[arg(long)]
         json: bool,
@@ -295,7 +298,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Indicators { names, unit, date, json } => {
             look::print_indicators(&server, &names, unit.as_deref(), date.unwrap_or_else(returns::today), json).await
         }
-        Command::Quality { unit, json } => look::print_quality(&server, unit.as_deref(), json).await,
+        Command::Quality { unit, all, json } => look::print_quality(&server, unit.as_deref(), all, json).await,
         Command::Steps => look::print_steps(&server).await,
         Command::Proposals(command) => Box::pin(console::proposals::proposals(&server, command)).await,
         Command::Quarantine(command) => console::quarantine::quarantine(&server, command).await,

@@ -329,7 +329,7 @@ pub async fn lines(
             ledger: proposed.row.ledger.clone(),
             ledger_title: ledger.map_or_else(|| proposed.row.ledger.clone(), |ledger| ledger.title.clone()),
             row: proposed.row.row.to_string(),
-            record: record_name(&cell.row),
+            record: record_name(&server.catalogue, &proposed.row.ledger, &cell.row, clearance),
             column: proposed.column.clone(),
             column_title: column.map_or_else(|| proposed.column.clone(), |column| column.title.clone()),
             before: proposed.before.as_ref().map(print),

@@ -1,11 +1,16 @@
 //! 数据质量: every row that breaks a rule of the catalogue, or lacks what submission needs.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
 use serde::Serialize;
 use sync_protocol::{
     Row, UnitId, Value,
-    catalogue::{Column, ColumnType, Ledger, Peers, Place, Requirement, UnitRows, Variables, Weight},
+    catalogue::{
+        Catalogue, Column, ColumnType, Ledger, Peers, Place, Requirement, Sensitivity, UnitRows, Variables, Weight,
+    },
     unit::{Unit, UnitLevel},
 };
 
@@ -34,10 +39,70 @@ pub struct QualityLine {
     pub unit: String,
     /// What names the record.
     pub record: String,
+    /// Its id.
+    pub row: String,
     /// What is wrong and what to do.
     pub text: String,
     /// The same in English.
     pub text_en: String,
+    /// What is wrong, one cause each, where it is several columns.
+    #[serde(skip)]
+    causes: Vec<String>,
+}
+
+/// A cause with the rows that have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause<'l> {
+    /// How much it weighs.
+    pub weight: Weight,
+    /// The rule.
+    pub rule: &'l str,
+    /// Title of the ledger.
+    pub ledger: &'l str,
+    /// What is wrong and what to do.
+    pub text: &'l str,
+    /// The rows.
+    pub lines: Vec<&'l QualityLine>,
+}
+
+/// Records that are named of a cause.
+const NAMED_MAX: usize = 3;
+
+impl Cause<'_> {
+    /// Its first records, as people call them.
+    pub fn records(&self) -> String {
+        let named = |line: &&QualityLine| match line.record == line.unit {
+            true => line.record.clone(),
+            false => format!("{} {}", line.unit, line.record),
+        };
+        let names: Vec<String> = self.lines.iter().take(NAMED_MAX).map(named).collect();
+        let more = if self.lines.len() > NAMED_MAX { "等" } else { "" };
+        format!("{}{more}", names.join("、"))
+    }
+}
+
+/// The causes of lines, the heaviest first, those of most rows before others.
+pub fn causes(lines: &[QualityLine]) -> Vec<Cause<'_>> {
+    let mut by_cause: BTreeMap<(Reverse<Weight>, &str, &str), Cause<'_>> = BTreeMap::new();
+    for line in lines {
+        let texts: Vec<&str> = match line.causes.as_slice() {
+            [] => vec![&line.text],
+            causes => causes.iter().map(String::as_str).collect(),
+        };
+        for text in texts {
+            let cause = by_cause.entry((Reverse(line.weight), &line.rule, text)).or_insert_with(|| Cause {
+                weight: line.weight,
+                rule: &line.rule,
+                ledger: &line.ledger,
+                text,
+                lines: Vec::new(),
+            });
+            cause.lines.push(line);
+        }
+    }
+    let mut causes: Vec<Cause<'_>> = by_cause.into_values().collect();
+    causes.sort_by_key(|cause| (Reverse(cause.weight), Reverse(cause.lines.len())));
+    causes
 }
 
 /// Checks every row of these units, in their order, as of a statistics date. What rules compare with rows elsewhere is
@@ -75,6 +140,7 @@ pub async fn quality(
 
 /// The rows of a unit.
 struct OwnRows<'u> {
+    catalogue: &'u Catalogue,
     unit: &'u Unit,
     place: Place,
     rows: UnitRows,
@@ -117,7 +183,7 @@ impl County {
     /// The rows of these units that have any, with what the register says of each filled in.
     async fn rows<'u>(
         &self,
-        server: &Server,
+        server: &'u Server,
         ledgers: &[&Ledger],
         units: &'u [Unit],
     ) -> Result<Vec<OwnRows<'u>>, ReturnError> {
@@ -142,7 +208,7 @@ impl County {
                     row.cells.extend(named.iter().map(|(key, text)| ((*key).clone(), Value::text(text))));
                 }
             }
-            Some(OwnRows { unit, place: self.place(unit), rows, removed })
+            Some(OwnRows { catalogue: &server.catalogue, unit, place: self.place(unit), rows, removed })
         });
         Ok(filled.collect())
     }
@@ -186,9 +252,11 @@ impl OwnRows<'_> {
             weight,
             ledger: ledger.title.clone(),
             unit: self.unit.name.clone(),
-            record: record_name(row),
+            record: record_name(self.catalogue, &ledger.id, row, Sensitivity::S1),
+            row: row.id.to_string(),
             text: String::new(),
             text_en: String::new(),
+            causes: Vec::new(),
         }
     }
 
@@ -203,8 +271,9 @@ impl OwnRows<'_> {
         };
         let missing = titles(ledger, is_missing)?;
         Some(QualityLine {
-            text: format!("缺少必填项：{missing}"),
-            text_en: format!("missing: {missing}"),
+            causes: missing.iter().map(|title| format!("缺少必填项：{title}")).collect(),
+            text: format!("缺少必填项：{}", missing.join("、")),
+            text_en: format!("missing: {}", missing.join("、")),
             ..self.line(format!("{}.mandatory", ledger.id), Weight::E, ledger, row)
         })
     }
@@ -220,8 +289,9 @@ impl OwnRows<'_> {
         };
         let later = titles(ledger, is_later)?;
         Some(QualityLine {
-            text: format!("日期晚于统计日期：{later}"),
-            text_en: format!("dates after the statistics date: {later}"),
+            causes: later.iter().map(|title| format!("日期晚于统计日期：{title}")).collect(),
+            text: format!("日期晚于统计日期：{}", later.join("、")),
+            text_en: format!("dates after the statistics date: {}", later.join("、")),
             ..self.line(format!("{}.future", ledger.id), Weight::E, ledger, row)
         })
     }
@@ -237,7 +307,7 @@ impl OwnRows<'_> {
 }
 
 /// The titles of such columns; nothing when there are none.
-fn titles(ledger: &Ledger, such: impl FnMut(&&Column) -> bool) -> Option<String> {
+fn titles(ledger: &Ledger, such: impl FnMut(&&Column) -> bool) -> Option<Vec<&str>> {
     let titles: Vec<&str> = ledger.columns.iter().filter(such).map(|column| column.title.as_str()).collect();
-    (!titles.is_empty()).then(|| titles.join("、"))
+    (!titles.is_empty()).then_some(titles)
 }

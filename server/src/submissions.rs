@@ -86,10 +86,13 @@ pub enum SubmissionError {
     Document(#[from] sync_protocol::document::DocumentError),
 }
 
-/// The first few lines, for a sentence.
+/// The first few causes, for a sentence.
 fn quoted(lines: &[QualityLine]) -> String {
-    let line = |line: &QualityLine| format!("{} {} {}：{}", line.unit, line.ledger, line.record, line.text);
-    lines.iter().take(5).map(line).collect::<Vec<_>>().join("；")
+    let causes = quality::causes(lines);
+    let said = |cause: &quality::Cause<'_>| {
+        format!("{} {}（{}条：{}）", cause.ledger, cause.text, cause.lines.len(), cause.records())
+    };
+    causes.iter().take(5).map(said).collect::<Vec<_>>().join("；")
 }
 
 /// What is to be submitted.

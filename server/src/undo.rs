@@ -314,7 +314,9 @@ impl Telling<'_> {
 
     fn record(&self, row: &RowKey) -> String {
         let known = [self.names.as_ref(), Some(self.document), Some(self.original)].into_iter().flatten();
-        let named = known.map(|document| record_name(&document.row_state(row).row));
+        let named = known.map(|document| {
+            record_name(&self.server.catalogue, &row.ledger, &document.row_state(row).row, Sensitivity::S2)
+        });
         named.into_iter().find(|name| *name != row.row.to_string()).unwrap_or_else(|| row.row.to_string())
     }
 

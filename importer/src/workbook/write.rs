@@ -39,6 +39,8 @@ pub enum Style {
     Wrapped,
     /// Centred text.
     TextCentre,
+    /// A word where a figure is missing.
+    Missing,
     /// `0`.
     Count,
     /// `0.0%`.
@@ -100,6 +102,7 @@ impl Style {
             Style::Text => boxed(10.5).set_num_format("@").set_align(FormatAlign::Left),
             Style::Wrapped => Style::Text.format().set_text_wrap(),
             Style::TextCentre => boxed(10.5).set_num_format("@").set_align(FormatAlign::Center),
+            Style::Missing => Style::TextCentre.format().set_shrink().set_background_color(Color::RGB(0x00EF_EFEF)),
             Style::Count => boxed(10.5).set_num_format("0").set_align(FormatAlign::Right),
             Style::Percent => boxed(10.5).set_num_format("0.0%").set_align(FormatAlign::Right),
             Style::Decimal => boxed(10.5).set_align(FormatAlign::Right),

@@ -16,7 +16,11 @@ use crate::{
     audit::{self, Event},
     changes::{self, CellChange},
     clock, indicators, quality,
-    returns::{self, AsOf, ReturnRequest, conflicts},
+    returns::{
+        self, AsOf, ReturnRequest,
+        behind::{self, CellName, Part, RowBehind},
+        conflicts,
+    },
 };
 
 /// What to draw.
@@ -45,6 +49,9 @@ pub struct ReturnArguments {
     /// 按各填报单位已审核的报送件汇总：报送期，如 2012-04 · Merged from the copies that units have submitted for this period
     #[arg(long, conflicts_with_all = ["as_of", "as_of_seq"])]
     copies: Option<String>,
+    /// 列出一格背后的记录，如 F17 或 按领域!F17 · The rows behind one cell
+    #[arg(long, conflicts_with = "copies")]
+    cell: Option<CellName>,
     /// 输出目录 · Folder to write into
     #[arg(long, default_value = "returns")]
     out: PathBuf,
@@ -74,6 +81,15 @@ pub async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result
     let (unit, name) = (top.id, arguments.name.clone());
     let time = arguments.as_of.map(|time| AsOf::Time(clock::of_local(time)));
     let date = arguments.date.unwrap_or_else(returns::today);
+    if let Some(cell) = &arguments.cell {
+        let request = ReturnRequest {
+            variables: arguments.variables,
+            clearance,
+            as_of: time.or(arguments.as_of_seq.map(AsOf::Seq)),
+            ..ReturnRequest::new(arguments.name, top, date, "")
+        };
+        return print_rows(server, &request, cell, arguments.json).await;
+    }
     // It is handed out once that is noted.
     let out = arguments.out;
     std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
@@ -99,6 +115,33 @@ pub async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result
         }
     }
     Ok(drawn.failed_checks.is_empty())
+}
+
+/// Prints the rows behind a cell.
+async fn print_rows(server: &Server, request: &ReturnRequest, cell: &CellName, json: bool) -> anyhow::Result<bool> {
+    let mut found = Box::pin(behind::behind(server, request, cell)).await?;
+    let rows: usize = found.parts().map(|part| part.rows.len()).sum();
+    let detail = json!({
+        "return": request.name, "sheet": found.sheet, "cell": found.cell, "date": request.date.to_string(), "rows": rows,
+    });
+    audit::note_console(server, "taizhang", Event::ReturnRowsRead, Some(request.top.id), detail).await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&found)?);
+        return Ok(true);
+    }
+    let value = found.value.map_or_else(|| "—".to_owned(), |value| value.to_string());
+    println!("{} {} {}，栏次 {} {}：{value}", found.sheet, found.cell, found.line, found.number, found.title);
+    for (of, parts) in [("", &found.over), ("分母 ", &found.under)] {
+        for Part { title, times, sum, rows, .. } in parts {
+            let sign = if *times < 0 { "－" } else { "" };
+            println!("{of}{sign}{title}：{sum}");
+            for RowBehind { unit_name, ledger_title, row, name, adds, .. } in rows {
+                let row = row.map(|row| row.to_string()).unwrap_or_default();
+                println!("    {adds}  {unit_name} · {ledger_title} · {name} {row}");
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// Checks a return that came from somewhere; `false` unless it is as it was drawn.
@@ -143,6 +186,11 @@ pub async fn print_indicators(
     for line in &lines {
         let of =
             line.figure.denominator.map_or_else(String::new, |under| format!(" {}/{under}", line.figure.numerator));
+        let of = if line.has_no_figure() {
+            format!("（{}）", Vec::from_iter(line.not_kept.titles()).join("、"))
+        } else {
+            of
+        };
         let target = match (line.target_percent, line.reached) {
             (Some(target), Some(reached)) => format!("  目标 {target}% {}", if reached { "已达标" } else { "未达标" }),
             _ => String::new(),
@@ -153,20 +201,24 @@ pub async fn print_indicators(
 }
 
 /// Prints rows that break a rule.
-pub async fn print_quality(server: &Server, unit: Option<&str>, json: bool) -> anyhow::Result<bool> {
+pub async fn print_quality(server: &Server, unit: Option<&str>, all: bool, json: bool) -> anyhow::Result<bool> {
     let units = returns::at_and_below(server.store.units().await?, top(server, unit).await?);
     let lines = quality::quality(server, &units, returns::today()).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&lines)?);
     } else {
-        for line in &lines {
-            println!(
-                "{:?} {} · {} · {}：{} [{}]",
-                line.weight, line.ledger, line.unit, line.record, line.text, line.rule
-            );
+        for cause in quality::causes(&lines) {
+            let (weight, count) = (cause.weight.chinese(), cause.lines.len());
+            println!("{weight} {}：{}——{count} 条，{} [{}]", cause.ledger, cause.text, cause.records(), cause.rule);
+            for line in cause.lines.iter().filter(|_| all) {
+                println!("    {} · {}", line.unit, line.record);
+            }
         }
         let errors = lines.iter().filter(|line| line.weight == Weight::E).count();
-        println!("{} 条 lines，其中错误 errors {errors} 条", lines.len());
+        println!("{} 条 rows，其中错误 errors {errors} 条", lines.len());
+        if !all && !lines.is_empty() {
+            println!("用 --all 列出每一条 lists every row");
+        }
     }
     Ok(lines.iter().all(|line| line.weight < Weight::E))
 }

@@ -8,6 +8,7 @@ use std::{
 use importer::{Finding, FindingKind, Importer, UnitDocuments, memory::Doubt, plan::Counts};
 use sync_protocol::{
     Address, Book, ChangeHash, Document, Identity, Row, UnitId,
+    catalogue::Sensitivity,
     conflict::{Means, Provenance},
     document::{Author, Edit, RowKey},
 };
@@ -314,7 +315,7 @@ fn newly_disputed(server: &Server, document: &Document, before: &BTreeSet<Addres
         document.conflicts().into_iter().map(|c| c.address).filter(|address| !before.contains(address)).collect();
     let in_words = |address: &Address| {
         let row = document_row(document, &RowKey::from(address));
-        let name = record_name(&row);
+        let name = record_name(&server.catalogue, &address.ledger, &row, Sensitivity::S3);
         let column = server.catalogue.ledger(&address.ledger).and_then(|ledger| ledger.column(&address.column));
         let title = column.map_or(address.column.as_str(), |column| column.title.as_str());
         if name == row.id.to_string() { title.to_owned() } else { format!("{name} {title}") }

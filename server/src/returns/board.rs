@@ -9,16 +9,26 @@ use sync_protocol::{
     unit::{Unit, UnitLevel},
 };
 
-use super::{ReturnError, at_and_below, frame::Frame, summary::NOT_APPLICABLE};
+use super::{
+    ReturnError, at_and_below,
+    frame::Frame,
+    kept::{self, Kept, NOT_KEPT, NOT_REPORTED},
+    summary::{NOT_APPLICABLE, notes},
+};
 use crate::{
     Server,
-    indicators::{IndicatorLine, indicators as all_indicators},
+    indicators::{IndicatorLine, indicators_of},
 };
 
 /// Writes every indicator of the whole; says how many there are.
-pub(super) async fn indicators(server: &Server, frame: &Frame<'_>, book: &mut Book) -> Result<usize, ReturnError> {
+pub(super) async fn indicators(
+    server: &Server,
+    frame: &Frame<'_>,
+    kept: &Kept<'_>,
+    book: &mut Book,
+) -> Result<usize, ReturnError> {
     let request = frame.request;
-    let lines = all_indicators(server, request.top.id, request.date, &[]).await?;
+    let lines = indicators_of(server, (kept, None), request.top.id, request.date, &[]).await?;
     let mut page = book.sheet(&frame.sheet.name)?;
     frame.head(&mut page)?;
     let mut row = frame.first_row();
@@ -33,7 +43,8 @@ pub(super) async fn indicators(server: &Server, frame: &Frame<'_>, book: &mut Bo
         }
         row += 1;
     }
-    frame.foot(&mut page, row, &[])?;
+    let counted = kept::ledgers_of_indicators(&server.catalogue);
+    frame.foot(&mut page, row, &notes(kept, &counted, kept.note_of_owed(&counted).as_ref()))?;
     Ok(lines.len())
 }
 
@@ -52,7 +63,11 @@ fn amount(value: i64, scale: i64) -> (Out, Style) {
 
 fn cell(server: &Server, frame: &Frame<'_>, line: &IndicatorLine, part: IndicatorPart, row: u32) -> (Out, Style) {
     let figure = line.figure;
+    let missing = || (Out::Text(NOT_KEPT.into()), Style::Missing);
     match part {
+        IndicatorPart::Numerator if !line.not_kept.numerator.is_empty() => missing(),
+        IndicatorPart::Denominator if !line.not_kept.denominator.is_empty() => missing(),
+        IndicatorPart::Gap if line.has_no_figure() => text(NOT_APPLICABLE),
         IndicatorPart::Title => (Out::Text(format!("{} {}", line.id, line.title)), Style::Text),
         IndicatorPart::Numerator => amount(figure.numerator, figure.scale),
         IndicatorPart::Denominator => {
@@ -91,6 +106,7 @@ fn cell(server: &Server, frame: &Frame<'_>, line: &IndicatorLine, part: Indicato
 
 fn actual(line: &IndicatorLine) -> (Out, Style) {
     match line.figure.denominator {
+        _ if line.has_no_figure() => (Out::Text(NOT_KEPT.into()), Style::Missing),
         None => (Out::Number(line.figure.numerator as f64), Style::Count),
         Some(0) => text(NOT_APPLICABLE),
         Some(under) => (Out::Number(line.figure.numerator as f64 / under as f64), Style::Percent),
@@ -120,18 +136,18 @@ fn source(server: &Server, indicator: &Indicator) -> String {
 }
 
 /// Writes the figures of every reporting unit beside each other.
-pub(super) async fn matrix(server: &Server, frame: &Frame<'_>, book: &mut Book) -> Result<usize, ReturnError> {
+pub(super) async fn matrix(
+    server: &Server,
+    frame: &Frame<'_>,
+    kept: &Kept<'_>,
+    book: &mut Book,
+) -> Result<usize, ReturnError> {
     let request = frame.request;
     let units = at_and_below(server.store.units().await?, request.top.id);
     let reporting: Vec<_> = units.into_iter().filter(|unit| unit.level == UnitLevel::ReportingUnit).collect();
     let mut page = book.sheet(&frame.sheet.name)?;
     let last = u16::try_from(reporting.len() + 1).unwrap_or(u16::MAX);
-    page.merge(
-        (0, 0),
-        (0, last),
-        &format!("{}{}（{}）", request.top.name, frame.form.title, frame.period),
-        Style::Title,
-    )?;
+    page.merge((0, 0), (0, last), &frame.title(), Style::Title)?;
     for (at, header) in (0u16..).zip(["序号", "指标名称"].into_iter().chain(reporting.iter().map(Unit::label))) {
         page.put(1, at, &Out::Text(header.to_owned()), Style::Header)?;
         page.width(at, [5.5, 30.0].get(usize::from(at)).copied().unwrap_or(10.0))?;
@@ -141,9 +157,11 @@ pub(super) async fn matrix(server: &Server, frame: &Frame<'_>, book: &mut Book) 
         page.put(index, 1, &Out::Text(format!("{} {}", indicator.id, indicator.title)), Style::Text)?;
     }
     for (at, unit) in (2u16..).zip(&reporting) {
-        let lines = all_indicators(server, unit.id, request.date, &[]).await?;
+        let lines = indicators_of(server, (kept, Some(unit.id)), unit.id, request.date, &[]).await?;
         for (row, line) in (2u32..).zip(&lines) {
-            let (value, style) = actual(line);
+            let is_unreported = kept.is_unreported(Some(unit.id));
+            let (value, style) =
+                if is_unreported { (Out::Text(NOT_REPORTED.into()), Style::Missing) } else { actual(line) };
             page.put(row, at, &value, style)?;
         }
     }

@@ -3,12 +3,13 @@
 
 use importer::workbook::write::{Book, Chart, Out, Print, Style};
 use sync_protocol::{
-    catalogue::{ReturnForm, SheetRows, Weight},
+    catalogue::{ReturnForm, SheetRows},
     unit::{Unit, UnitLevel},
 };
 
 use super::{
-    Drawn, ReturnError, ReturnRequest, at_and_below, book, chinese_date, conflicts, file_name, sealing, summary,
+    Drawn, ReturnError, ReturnRequest, at_and_below, book, chinese_date, conflicts, file_name, kept::Kept, sealing,
+    summary,
 };
 use crate::{
     Server,
@@ -97,7 +98,9 @@ pub(super) async fn draw(server: &Server, request: &ReturnRequest) -> Result<Dra
     stored.retain(|row| units.iter().any(|unit| unit.id == row.unit));
     conflicts::sheet(server, &mut book, &stored, &units, None, request.clearance)?;
     quality_sheet(&mut book, &quality::quality(server, &units, request.date).await?)?;
-    definitions(server, &mut book)?;
+    let all = server.catalogue.ledgers().iter().map(|ledger| ledger.id.clone()).collect();
+    let kept = Kept::of(server, request.top.id, &all, &request.unreported).await?;
+    definitions(server, &kept.unreviewed(&all), &mut book)?;
     let (edits, all) = changes::changes(server, &units, 0, request.clearance, CHANGES_MAX).await?;
     changes_sheet(&mut book, &edits, all)?;
     book.charts("图表", &charts)?;
@@ -144,37 +147,50 @@ fn contents(book: &mut Book, forms: &[ReturnForm], own: &[(ReturnForm, Unit)]) -
     Ok(page.print(Print { landscape: false, repeat_rows: (0, 1), pages_wide: 1, repeat_columns: None })?)
 }
 
+/// 数据质量: one line for each cause, then the rows of each.
 fn quality_sheet(book: &mut Book, lines: &[quality::QualityLine]) -> Result<(), ReturnError> {
     let mut page = book.sheet("数据质量")?;
-    page.merge((0, 0), (0, 6), &format!("数据质量（共 {} 条）", lines.len()), Style::Title)?;
+    let causes = quality::causes(lines);
+    page.merge((0, 0), (0, 6), &format!("数据质量（{} 个问题，共 {} 条）", causes.len(), lines.len()), Style::Title)?;
     let headers = [
         ("序号", 6.0),
-        ("规则", 16.0),
         ("程度", 8.0),
-        ("台账", 20.0),
-        ("单位", 30.0),
-        ("记录", 14.0),
+        ("台账", 24.0),
         ("问题和处理办法", 60.0),
+        ("条数", 8.0),
+        ("记录", 60.0),
+        ("规则", 24.0),
     ];
     for (column, (header, width)) in (0u16..).zip(headers) {
         page.put(1, column, &Out::Text(header.into()), Style::Header)?;
         page.width(column, width)?;
     }
-    for (row, line) in (2u32..).zip(lines.iter().take(QUALITY_LINES_MAX)) {
-        let weight = match line.weight {
-            Weight::E => "错误",
-            Weight::W => "警告",
-            Weight::I => "提示",
-        };
-        let texts = [&(row - 1).to_string(), &line.rule, weight, &line.ledger, &line.unit, &line.record, &line.text];
+    let mut row = 2;
+    for (number, cause) in causes.iter().enumerate() {
+        let number = (number + 1).to_string();
+        let records = cause.records();
+        let texts = [&number, cause.weight.chinese(), cause.ledger, cause.text, "", &records, cause.rule];
+        for (column, text) in (0u16..).zip(texts) {
+            page.put(row, column, &Out::Text(text.to_owned()), Style::Wrapped)?;
+        }
+        page.put(row, 4, &Out::Number(cause.lines.len() as f64), Style::Count)?;
+        row += 1;
+    }
+    page.merge((row, 0), (row, 6), "逐条", Style::Header)?;
+    let rows = causes.iter().enumerate().flat_map(|(number, cause)| cause.lines.iter().map(move |line| (number, line)));
+    let all = rows.clone().count();
+    for (number, line) in rows.take(QUALITY_LINES_MAX) {
+        row += 1;
+        let number = (number + 1).to_string();
+        let record = format!("{} {}", line.unit, line.record);
+        let texts = [&number, line.weight.chinese(), &line.ledger, &line.text, "", &record, &line.rule];
         for (column, text) in (0u16..).zip(texts) {
             page.put(row, column, &Out::Text(text.to_owned()), Style::Wrapped)?;
         }
     }
-    if lines.len() > QUALITY_LINES_MAX {
-        let row = 2 + u32::try_from(QUALITY_LINES_MAX).unwrap_or(u32::MAX);
-        let text = format!("其余 {} 条从略，可用 taizhang quality 列出全部", lines.len() - QUALITY_LINES_MAX);
-        page.merge((row, 0), (row, 6), &text, Style::Note)?;
+    if all > QUALITY_LINES_MAX {
+        let text = format!("其余 {} 条从略，可用 taizhang quality --all 列出全部", all - QUALITY_LINES_MAX);
+        page.merge((row + 1, 0), (row + 1, 6), &text, Style::Note)?;
     }
     page.freeze(2, 0)?;
     Ok(page.print(Print { landscape: true, repeat_rows: (0, 1), pages_wide: 1, repeat_columns: None })?)
@@ -229,7 +245,7 @@ fn changes_sheet(book: &mut Book, edits: &[CellChange], all: usize) -> Result<()
 }
 
 /// What the indicators count, and what the county has decided.
-fn definitions(server: &Server, book: &mut Book) -> Result<(), ReturnError> {
+fn definitions(server: &Server, unreviewed: &[(String, i64)], book: &mut Book) -> Result<(), ReturnError> {
     let mut page = book.sheet("口径说明")?;
     page.merge((0, 0), (0, 3), "口径说明", Style::Title)?;
     for (column, (header, width)) in (0u16..).zip([("指标", 28.0), ("分子", 46.0), ("分母", 46.0), ("目标", 10.0)])
@@ -256,6 +272,14 @@ fn definitions(server: &Server, book: &mut Book) -> Result<(), ReturnError> {
         row += 1;
         page.put(row, 0, &Out::Text(name), Style::Wrapped)?;
         page.merge((row, 1), (row, 3), &value.to_string(), Style::Wrapped)?;
+    }
+    row += 1;
+    let all: i64 = unreviewed.iter().map(|(_, count)| count).sum();
+    page.merge((row, 0), (row, 3), &format!("未审核的记录（草稿、退回）{all} 条，未计入"), Style::Header)?;
+    for (title, count) in unreviewed {
+        row += 1;
+        page.put(row, 0, &Out::Text(title.clone()), Style::Wrapped)?;
+        page.merge((row, 1), (row, 3), &format!("{count} 条"), Style::Wrapped)?;
     }
     page.freeze(2, 0)?;
     Ok(page.print(Print { landscape: true, repeat_rows: (0, 1), pages_wide: 1, repeat_columns: None })?)

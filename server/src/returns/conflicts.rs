@@ -15,6 +15,7 @@ use sync_protocol::{
     unit::Unit,
 };
 
+use super::record_name;
 use crate::{Server, clock, projection, store::StoredConflict};
 
 /// A conflict as the projection keeps it.
@@ -85,7 +86,7 @@ pub fn lines(server: &Server, stored: &[StoredConflict], units: &[Unit], clearan
             lines.push(ConflictLine {
                 ledger: ledger.map_or(row.ledger.clone(), |ledger| ledger.title.clone()),
                 unit: names.get(&row.unit).copied().unwrap_or("（未知单位）").to_owned(),
-                record: record_name(&cells),
+                record: record_name(&server.catalogue, &row.ledger, &cells, clearance),
                 column: column.map_or(key, |column| column.title.as_str()).to_owned(),
                 values: values.collect(),
                 place: (row.unit, row.book, conflict.address.clone()),
@@ -103,15 +104,6 @@ pub(crate) fn said(server: &Server, column: Option<&Column>, value: &Value, clea
     let text = column.map_or_else(|| value.to_string(), |c| importer::print::printed(&server.catalogue, c, value));
     let (kind, class) = column.map_or((&ColumnType::Text, Sensitivity::S3), |c| (&c.column_type, c.sensitivity));
     shown(&text, kind, class, clearance)
-}
-
-/// A name for a record: its own, its organisation's, or its id.
-pub(crate) fn record_name(row: &Row) -> String {
-    ["name", "unit_name", "problem_summary", "problem", "round", "return_no", "org_name"]
-        .iter()
-        .map(|column| row.text(column))
-        .find(|text| !text.is_empty())
-        .map_or_else(|| row.id.to_string(), str::to_owned)
 }
 
 pub(super) fn sheet(

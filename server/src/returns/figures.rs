@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use sync_protocol::{
     Row, UnitId, Value,
-    catalogue::{Code, Group, Measure, ReturnForm, Sheet, SheetRows, Term, UnitRows, Variables},
+    catalogue::{
+        Around, Code, Content, Group, Measure, ReturnForm, Sheet, SheetRows, Term, TextFold, UnitRows, Variables,
+    },
     unit::{Unit, UnitLevel},
 };
 
@@ -31,10 +33,14 @@ pub struct Line {
     pub label: String,
     /// The reporting unit that it is of, if it is of one.
     pub unit: Option<Unit>,
+    /// The organisation that it is of, if it is of one.
+    pub organisation: Option<UnitId>,
     /// The code that it is of, if it is of one.
     pub code: Option<String>,
     /// 其中: part of a line above, left out of the total.
     pub of_which: bool,
+    /// All lines as one.
+    pub is_total: bool,
     /// What its units count.
     pub counts: Counts,
 }
@@ -89,6 +95,7 @@ pub async fn lines(scope: Scope<'_>, sheet: &Sheet) -> Result<Vec<Line>, ReturnE
             let line = |(unit, counts): (Unit, Counts)| Line {
                 label: unit.label().to_owned(),
                 unit: parent(&unit),
+                organisation: Some(unit.id),
                 counts,
                 ..Line::default()
             };
@@ -207,23 +214,40 @@ async fn by_group(scope: Scope<'_>, measures: &Measures<'_>) -> Result<Vec<Line>
     if current.is_empty() {
         return Ok(lines);
     }
-    // Which units are in which group.
-    let mut members: BTreeMap<UnitId, BTreeSet<usize>> = BTreeMap::new();
-    for sum in server.store.sums_by_unit(server.county, UnitLevel::Organisation, &period, &groups).await? {
-        if let (SumOf::Unit(unit), Some(index)) = (&sum.of, groups.iter().position(|known| *known == sum.measure)) {
-            members.entry(*unit).or_default().insert(index);
-        }
-    }
+    let groups = Groups::of(scope).await?;
     let all = server.store.units().await?;
     for counted in counting::counted(server, &all, top, date, &current).await? {
-        let groups = members.get(&counted.unit).into_iter().flatten();
+        let of: Vec<usize> = groups.of_unit(counted.unit).collect();
         let sum =
             TallySum { of: SumOf::Unit(counted.unit), measure: counted.measure, by: counted.by, value: counted.value };
-        for index in groups {
-            measures.take(&mut lines[*index].counts, &sum);
+        for index in of {
+            measures.take(&mut lines[index].counts, &sum);
         }
     }
     Ok(lines)
+}
+
+/// Which units are in which group of a return.
+#[derive(Debug)]
+pub(super) struct Groups(BTreeMap<UnitId, BTreeSet<usize>>);
+
+impl Groups {
+    pub(super) async fn of(Scope { server, form, .. }: Scope<'_>) -> Result<Self, ReturnError> {
+        let ids: Vec<String> = (0..form.groups.len()).map(|index| Group::measure_id(&form.id, index)).collect();
+        let mut members: BTreeMap<UnitId, BTreeSet<usize>> = BTreeMap::new();
+        let sums = server.store.sums_by_unit(server.county, UnitLevel::Organisation, &server.period(), &ids).await?;
+        for sum in sums {
+            if let (SumOf::Unit(unit), Some(index)) = (&sum.of, ids.iter().position(|known| *known == sum.measure)) {
+                members.entry(*unit).or_default().insert(index);
+            }
+        }
+        Ok(Self(members))
+    }
+
+    /// The groups of a unit.
+    pub(super) fn of_unit(&self, unit: UnitId) -> impl Iterator<Item = usize> {
+        self.0.get(&unit).into_iter().flatten().copied()
+    }
 }
 
 async fn by_code(
@@ -245,11 +269,33 @@ async fn by_code(
         vec![None]
     };
     let mut lines: Vec<Line> = reporting.iter().flat_map(|unit| codes.iter().map(|code| line(*unit, code))).collect();
+    let of: Vec<(Option<UnitId>, String)> = lines
+        .iter()
+        .map(|line| (line.unit.as_ref().map(|unit| unit.id), line.code.clone().unwrap_or_default()))
+        .collect();
+    each_code(scope, &measures.known, units, (ledger, column, &of), |index, _, measure, rows, around, variables| {
+        let counted = Counts::from([(measure.id.clone(), measure.count_in(rows, around, variables))]);
+        measures.add(&mut lines[index].counts, &counted);
+    })
+    .await?;
+    Ok(lines)
+}
+
+/// Shows, for each line of codes, the rows of each unit that measures count there: of the ledger only those with the code.
+pub(super) async fn each_code(
+    scope: Scope<'_>,
+    measures: &[Keyed<'_>],
+    units: &[Unit],
+    (ledger, column, lines): (&str, &str, &[(Option<UnitId>, String)]),
+    mut show: impl FnMut(usize, UnitId, &Measure, &UnitRows, Around<'_>, &Variables) + Send,
+) -> Result<(), ReturnError> {
     let bound: Vec<(&Measure, Variables)> = measures
-        .known
         .iter()
         .filter_map(|keyed| Some((keyed.0, counting::bound(scope.server, keyed, scope.date)?)))
         .collect();
+    let all = scope.server.store.units().await?;
+    let known: Vec<&Measure> = bound.iter().map(|(measure, _)| *measure).collect();
+    let county = counting::county(scope.server, &all, &known).await?;
     let mut ledgers: BTreeSet<String> = BTreeSet::from([ledger.to_owned()]);
     for (measure, _) in &bound {
         measure.reads(&mut |ledger, _| {
@@ -269,19 +315,56 @@ async fn by_code(
             let Some(rows) = by_unit.get_mut(&unit.id) else { continue };
             let own = rows.remove(ledger).unwrap_or_default();
             let reporting = if unit.level == UnitLevel::Organisation { unit.parent } else { Some(unit.id) };
-            for line in lines.iter_mut().filter(|line| line.unit.as_ref().is_none_or(|u| Some(u.id) == reporting)) {
-                let says = |row: &&Row| line.code.as_deref() == Some(row.text(column));
+            let of_unit = lines.iter().enumerate().filter(|(_, (of, _))| of.is_none() || *of == reporting);
+            for (index, (_, code)) in of_unit {
+                let says = |row: &&Row| code == row.text(column);
                 rows.insert(ledger.to_owned(), own.iter().filter(says).cloned().collect());
                 for (measure, variables) in &bound {
                     let mut variables = variables.clone();
-                    variables.extend(line.code.as_deref().map(|code| ("line_code".to_owned(), Value::text(code))));
-                    let counted = Counts::from([(measure.id.clone(), measure.count(rows, &variables))]);
-                    measures.add(&mut line.counts, &counted);
+                    variables.insert("line_code".to_owned(), Value::text(code));
+                    let around = Around { county: Some(&county), ..Around::default() };
+                    show(index, unit.id, measure, rows, around, &variables);
                 }
             }
         }
     }
-    Ok(lines)
+    Ok(())
+}
+
+/// What columns of texts say of each line, by their numbers.
+pub(super) async fn texts(
+    server: &Server,
+    sheet: &Sheet,
+    lines: &[Line],
+    (top, date): (UnitId, Date),
+) -> Result<BTreeMap<String, Vec<String>>, ReturnError> {
+    let mut texts = BTreeMap::new();
+    for column in &sheet.columns {
+        let Content::Text { ledger, condition, fold } = &column.content else { continue };
+        let Some(declared) = server.catalogue.ledger(ledger) else { continue };
+        let mut variables = server.catalogue.variables(server.campaign_year, None);
+        counting::bind(&mut variables, date);
+        let units = at_and_below(server.store.units().await?, top);
+        let ids: Vec<UnitId> = units.iter().map(|unit| unit.id).collect();
+        let rows = read(server, ledger, &ids).await?;
+        let of_line = |line: &Line| {
+            let own_unit = line.unit.as_ref().map(|unit| unit.id);
+            let own = units.iter().filter(|unit| Some(unit.id) == own_unit || unit.parent == own_unit);
+            let rows = own.filter_map(|unit| rows.get(&unit.id)).flatten();
+            let holds = |row: &&Row| row.counts() && condition.as_ref().is_none_or(|c| c.holds(row, &variables));
+            let (TextFold::Greatest(key) | TextFold::List(key)) = fold;
+            let mut found: Vec<_> = rows.filter(holds).filter_map(|row| row.get(key)).collect();
+            found.sort();
+            found.dedup();
+            let wanted = if matches!(fold, TextFold::Greatest(_)) { found.len().saturating_sub(1) } else { 0 };
+            let of = declared.column(key);
+            let printed =
+                found[wanted..].iter().filter_map(|v| Some(importer::print::printed(&server.catalogue, of?, v)));
+            printed.collect::<Vec<_>>().join("、")
+        };
+        texts.insert(column.number.clone(), lines.iter().map(of_line).collect());
+    }
+    Ok(texts)
 }
 
 /// The rows of a ledger by unit, removed ones too: open and restricted cells joined.

@@ -1,6 +1,9 @@
 //! The frame of a return's sheet: form number, title, meta line, header, 栏次, notes, signatures, print set-up.
 
-use importer::workbook::write::{Out, Page, Print, Style, WriteError};
+use importer::{
+    seal::NOTES,
+    workbook::write::{Out, Page, Print, Style, WriteError},
+};
 use sync_protocol::catalogue::{Content, ReturnColumn, ReturnForm, Sheet};
 
 use super::{ReturnRequest, chinese_date};
@@ -68,12 +71,18 @@ impl Frame<'_> {
         first_row(self.sheet)
     }
 
+    /// `青山县分类定级汇总表（2012年首次定级）`; of a merged return that lacks units, that it is not complete.
+    pub(super) fn title(&self) -> String {
+        let lacks = if self.request.unreported.is_empty() { "" } else { "（不完整汇总）" };
+        format!("{}{}（{}）{lacks}", self.request.top.name, self.form.title, self.period)
+    }
+
     /// Everything above the rows.
     pub(super) fn head(&self, page: &mut Page<'_>) -> Result<(), WriteError> {
         let last = self.last();
         let third = ((last + 1) / 3).max(1);
         page.merge((0, last + 1 - third), (0, last), &self.form.form_number, Style::FormNumber)?;
-        let title = format!("{}{}（{}）", self.request.top.name, self.form.title, self.period);
+        let title = self.title();
         page.merge((1, 0), (1, last), &title, Style::Title)?;
         let room: f64 = self.sheet.columns.iter().map(width).sum();
         let lines = (title.chars().count() as f64 * TITLE_WIDTH / room).ceil().clamp(1.0, 3.0);
@@ -138,7 +147,7 @@ impl Frame<'_> {
     pub(super) fn foot(&self, page: &mut Page<'_>, mut row: u32, more: &[String]) -> Result<(), WriteError> {
         let (last, room) = (self.last(), self.sheet.columns.iter().map(width).sum::<f64>());
         for (index, note) in self.form.notes.iter().chain(more).chain(&self.request.notes).enumerate() {
-            let text = if index == 0 { format!("注：1. {note}") } else { format!("　　{}. {note}", index + 1) };
+            let text = if index == 0 { format!("{NOTES}1. {note}") } else { format!("　　{}. {note}", index + 1) };
             page.merge((row, 0), (row, last), &text, Style::Note)?;
             let units: usize = text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
             page.height(row, LINE_HEIGHT * (units as f64 / room).ceil().clamp(1.0, LINES_MAX))?;

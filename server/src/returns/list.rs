@@ -1,6 +1,6 @@
 //! Lists 清单 in returns: the rows of a ledger, in official order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use importer::workbook::write::{Book, Out, Style};
 use sync_protocol::{
@@ -13,6 +13,7 @@ use super::{
     ReturnError, at_and_below,
     figures::read,
     frame::{Frame, row_height},
+    kept::{Kept, NOT_KEPT},
     print,
 };
 use crate::Server;
@@ -22,6 +23,7 @@ pub(super) async fn draw(
     server: &Server,
     frame: &Frame<'_>,
     (ledger, condition): (&str, Option<&Expression>),
+    kept: &Kept<'_>,
     book: &mut Book,
 ) -> Result<usize, ReturnError> {
     let (catalogue, request) = (&server.catalogue, frame.request);
@@ -96,9 +98,11 @@ pub(super) async fn draw(
     let mut end = frame.first_row() + u32::try_from(count).unwrap_or(u32::MAX);
     if count == 0 {
         let last = u16::try_from(frame.sheet.columns.len().saturating_sub(1)).unwrap_or(u16::MAX);
-        page.merge((end, 0), (end, last), "无", Style::TextCentre)?;
+        let word = if kept.lacks(None, ledger) { NOT_KEPT } else { "无" };
+        page.merge((end, 0), (end, last), word, Style::TextCentre)?;
         end += 1;
     }
-    frame.foot(&mut page, end, &[])?;
+    let notes = kept.note_of_unreviewed(&BTreeSet::from([ledger.to_owned()]));
+    frame.foot(&mut page, end, notes.as_slice())?;
     Ok(count)
 }

@@ -1,13 +1,17 @@
 //! Returns 报表: standardized workbooks from the projection.
 
+pub mod behind;
 mod board;
 pub mod codes;
 mod collection;
 pub mod conflicts;
 mod figures;
 mod frame;
+pub(crate) mod kept;
 mod ledger;
 mod list;
+mod marks;
+mod named;
 mod past;
 mod print;
 mod sealing;
@@ -26,9 +30,10 @@ use sync_protocol::{
 
 use crate::{Server, clock, store::StoreError};
 
-pub(crate) use conflicts::{record_name, said};
+pub(crate) use conflicts::said;
 pub(crate) use figures::read;
 pub use figures::{Counts, Line, Scope, lines};
+pub(crate) use named::record_name;
 pub use past::{AsOf, Moment, Past};
 
 /// Why a return was not drawn.
@@ -45,6 +50,12 @@ pub enum ReturnError {
         /// Its codes.
         allowed: String,
     },
+    /// It has no such sheet.
+    #[error("没有这张工作表，可用 no such sheet, available: {0}")]
+    NoSheet(String),
+    /// A cell that counts nothing.
+    #[error("这一格不是统计数 nothing is counted in this cell: {0}")]
+    NoFigure(String),
     /// A return lists reporting units: there are none below this one.
     #[error("该单位之下没有填报单位，不能生成汇总表 no reporting unit below this one: {0}")]
     NoReportingUnit(String),
@@ -88,6 +99,8 @@ pub struct ReturnRequest {
     pub notes: Vec<String>,
     /// The period of the submitted copies that it is merged from, once it is known as of when each of them is.
     pub copies: Option<String>,
+    /// Reporting units without an approved copy for that period.
+    pub unreported: BTreeSet<UnitId>,
 }
 
 impl ReturnRequest {
@@ -104,6 +117,7 @@ impl ReturnRequest {
             reader: None,
             notes: Vec::new(),
             copies: None,
+            unreported: BTreeSet::new(),
         }
     }
 }
@@ -186,13 +200,7 @@ pub fn has_small_cells(server: &Server, name: &str) -> bool {
 /// Draws it without keeping anything.
 pub(crate) async fn draw_again(server: &Server, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
     let Some(as_of) = &request.as_of else { return draw_from(server, request).await };
-    let (moment, notes) = past::moment(server, request, as_of).await?;
-    let past = Past::open(server, &moment).await?;
-    let mut request = ReturnRequest { as_of: Some(AsOf::Seq(moment.seq)), ..request.clone() };
-    request.notes.extend(notes);
-    if let AsOf::Copies(period) = as_of {
-        request.copies = Some(period.clone());
-    }
+    let (past, request) = past::opened(server, request, as_of).await?;
     let drawn = Box::pin(draw_from(&past.server, &request)).await;
     past.close().await;
     drawn

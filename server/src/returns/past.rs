@@ -38,21 +38,19 @@ pub struct Moment {
     pub seq: i64,
     /// Another one for the documents of a unit.
     of: BTreeMap<UnitId, i64>,
+    /// Reporting units of which there is nothing.
+    pub(super) unreported: BTreeSet<UnitId>,
 }
 
 impl Moment {
     /// The same for every document.
     pub fn at(seq: i64) -> Self {
-        Self { seq, of: BTreeMap::new() }
+        Self { seq, of: BTreeMap::new(), unreported: BTreeSet::new() }
     }
 }
 
 /// Finds out when it was, and what has to be said of it below each table.
-pub(super) async fn moment(
-    server: &Server,
-    request: &ReturnRequest,
-    as_of: &AsOf,
-) -> Result<(Moment, Vec<String>), ReturnError> {
+async fn moment(server: &Server, request: &ReturnRequest, as_of: &AsOf) -> Result<(Moment, Vec<String>), ReturnError> {
     let period = match as_of {
         AsOf::Seq(seq) => return Ok((Moment::at(*seq), Vec::new())),
         AsOf::Time(time_ms) => return Ok((Moment::at(server.store.seq_at(*time_ms).await?), Vec::new())),
@@ -75,7 +73,10 @@ pub(super) async fn moment(
         let copy = stored.iter().rev().find(is_own);
         match copy {
             Some(copy) => copies.push(format!("{}（第{}号 {}）", unit.label(), copy.number, copy.code)),
-            None => missing.push(unit.label().to_owned()),
+            None => {
+                missing.push(unit.label().to_owned());
+                moment.unreported.insert(unit.id);
+            }
         }
         let seq = copy.map_or(0, |copy| copy.seq);
         let own = units.iter().filter(|below| below.id == unit.id || below.parent == Some(unit.id));
@@ -83,8 +84,25 @@ pub(super) async fn moment(
     }
     let list = |names: &[String]| if names.is_empty() { "无".to_owned() } else { names.join("、") };
     let (copies, missing) = (list(&copies), list(&missing));
-    let note = format!("本表按各单位{period}已审核的报送件汇总：{copies}。未报或未审核（按零计）：{missing}。");
+    let note = format!("本表按各单位{period}已审核的报送件汇总：{copies}。未报或未审核、合计未含：{missing}。");
     Ok((moment, vec![note]))
+}
+
+/// Makes the replica that a request asks for, and the request that is drawn from it.
+pub(super) async fn opened(
+    server: &Server,
+    request: &ReturnRequest,
+    as_of: &AsOf,
+) -> Result<(Past, ReturnRequest), ReturnError> {
+    let (moment, notes) = moment(server, request, as_of).await?;
+    let past = Past::open(server, &moment).await?;
+    let mut request = ReturnRequest { as_of: Some(AsOf::Seq(moment.seq)), ..request.clone() };
+    request.notes.extend(notes);
+    request.unreported = moment.unreported;
+    if let AsOf::Copies(period) = as_of {
+        request.copies = Some(period.clone());
+    }
+    Ok((past, request))
 }
 
 /// A server on a store of the past.

@@ -7,19 +7,20 @@ use importer::workbook::{
     write::{Book, Out, Page, Style, WriteError},
 };
 use sync_protocol::{
-    Row, RowId, UnitId, Value,
-    catalogue::{
-        Content, Format, ReturnColumn, ReturnForm, Sensitivity, Sheet, SheetRows, Summand, TextFold, Variables,
-    },
+    Row, RowId, Value,
+    catalogue::{Content, Format, ReturnColumn, ReturnForm, Sensitivity, SheetRows, Summand, Variables},
     unit::UnitLevel,
 };
 
 use super::{
-    Drawn, ReturnError, ReturnRequest, at_and_below, board, book,
-    figures::{Line, Scope, lines, read},
+    Drawn, ReturnError, ReturnRequest, board, book,
+    figures::{Line, Scope, lines, texts},
     file_name,
     frame::Frame,
-    list, sealing,
+    kept::{self, Kept},
+    list,
+    marks::Marks,
+    sealing,
     small::{self, STAR},
     variables,
 };
@@ -65,19 +66,24 @@ pub(super) async fn sheets(
     let period = period(server, form, &variables);
     let (mut rows, mut failed_checks) = (None, Vec::new());
     let scope = Scope { server, form, variables: &variables, top: request.top.id, date: request.date };
+    let counted = kept::ledgers_of(&server.catalogue, form);
+    let kept = Kept::of(server, request.top.id, &counted, &request.unreported).await?;
     for sheet in &form.sheets {
         let frame = Frame { form, sheet, period: &period, request };
         let drawn = match &sheet.rows {
             SheetRows::List { ledger, condition } => {
-                list::draw(server, &frame, (ledger, condition.as_ref()), book).await?
+                list::draw(server, &frame, (ledger, condition.as_ref()), &kept, book).await?
             }
-            SheetRows::Indicators => board::indicators(server, &frame, book).await?,
-            SheetRows::IndicatorMatrix => board::matrix(server, &frame, book).await?,
+            SheetRows::Indicators => board::indicators(server, &frame, &kept, book).await?,
+            SheetRows::IndicatorMatrix => board::matrix(server, &frame, &kept, book).await?,
             _ => {
                 let lines = lines(scope, sheet).await?;
-                let texts = texts(server, sheet, &lines, request).await?;
+                let texts = texts(server, sheet, &lines, (request.top.id, request.date)).await?;
+                let marks = Marks::of(&kept, sheet, &lines, request.date, &texts);
+                let notes = notes(&kept, &kept::ledgers(&server.catalogue, sheet), marks.note());
+                let hidden = BTreeSet::new();
                 let mut table =
-                    Table { server, frame, variables: &variables, lines: &lines, texts, hidden: BTreeSet::new() };
+                    Table { server, frame, variables: &variables, lines: &lines, texts, marks, notes, hidden };
                 if request.clearance < Sensitivity::S2 {
                     table.hidden = table.small_cells(scope).await?;
                 }
@@ -101,40 +107,10 @@ fn period(server: &Server, form: &ReturnForm, variables: &Variables) -> String {
     format!("{}年{}", server.campaign_year, labels.collect::<Vec<_>>().join(" "))
 }
 
-/// What columns of texts say of each line, by their numbers.
-async fn texts(
-    server: &Server,
-    sheet: &Sheet,
-    lines: &[Line],
-    request: &ReturnRequest,
-) -> Result<BTreeMap<String, Vec<String>>, ReturnError> {
-    let mut texts = BTreeMap::new();
-    for column in &sheet.columns {
-        let Content::Text { ledger, condition, fold } = &column.content else { continue };
-        let Some(declared) = server.catalogue.ledger(ledger) else { continue };
-        let mut variables = server.catalogue.variables(server.campaign_year, None);
-        crate::counting::bind(&mut variables, request.date);
-        let units = at_and_below(server.store.units().await?, request.top.id);
-        let ids: Vec<UnitId> = units.iter().map(|unit| unit.id).collect();
-        let rows = read(server, ledger, &ids).await?;
-        let of_line = |line: &Line| {
-            let top = line.unit.as_ref().map(|unit| unit.id);
-            let own = units.iter().filter(|unit| Some(unit.id) == top || unit.parent == top);
-            let rows = own.filter_map(|unit| rows.get(&unit.id)).flatten();
-            let holds = |row: &&Row| row.counts() && condition.as_ref().is_none_or(|c| c.holds(row, &variables));
-            let (TextFold::Greatest(key) | TextFold::List(key)) = fold;
-            let mut found: Vec<_> = rows.filter(holds).filter_map(|row| row.get(key)).collect();
-            found.sort();
-            found.dedup();
-            let wanted = if matches!(fold, TextFold::Greatest(_)) { found.len().saturating_sub(1) } else { 0 };
-            let of = declared.column(key);
-            let printed =
-                found[wanted..].iter().filter_map(|v| Some(importer::print::printed(&server.catalogue, of?, v)));
-            printed.collect::<Vec<_>>().join("、")
-        };
-        texts.insert(column.number.clone(), lines.iter().map(of_line).collect());
-    }
-    Ok(texts)
+/// What is said below a table of how it was counted, besides its form's own notes.
+pub(super) fn notes(kept: &Kept<'_>, ledgers: &BTreeSet<String>, missing: Option<&String>) -> Vec<String> {
+    let notes = [missing.cloned(), kept.note_of_empty(ledgers), kept.note_of_unreviewed(ledgers)];
+    notes.into_iter().flatten().collect()
 }
 
 struct Table<'a> {
@@ -143,6 +119,9 @@ struct Table<'a> {
     variables: &'a Variables,
     lines: &'a [Line],
     texts: BTreeMap<String, Vec<String>>,
+    /// Cells that say a word instead of a figure.
+    marks: Marks,
+    notes: Vec<String>,
     /// Lines and columns that are not printed in this copy; the total stands behind the last line.
     hidden: BTreeSet<(usize, usize)>,
 }
@@ -167,9 +146,11 @@ impl Table<'_> {
             page.height(row, ROW_HEIGHT)?;
             for (at, column) in (0u16..).zip(self.columns()) {
                 let is_hidden = self.hidden.contains(&(index, usize::from(at)));
-                let (value, style) = match self.cell(column, index, Place { row, line }) {
+                let mark = self.marks.cell(index, usize::from(at)).filter(|_| self.applies(column));
+                let (value, style) = match mark {
                     _ if is_hidden => (Out::Text(STAR.into()), Style::TextCentre),
-                    cell => cell,
+                    Some(word) => (Out::Text(word.into()), Style::Missing),
+                    None => self.cell(column, index, Place { row, line }),
                 };
                 page.put(row, at, &value, style)?;
             }
@@ -177,7 +158,7 @@ impl Table<'_> {
         let total_row = first_row + u32::try_from(self.lines.len()).unwrap_or(u32::MAX);
         page.height(total_row, ROW_HEIGHT)?;
         self.total(page, first_row, total_row)?;
-        self.frame.foot(page, total_row + 1, &[])
+        self.frame.foot(page, total_row + 1, &self.notes)
     }
 
     /// Whether the column applies for the chosen variables.
@@ -212,10 +193,18 @@ impl Table<'_> {
             }
             return Ok(hidden);
         }
+        // A line that prints a word is known to have nothing: nothing can be hidden among it.
+        let has_figures = |marks: &Marks, index: usize| places.iter().all(|at| marks.cell(index, *at).is_none());
         let is_part = matches!(self.frame.sheet.rows, SheetRows::Units(_)) && scope.top != self.server.county;
         if is_part {
-            let all = lines(Scope { top: self.server.county, ..scope }, self.frame.sheet).await?;
-            let of_county = small::suppressed(&figures(&all.iter().collect::<Vec<_>>()), least);
+            let county = self.server.county;
+            let counted = kept::ledgers(&self.server.catalogue, self.frame.sheet);
+            let kept = Kept::of(self.server, county, &counted, &self.frame.request.unreported).await?;
+            let all = lines(Scope { top: county, ..scope }, self.frame.sheet).await?;
+            let marks = Marks::of(&kept, self.frame.sheet, &all, scope.date, &BTreeMap::new());
+            let all: Vec<&Line> =
+                all.iter().enumerate().filter(|(index, _)| has_figures(&marks, *index)).map(|(_, line)| line).collect();
+            let of_county = small::suppressed(&figures(&all), least);
             for (index, line) in self.lines.iter().enumerate() {
                 let unit = |line: &Line| line.unit.as_ref().map(|unit| unit.id);
                 let at = all.iter().position(|other| unit(other) == unit(line));
@@ -224,7 +213,8 @@ impl Table<'_> {
             }
             return Ok(hidden);
         }
-        let summed: Vec<(usize, &Line)> = self.lines.iter().enumerate().filter(|(_, line)| !line.of_which).collect();
+        let summed = self.lines.iter().enumerate().filter(|(_, line)| !line.of_which);
+        let summed: Vec<(usize, &Line)> = summed.filter(|(index, _)| has_figures(&self.marks, *index)).collect();
         let suppressed = small::suppressed(&figures(&summed.iter().map(|(_, line)| *line).collect::<Vec<_>>()), least);
         let place =
             |(line, column): (usize, usize)| (summed.get(line).map_or(total, |(index, _)| *index), places[column]);
@@ -240,11 +230,30 @@ impl Table<'_> {
     /// What a figure comes to, before it is divided for printing.
     fn raw(&self, column: &ReturnColumn, line: &Line) -> Option<i64> {
         match &column.content {
+            // Lines without a figure are in no total, whatever they come to.
+            Content::Count(_) | Content::Sum(_) if line.is_total && self.is_partial(column) => {
+                self.sum_of_lines(column)
+            }
             Content::Count(terms) => Some(line.value(terms, self.frame.request.date)),
             Content::Sum(summands) => self.sum_of(summands, line),
             Content::Parameter(name) => self.parameter(name, line),
             _ => None,
         }
+    }
+
+    fn place_of(&self, column: &ReturnColumn) -> usize {
+        self.columns().iter().position(|known| known.number == column.number).unwrap_or_default()
+    }
+
+    fn is_partial(&self, column: &ReturnColumn) -> bool {
+        self.marks.is_partial(self.place_of(column))
+    }
+
+    /// The sum of a column over the lines that have a figure in it.
+    fn sum_of_lines(&self, column: &ReturnColumn) -> Option<i64> {
+        let at = self.place_of(column);
+        let lines = self.lines.iter().enumerate().filter(|(_, line)| !line.of_which);
+        lines.filter(|(index, _)| self.marks.cell(*index, at).is_none()).map(|(_, line)| self.raw(column, line)).sum()
     }
 
     fn parameter(&self, name: &str, line: &Line) -> Option<i64> {
@@ -293,7 +302,7 @@ impl Table<'_> {
     fn figure(&self, column: &ReturnColumn, Place { row, line }: Place<'_>) -> Out {
         match &column.content {
             Content::Sum(summands) => {
-                let cached = self.sum_of(summands, line).unwrap_or_default().to_string();
+                let cached = self.raw(column, line).unwrap_or_default().to_string();
                 Out::Formula { text: format!("={}", self.printed_sum(summands, row)), cached }
             }
             Content::Ratio { over, under } => {
@@ -346,7 +355,7 @@ impl Table<'_> {
 
     /// All lines as one.
     fn sums(&self) -> Line {
-        let mut total = Line { label: "合计".into(), ..Line::default() };
+        let mut total = Line { label: "合计".into(), is_total: true, ..Line::default() };
         for line in self.lines.iter().filter(|line| !line.of_which) {
             for (id, parts) in &line.counts {
                 for (by, value) in parts {
@@ -361,23 +370,29 @@ impl Table<'_> {
         let sums = self.sums();
         let place = Place { row, line: &sums };
         for (at, column) in (0u16..).zip(self.columns()) {
-            let value = match &column.content {
-                Content::Group => Out::Text("合计".into()),
-                Content::Sequence | Content::Unit | Content::Text { .. } | Content::Blank => Out::Blank,
+            let word = self.marks.total(usize::from(at)).filter(|_| self.applies(column));
+            let value = match (&column.content, word) {
+                (Content::Group, _) => Out::Text("合计".into()),
+                (Content::Sequence | Content::Unit | Content::Text { .. } | Content::Blank, _) => Out::Blank,
+                (_, Some(word)) => Out::Text(word.into()),
                 _ if !self.applies(column) => Out::Text(NOT_APPLICABLE.into()),
                 _ if self.hidden.contains(&(self.lines.len(), usize::from(at))) => Out::Text(STAR.into()),
                 // A sum over what is not printed would be another one: it stands there as a number.
                 _ if self.hidden.iter().any(|(_, column)| *column == usize::from(at)) => self.figure(column, place),
-                Content::Count(_) | Content::Parameter(_) => {
+                (Content::Count(_) | Content::Parameter(_), _) => {
                     let cached = match self.figure(column, place) {
                         Out::Number(number) => number.to_string(),
                         _ => "0".to_owned(),
                     };
                     Out::Formula { text: self.sum(at, first_row), cached }
                 }
+                (Content::Sum(_), _) if self.is_partial(column) => {
+                    let cached = self.raw(column, &sums).unwrap_or_default().to_string();
+                    Out::Formula { text: self.sum(at, first_row), cached }
+                }
                 _ => self.figure(column, place),
             };
-            page.put(row, at, &value, style(column.format, true))?;
+            page.put(row, at, &value, if word.is_some() { Style::TotalText } else { style(column.format, true) })?;
         }
         Ok(())
     }
@@ -401,12 +416,16 @@ impl Table<'_> {
     fn failed_checks(&self) -> Vec<String> {
         let total = self.sums();
         let mut failed = Vec::new();
-        for line in self.lines.iter().chain([&total]) {
+        for (index, line) in self.lines.iter().chain([&total]).enumerate() {
+            let is_known = |column: &ReturnColumn| match line.is_total {
+                true => !self.is_partial(column),
+                false => self.marks.cell(index, self.place_of(column)).is_none(),
+            };
             for check in &self.frame.form.checks {
                 let side = |side: &[String]| -> Option<i64> {
                     let one = |wanted: &String| {
                         let column = self.columns().iter().find(|column| column.number == *wanted)?;
-                        self.applies(column).then(|| self.raw(column, line))?
+                        (self.applies(column) && is_known(column)).then(|| self.raw(column, line))?
                     };
                     side.iter().map(one).sum()
                 };

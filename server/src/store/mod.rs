@@ -41,8 +41,8 @@ pub use proposals::{
 };
 pub(crate) use records::whole;
 pub use records::{
-    Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, SeenDevice, StoredBatch,
-    StoredConflict, StoredDoubt, StoredRow, TallyRow, Totals, Visit, token_hash,
+    Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, RowCount, SeenDevice,
+    StoredBatch, StoredConflict, StoredDoubt, StoredRow, SumOf, TallyRow, TallySum, Totals, Visit, token_hash,
 };
 pub use refused::Refused;
 pub use submissions::{Submission, SubmissionStep};
@@ -219,28 +219,6 @@ pub struct Concerned {
     pub ledgers: Vec<String>,
 }
 
-/// A sum of tallies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TallySum {
-    /// The unit or group it is of.
-    pub of: SumOf,
-    /// The measure's key.
-    pub measure: String,
-    /// The date, where the measure is kept apart by one.
-    pub by: String,
-    /// The sum.
-    pub value: i64,
-}
-
-/// What a sum is of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SumOf {
-    /// A unit with everything below it.
-    Unit(UnitId),
-    /// The units that have this measure.
-    Group(String),
-}
-
 /// The store.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
@@ -310,6 +288,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The rows of a ledger in these units, open and restricted books, by unit.
     async fn rows(&self, ledger: &str, period: &str, units: &[UnitId]) -> Result<Vec<StoredRow>, StoreError>;
+
+    /// How many rows of these ledgers stand in each unit.
+    async fn row_counts(&self, ledgers: &[String], period: &str) -> Result<Vec<RowCount>, StoreError>;
 
     /// Sums of these measures for each unit of this level below `top` (with everything below it), or for `top` itself.
     async fn sums_by_unit(

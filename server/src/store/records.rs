@@ -41,6 +41,41 @@ pub struct TallyRow<'a> {
     pub removed: bool,
 }
 
+/// How many rows of a ledger stand in a unit: neither removed nor void.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowCount {
+    /// The unit.
+    pub unit: UnitId,
+    /// Catalogue id of the ledger.
+    pub ledger: String,
+    /// How many.
+    pub rows: i64,
+    /// Those of them that nobody has reviewed: drafts, and what was sent back.
+    pub unreviewed: i64,
+}
+
+/// A sum of tallies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TallySum {
+    /// The unit or group it is of.
+    pub of: SumOf,
+    /// The measure's key.
+    pub measure: String,
+    /// The date, where the measure is kept apart by one.
+    pub by: String,
+    /// The sum.
+    pub value: i64,
+}
+
+/// What a sum is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SumOf {
+    /// A unit with everything below it.
+    Unit(UnitId),
+    /// The units that have this measure.
+    Group(String),
+}
+
 /// A row in dispute.
 #[derive(Debug, Clone, Serialize)]
 pub struct StoredConflict {

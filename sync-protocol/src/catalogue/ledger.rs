@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::expression::Expression;
 use crate::{
     ids::{Book, RowId},
     shape,
@@ -246,6 +247,16 @@ impl UnitSource {
     }
 }
 
+/// Of which reporting units rows are expected, whatever happens there: where one of them has none, nobody has kept the ledger.
+/// Other ledgers have a row for each thing that has happened, and none where nothing has.
+#[derive(Debug, Clone)]
+pub enum Expected {
+    /// All of them.
+    Always,
+    /// Those that have an organisation of which this holds.
+    Where(Expression),
+}
+
 /// A ledger 台账.
 #[derive(Debug, Clone)]
 pub struct Ledger {
@@ -267,6 +278,8 @@ pub struct Ledger {
     pub writer: String,
     /// Whether rows are never removed: a state says that they have left.
     pub keeps_rows: bool,
+    /// Of whom rows are expected.
+    pub expected: Option<Expected>,
     /// Natural keys inside one unit, strongest first. Empty columns make a key unusable.
     pub keys: Vec<Vec<String>>,
     /// Order of rows inside a unit in printed ledgers.

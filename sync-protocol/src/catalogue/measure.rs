@@ -329,6 +329,20 @@ impl Measure {
         }
     }
 
+    /// The ledgers without whose rows it comes to nothing; and, where it counts what has no row in them, those.
+    pub fn sources(&self) -> (BTreeSet<&str>, BTreeSet<&str>) {
+        fn with<'m>(having: &'m Having, ledgers: &mut BTreeSet<&'m str>) {
+            ledgers.insert(&having.ledger);
+            having.with.iter().for_each(|more| with(more, ledgers));
+        }
+        let mut counted = BTreeSet::from([self.ledger.as_str()]);
+        self.with.iter().chain(&self.joined).for_each(|having| with(having, &mut counted));
+        let mut absent: BTreeSet<&str> = self.without.iter().map(|having| having.ledger.as_str()).collect();
+        // Too few rows are what it asks for.
+        absent.extend(self.at_most.map(|_| self.ledger.as_str()));
+        (counted, absent)
+    }
+
     /// Counts the rows of one unit: value of the `by` column (empty without one) → number.
     pub fn count(&self, rows: &UnitRows, variables: &Variables) -> BTreeMap<String, i64> {
         self.count_in(rows, Around::default(), variables)
@@ -336,6 +350,20 @@ impl Measure {
 
     /// The same where the rows around the unit are known, too.
     pub fn count_in(&self, rows: &UnitRows, around: Around<'_>, variables: &Variables) -> BTreeMap<String, i64> {
+        let groups = self.groups(rows, around, variables).into_iter();
+        groups
+            .map(|(by, own)| (by, self.finish(&own, self.limit(rows, variables), variables)))
+            .filter(|(_, number)| *number != 0)
+            .collect()
+    }
+
+    /// The rows that count, by what they are kept apart by.
+    pub(super) fn groups<'r>(
+        &self,
+        rows: &'r UnitRows,
+        around: Around<'r>,
+        variables: &Variables,
+    ) -> BTreeMap<String, Vec<&'r Row>> {
         let place = Place { own: rows, around };
         let bound = self.day.as_ref().and_then(|day| day.bind(rows, variables));
         let variables = bound.as_ref().unwrap_or(variables);
@@ -366,10 +394,6 @@ impl Measure {
             groups.insert(String::new(), Vec::new());
         }
         groups
-            .into_iter()
-            .map(|(by, own)| (by, self.finish(&own, self.limit(rows, variables), variables)))
-            .filter(|(_, number)| *number != 0)
-            .collect()
     }
 
     /// What a row is kept apart by: each member of a set, where the column is one.
@@ -382,13 +406,13 @@ impl Measure {
     }
 
     /// The most that counts in this unit.
-    fn limit(&self, rows: &UnitRows, variables: &Variables) -> Option<i64> {
+    pub(super) fn limit(&self, rows: &UnitRows, variables: &Variables) -> Option<i64> {
         let Some(CapBy { ledger, value }) = &self.cap_by else { return self.cap };
         let mut own = rows.get(ledger).into_iter().flatten().filter_map(|row| value.value(row, variables));
         Some(own.find_map(|value| number(&value)).unwrap_or(0))
     }
 
-    fn finish(&self, rows: &[&Row], limit: Option<i64>, variables: &Variables) -> i64 {
+    pub(super) fn finish(&self, rows: &[&Row], limit: Option<i64>, variables: &Variables) -> i64 {
         let number = match &self.aggregate {
             Aggregate::Value(value) => {
                 let values = rows.iter().filter_map(|row| number(&value.value(row, variables)?));
@@ -482,12 +506,12 @@ impl Day {
 }
 
 /// A whole number.
-fn number(value: &Value) -> Option<i64> {
+pub(super) fn number(value: &Value) -> Option<i64> {
     if let Value::Int(number) = value { Some(*number) } else { None }
 }
 
 /// A decimal in hundredths, rounded half up: 12.345 is 1235.
-fn hundredths(value: &Value) -> Option<i64> {
+pub(super) fn hundredths(value: &Value) -> Option<i64> {
     let text = match value {
         Value::Int(number) => return number.checked_mul(100),
         Value::Text(text) => text,

@@ -4,6 +4,7 @@
 //! files over it. Everything is checked when it is loaded, with file and line, so that nothing can
 //! be unknown at run time.
 
+mod behind;
 mod expression;
 mod field;
 mod indicator;
@@ -20,10 +21,11 @@ use serde::Deserialize;
 
 use crate::value::Value;
 
+pub use behind::Behind;
 pub use expression::{Expression, Variables};
 pub use field::FieldCatalogue;
 pub use indicator::{Basis, Figure, Indicator, Term, Window};
-pub use ledger::{Column, ColumnType, Kind, Ledger, Requirement, Sensitivity, UnitKind, UnitSource};
+pub use ledger::{Column, ColumnType, Expected, Kind, Ledger, Requirement, Sensitivity, UnitKind, UnitSource};
 pub use load::{CatalogueError, CatalogueErrors, Source};
 pub use measure::{Aggregate, Around, CapBy, Day, Having, Instance, Measure, Neighbours, Reach, UnitRows};
 pub use returns::{

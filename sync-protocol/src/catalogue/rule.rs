@@ -21,6 +21,17 @@ pub enum Weight {
     E,
 }
 
+impl Weight {
+    /// The name for people.
+    pub const fn chinese(self) -> &'static str {
+        match self {
+            Weight::E => "错误",
+            Weight::W => "警告",
+            Weight::I => "提示",
+        }
+    }
+}
+
 /// Whose rows a rule looks at beside its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]

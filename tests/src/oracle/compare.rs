@@ -8,6 +8,7 @@ use sync_protocol::catalogue::{ReturnForm, SheetRows};
 
 use super::{
     figures::{Block, Body, FILES, INDICATORS, LEVEL, Oracle, Scope, TOTAL, Values, blocks},
+    kept::{Kept, NOT_KEPT, Sources, sources},
     product::{Drawing, Printed},
     truth::{Truth, YEAR},
 };
@@ -43,6 +44,8 @@ impl fmt::Display for Difference {
 pub struct Report {
     /// Return → cells that were compared.
     pub cells: BTreeMap<String, usize>,
+    /// Those of them that say a word instead of a figure.
+    pub words: usize,
     /// Those that differ.
     pub differences: Vec<Difference>,
 }
@@ -53,6 +56,7 @@ impl Report {
         for (name, count) in other.cells {
             *self.cells.entry(name).or_default() += count;
         }
+        self.words += other.words;
         self.differences.extend(other.differences);
     }
 
@@ -124,8 +128,9 @@ pub async fn compare(
 ) -> Result<Report> {
     let mut oracle = Oracle::of(truth, &server.catalogue).await?;
     oracle.look(date, jiff::civil::date(YEAR, 1, 1)).await?;
+    let kept = Kept::of(truth);
     let mut report = Report::default();
-    let mut by_unit: BTreeMap<String, Values> = BTreeMap::new();
+    let (mut by_unit, mut parts) = (BTreeMap::<String, Values>::new(), Parts::new());
     let is_wanted = |number: &str| wanted.is_empty() || wanted.iter().any(|name| name == number);
     for (number, file) in FILES {
         if !is_wanted(number) && !is_wanted("R24") {
@@ -140,12 +145,14 @@ pub async fn compare(
                     by_unit.insert(format!("{}:{id}", way.key), values.clone());
                 }
             }
-            for block in blocks(file).1 {
+            let (named, found) = blocks(file);
+            let own = found.iter().map(|block| (format!("{}:{}", way.key, block.id), part(block, &named, &way.key)));
+            parts.extend(own);
+            for block in &found {
                 if let Body::Formula(_, None) = block.body {
                     let local = |id: &str| figures.get(&(Scope::Unit, id.to_owned()));
                     let labels = labels(truth);
-                    let values =
-                        labels.iter().map(|label| (label.clone(), value(&block, label, &local).unwrap_or(0.0)));
+                    let values = labels.iter().map(|label| (label.clone(), value(block, label, &local).unwrap_or(0.0)));
                     by_unit.insert(format!("{}:{}", way.key, block.id), values.collect());
                 }
             }
@@ -154,7 +161,6 @@ pub async fn compare(
             }
             let drawing =
                 Drawing::of(server, folder, number, &way.choices, date).await.with_context(|| way.key.clone())?;
-            let (_, found) = blocks(file);
             for sheet in &form.sheets {
                 let Some(printed) = drawing.sheets.get(&sheet.name) else { continue };
                 if way.only.is_some_and(|only| only != sheet.name) {
@@ -169,6 +175,10 @@ pub async fn compare(
                     _ => continue,
                 };
                 let codes = codes(server, form, &sheet.rows);
+                let local = |id: &str| figures.get(&(scope, id.to_owned()));
+                let is_summed = |label: &&String| *label != TOTAL && !label.starts_with("其中");
+                let lines = printed.keys().filter(is_summed).map(|label| codes.get(label).unwrap_or(label).as_str());
+                let table = Table { found: &found, named: &named, kept: &kept, lines: lines.collect(), local: &local };
                 for (label, cells) in printed {
                     let key = codes.get(label).unwrap_or(label);
                     for (column, printed) in cells {
@@ -177,12 +187,10 @@ pub async fn compare(
                         }
                         let id = if number == "R07" && scope == Scope::Code { "k1" } else { column };
                         let Some(block) = found.iter().find(|block| block.id == id) else { continue };
-                        let local = |id: &str| figures.get(&(scope, id.to_owned()));
-                        let said = if scope == Scope::Organisation && label == TOTAL {
+                        if scope == Scope::Organisation && label == TOTAL {
                             continue;
-                        } else {
-                            nested(&found, block, key, &local)
-                        };
+                        }
+                        let said = table.said(block, key);
                         report.check((&way.key, number), (&sheet.name, label, column), said, printed, &block.says);
                     }
                 }
@@ -190,7 +198,7 @@ pub async fn compare(
         }
     }
     if is_wanted("R24") {
-        report.add(indicators(server, &mut oracle, by_unit, folder, date).await?);
+        report.add(indicators(server, &mut oracle, (by_unit, parts), &kept, folder, date).await?);
     }
     Ok(report)
 }
@@ -214,23 +222,85 @@ fn codes(server: &Server, _form: &ReturnForm, rows: &SheetRows) -> BTreeMap<Stri
     both.collect()
 }
 
-/// What a block comes to for a row; a formula may name formulas.
-fn nested<'v>(found: &[Block], block: &Block, label: &str, local: &impl Fn(&str) -> Option<&'v Values>) -> Option<f64> {
-    let Body::Formula(over, under) = &block.body else {
-        return Some(local(&block.id)?.get(label).copied().unwrap_or(0.0));
-    };
-    let sum = |ids: &[(f64, String)]| -> Option<f64> {
-        let one = |(sign, id): &(f64, String)| {
-            let inner = found.iter().find(|block| block.id == *id)?;
-            nested(found, inner, label, local).map(|value| sign * value)
-        };
-        ids.iter().map(one).sum()
-    };
-    let over = sum(over)?;
-    match under {
-        None => Some(over),
-        Some(under) => sum(under).filter(|under| *under != 0.0).map(|under| over / under),
+/// What a cell says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Said {
+    Figure(f64),
+    /// There is nothing to divide by.
+    Nothing,
+    /// Nobody has kept what it counts.
+    NotKept,
+}
+
+/// A table of a return as the oracle sees it.
+struct Table<'a, F> {
+    found: &'a [Block],
+    named: &'a [(String, String)],
+    kept: &'a Kept,
+    /// The rows that are summed.
+    lines: Vec<&'a str>,
+    local: &'a F,
+}
+
+impl<'v, F: Fn(&str) -> Option<&'v Values>> Table<'_, F> {
+    fn said(&self, block: &Block, label: &str) -> Said {
+        if self.is_missing(block, label) {
+            return Said::NotKept;
+        }
+        self.figure(block, label).map_or(Said::Nothing, Said::Figure)
     }
+
+    fn named(&self, id: &str) -> Option<&Block> {
+        self.found.iter().find(|block| block.id == id)
+    }
+
+    fn is_missing(&self, block: &Block, label: &str) -> bool {
+        if label == TOTAL {
+            return !self.lines.is_empty() && self.lines.iter().all(|line| self.is_missing(block, line));
+        }
+        match &block.body {
+            Body::Facts(_) => {
+                let value = self.figure(block, label).unwrap_or_default();
+                self.kept.is_missing(&sources(block, self.named), label, value)
+            }
+            Body::Formula(over, under) => {
+                let mut parts = over.iter().chain(under.iter().flatten()).filter_map(|(_, id)| self.named(id));
+                parts.any(|part| self.is_missing(part, label))
+            }
+        }
+    }
+
+    /// What a block comes to for a row; a formula may name formulas. A total is one of the rows that have a figure.
+    fn figure(&self, block: &Block, label: &str) -> Option<f64> {
+        let is_ratio = matches!(block.body, Body::Formula(_, Some(_)));
+        if label == TOTAL && !is_ratio && self.lines.iter().any(|line| self.is_missing(block, line)) {
+            let lines = self.lines.iter().filter(|line| !self.is_missing(block, line));
+            return lines.map(|line| self.figure(block, line)).sum();
+        }
+        let Body::Formula(over, under) = &block.body else {
+            return Some((self.local)(&block.id)?.get(label).copied().unwrap_or(0.0));
+        };
+        let sum = |ids: &[(f64, String)]| -> Option<f64> {
+            let one = |(sign, id): &(f64, String)| self.figure(self.named(id)?, label).map(|value| sign * value);
+            ids.iter().map(one).sum()
+        };
+        let over = sum(over)?;
+        match under {
+            None => Some(over),
+            Some(under) => sum(under).filter(|under| *under != 0.0).map(|under| over / under),
+        }
+    }
+}
+
+/// Return and block → what it reads, or the blocks that it is summed from.
+type Parts = BTreeMap<String, (Sources, Vec<String>)>;
+
+fn part(block: &Block, named: &[(String, String)], way: &str) -> (Sources, Vec<String>) {
+    let ids = match &block.body {
+        Body::Facts(_) => Vec::new(),
+        Body::Formula(over, _) => over.iter().map(|(_, id)| format!("{way}:{id}")).collect(),
+    };
+    (sources(block, named), ids)
 }
 
 fn value<'v>(block: &Block, label: &str, local: &impl Fn(&str) -> Option<&'v Values>) -> Option<f64> {
@@ -243,23 +313,29 @@ impl Report {
         &mut self,
         (key, number): (&str, &str),
         (sheet, row, column): (&str, &str, &str),
-        said: Option<f64>,
+        said: Said,
         printed: &str,
         says: &str,
     ) {
         *self.cells.entry(number.to_owned()).or_default() += 1;
         let is_same = match (said, printed.parse::<f64>()) {
-            (Some(said), Ok(printed)) => (said - printed).abs() < 1e-6 * said.abs().max(1.0),
-            (None, Err(_)) => printed == "—",
+            (Said::Figure(said), Ok(printed)) => (said - printed).abs() < 1e-6 * said.abs().max(1.0),
+            (Said::Nothing, Err(_)) => printed == "—",
+            (Said::NotKept, Err(_)) => printed == NOT_KEPT,
             _ => false,
         };
+        self.words += usize::from(said == Said::NotKept);
         if !is_same {
             self.differences.push(Difference {
                 of: key.to_owned(),
                 sheet: sheet.to_owned(),
                 row: row.to_owned(),
                 column: column.to_owned(),
-                oracle: said.map_or("—".to_owned(), |said| said.to_string()),
+                oracle: match said {
+                    Said::Figure(said) => said.to_string(),
+                    Said::Nothing => "—".to_owned(),
+                    Said::NotKept => NOT_KEPT.to_owned(),
+                },
                 product: printed.to_owned(),
                 says: says.to_owned(),
             });
@@ -270,18 +346,29 @@ impl Report {
 async fn indicators(
     server: &Server,
     oracle: &mut Oracle,
-    by_unit: BTreeMap<String, Values>,
+    (by_unit, mut parts): (BTreeMap<String, Values>, Parts),
+    kept: &Kept,
     folder: &Path,
     date: jiff::civil::Date,
 ) -> Result<Report> {
     let mut report = Report::default();
     let own = oracle.figures(INDICATORS, &[], &[Scope::Unit]).await?;
-    let (_, found) = blocks(INDICATORS);
+    let (named, found) = blocks(INDICATORS);
+    for block in &found {
+        let (sources, ids) = part(block, &named, "");
+        let ids = ids.iter().map(|id| id.trim_start_matches(':').to_owned()).collect();
+        parts.insert(block.id.clone(), (sources, ids));
+    }
     let drawing = Drawing::of(server, folder, "R24", &[], date).await?;
     let find = |id: &str| by_unit.get(id).or_else(|| own.get(&(Scope::Unit, id.to_owned())));
-    let said = |block: &Block, label: &str| match &block.body {
+    let figure = |block: &Block, label: &str| match &block.body {
         Body::Facts(_) => find(&block.id).map(|values| values.get(label).copied().unwrap_or(0.0)),
         Body::Formula(..) => value(block, label, &find),
+    };
+    let said = |block: &Block, label: &str| match figure(block, label) {
+        _ if is_missing(kept, &parts, &find, &block.id, label) => Some(Said::NotKept),
+        Some(figure) => Some(Said::Figure(figure)),
+        None => None,
     };
     let empty = Printed::new();
     let (whole, matrix) =
@@ -292,19 +379,49 @@ async fn indicators(
         let over = said(block, TOTAL).with_context(|| format!("{id} numerator"))?;
         let row = whole.get(id).with_context(|| format!("R24 has no {id}"))?;
         let cell = |number: &str| row.get(number).map_or("", String::as_str);
-        report.check(("R24", "R24"), ("全县", id, "1"), Some(over), cell("1"), "numerator");
+        report.check(("R24", "R24"), ("全县", id, "1"), over, cell("1"), "numerator");
         if let Some(under) = under {
             let under = said(under, TOTAL).with_context(|| format!("{id} denominator"))?;
-            report.check(("R24", "R24"), ("全县", id, "2"), Some(under), cell("2"), "denominator");
+            report.check(("R24", "R24"), ("全县", id, "2"), under, cell("2"), "denominator");
+            if over == Said::NotKept || under == Said::NotKept {
+                let reached = cell("7").to_owned();
+                report.check(
+                    ("R24", "R24"),
+                    ("全县", id, "7"),
+                    Said::Nothing,
+                    &reached.replace("不适用", "—"),
+                    "reached",
+                );
+            }
         }
         for (unit, printed) in matrix.get(id).into_iter().flatten() {
-            let over = said(block, unit).unwrap_or(0.0);
-            let ratio = match under {
-                None => Some(over),
-                Some(under) => said(under, unit).filter(|under| *under != 0.0).map(|under| over / under),
+            let (over, under) = (said(block, unit), under.map(|under| said(under, unit)));
+            let actual = match (over, under) {
+                (Some(Said::NotKept), _) | (_, Some(Some(Said::NotKept))) => Said::NotKept,
+                (Some(over), None) => over,
+                (Some(Said::Figure(over)), Some(Some(Said::Figure(under)))) if under != 0.0 => {
+                    Said::Figure(over / under)
+                }
+                _ => Said::Nothing,
             };
-            report.check(("R24", "R24"), ("按填报单位", &format!("{id} {unit}"), "3"), ratio, printed, "actual value");
+            report.check(("R24", "R24"), ("按填报单位", &format!("{id} {unit}"), "3"), actual, printed, "actual value");
         }
     }
     Ok(report)
+}
+
+/// Whether a part of an indicator, or a part of that, has no figure.
+fn is_missing<'v>(
+    kept: &Kept,
+    parts: &Parts,
+    find: &impl Fn(&str) -> Option<&'v Values>,
+    id: &str,
+    label: &str,
+) -> bool {
+    let Some((sources, ids)) = parts.get(id) else { return false };
+    if !ids.is_empty() {
+        return ids.iter().any(|id| is_missing(kept, parts, find, id, label));
+    }
+    let value = find(id).and_then(|values| values.get(label)).copied().unwrap_or(0.0);
+    kept.is_missing(sources, label, value)
 }

@@ -1,6 +1,6 @@
 //! The figures of the returns as SQL over plain rows. A file of `sql/` has blocks: `--= 4 党支部` and a query for facts (the
 //! reporting unit, the organisation, a value, perhaps a code), or `--= 5 占比 = 4 / 2`, a sum of other figures over another;
-//! `--@ due AS` names a query for the blocks below it.
+//! `--@ due AS` names a query for the blocks below it, and `--! star_rating` says that a block counts what has no row in there.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ pub(super) const FILES: [(&str, &str); 23] = [
 ];
 /// The indicators, from the figures of the returns.
 pub(super) const INDICATORS: &str = include_str!("sql/r24.sql");
-const VIEWS: &str = include_str!("sql/views.sql");
+pub(super) const VIEWS: &str = include_str!("sql/views.sql");
 /// The label of the last row.
 pub(super) const TOTAL: &str = "合计";
 
@@ -63,6 +63,8 @@ pub(super) type Values = BTreeMap<String, f64>;
 pub(super) struct Block {
     pub(super) id: String,
     pub(super) says: String,
+    /// Ledgers in which it counts what has no row.
+    pub(super) absent: Vec<String>,
     pub(super) body: Body,
 }
 
@@ -88,7 +90,9 @@ pub(super) fn blocks(file: &str) -> (Vec<(String, String)>, Vec<Block>) {
                     formula.split_once(" / ").map_or((formula, None), |(over, under)| (over, Some(under)));
                 Body::Formula(sum(over), under.map(sum))
             });
-            found.push(Block { id: id.to_owned(), says: says.trim().to_owned(), body });
+            found.push(Block { id: id.to_owned(), says: says.trim().to_owned(), absent: Vec::new(), body });
+        } else if let (Some(text), Some(block)) = (line.strip_prefix("--! "), found.last_mut()) {
+            block.absent.extend(text.split(' ').map(str::to_owned));
         } else if let Some(Block { body: Body::Facts(query), .. }) = found.last_mut() {
             query.push_str(line);
             query.push('\n');

@@ -7,12 +7,15 @@ macro_rules! cells {
 }
 
 mod compare;
+mod drill;
 mod figures;
+mod kept;
 mod own;
 mod product;
 mod town;
 mod truth;
 
 pub use compare::{Difference, Report, compare};
+pub use drill::{Drilled, drill};
 pub use product::{Drawing, filled};
 pub use truth::{Truth, YEAR, county};

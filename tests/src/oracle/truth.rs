@@ -8,6 +8,7 @@ use sync_protocol::{
     unit::{Unit, UnitLevel},
 };
 
+use super::kept::{ALWAYS, OF_FIELDS};
 use crate::roster;
 
 /// The campaign year.
@@ -98,11 +99,50 @@ pub fn county(seed: u64, tenant: &Tenant, top: &Unit) -> Truth {
     for town in towns {
         let here: Vec<Made> = made.iter().filter(|own| own.town == town).cloned().collect();
         maker.town_ledgers(town, &here, &made);
+        maker.neglect(town);
+    }
+    if maker.chance(50) {
+        let nobody = maker.pick(&OF_EVENTS);
+        maker.truth.facts.retain(|fact| fact.ledger != nobody);
     }
     maker.truth
 }
 
+/// Ledgers that have a row for each thing that happens; in some counties nobody has kept one of them.
+const OF_EVENTS: [&str; 8] = [
+    "affiliation-issues",
+    "election-terms",
+    "outcomes",
+    "citizen-requests",
+    "hardship-members",
+    "four-deliberations",
+    "unqualified-members",
+    "floating-members",
+];
+
 impl Maker {
+    /// Takes away ledgers that a township has not kept, as many a township has not.
+    fn neglect(&mut self, town: usize) {
+        if !self.chance(50) {
+            return;
+        }
+        let id = self.truth.units[town].id;
+        let below: Vec<usize> = self
+            .truth
+            .units
+            .iter()
+            .enumerate()
+            .filter(|(_, unit)| unit.parent == Some(id) || unit.id == id)
+            .map(|(place, _)| place)
+            .collect();
+        let all: Vec<&str> =
+            ALWAYS.iter().copied().skip(1).chain(OF_FIELDS.iter().map(|(ledger, _)| *ledger)).collect();
+        for _ in 0..self.rng.random_range(1..=3) {
+            let ledger = self.pick(&all);
+            self.truth.facts.retain(|fact| fact.ledger != ledger || !below.contains(&fact.unit));
+        }
+    }
+
     pub(super) fn chance(&mut self, percent: u32) -> bool {
         self.rng.random_range(0..100) < percent
     }

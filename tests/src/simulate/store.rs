@@ -15,9 +15,9 @@ use importer::{
 };
 use server::store::{
     Act, Arrival, AttachmentPart, Batch, Committed, Deed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore,
-    Performed, ProjectedRow, ProposalStore, Quarantined, Received, Replacement, SeenDevice, Store, StoreError,
-    StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, TallySum, Totals,
-    Visit, examine::ExamineStore,
+    Performed, ProjectedRow, ProposalStore, Quarantined, Received, Replacement, RowCount, SeenDevice, Store,
+    StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission,
+    TallySum, Totals, Visit, examine::ExamineStore,
 };
 use sync_protocol::{
     ActorId, Address, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
@@ -273,6 +273,7 @@ delegate! {
     fn moved(after: i64) -> Moved;
     fn moves(unit: UnitId) -> i64;
     fn rows(ledger: &str, period: &str, units: &[UnitId]) -> Vec<StoredRow>;
+    fn row_counts(ledgers: &[String], period: &str) -> Vec<RowCount>;
     fn sums_by_unit(top: UnitId, level: UnitLevel, period: &str, measures: &[String]) -> Vec<TallySum>;
     fn sums_by_group(top: UnitId, groups: &[String], period: &str, measures: &[String]) -> Vec<TallySum>;
     fn projection(document: DocumentId) -> Vec<ProjectedRow>;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use jiff::civil::date;
-use tests::oracle::{Report, compare, filled};
+use tests::oracle::{Report, compare, drill, filled};
 
 async fn compared(seed: u64, days: &[(i8, i8)], catalogue: Option<&Path>, only: &[String]) -> Result<Report> {
     let folder = tempfile::tempdir()?;
@@ -25,7 +25,26 @@ async fn every_figure_is_what_the_definitions_say() -> Result<()> {
         assert!(lines.is_empty(), "{} cells differ:\n{}", report.differences.len(), lines.join("\n"));
         assert_eq!(report.cells.len(), 24, "every return with figures: {:?}", report.cells);
         assert!(report.cells.values().all(|cells| *cells > 10), "{:?}", report.cells);
+        assert!(report.words > 20, "ledgers that nobody has kept: {}", report.words);
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rows_behind_every_number_add_up_to_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (server, _) = filled(folder.path(), 1, None).await?;
+    let final_round: &[(&str, &str)] = &[("round", "final")];
+    let drilled = drill(&server, folder.path(), date(2012, 11, 25), &[("R03", final_round)]).await?;
+    assert!(
+        drilled.wrong.is_empty(),
+        "{} of {:?}: {:#?}",
+        drilled.wrong.len(),
+        drilled.cells,
+        &drilled.wrong[..drilled.wrong.len().min(20)]
+    );
+    assert_eq!(drilled.cells.len(), 24, "every return with figures: {:?}", drilled.cells);
+    assert!(drilled.rows > 10_000, "{} rows", drilled.rows);
     Ok(())
 }
 

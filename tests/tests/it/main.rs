@@ -19,6 +19,7 @@ mod formats;
 mod histories;
 mod hostile;
 mod identities;
+mod kept;
 mod openapi;
 mod people;
 mod permissions;

@@ -106,6 +106,8 @@ fn lines() -> Vec<Line> {
         // A record of which nothing restricted is kept.
         ("post", "/api/erasures", "head", 404, true),
         ("post", "/api/returns", READERS, 200, true),
+        // A village has no lines.
+        ("post", "/api/returns/rows", READERS, 400, true),
         ("get", "/api/submissions", READERS, 200, false),
         // A village submits nothing.
         ("post", "/api/submissions", "clerk handler officer head", 400, true),
@@ -267,6 +269,7 @@ impl County {
                 Some(json!({ "unit": unit, "ledger": "members", "row": side.row.to_string(), "reason": "期满" }))
             }
             "/api/returns" => Some(json!({ "name": "members", "unit": unit })),
+            "/api/returns/rows" => Some(json!({ "name": "R02", "unit": unit, "cell": "C8" })),
             "/api/submissions" if *method == "post" => Some(json!({ "name": "R03", "unit": unit })),
             path if path.starts_with("/api/proposals") && path.ends_with("/reject") => Some(json!({ "reason": " " })),
             path if path.starts_with("/api/proposals") && path.ends_with("/accept") => Some(json!({})),

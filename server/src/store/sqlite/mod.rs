@@ -61,9 +61,9 @@ use sync_protocol::{
 
 use super::{
     Arrival, AttachmentPart, Batch, Committed, Deed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, Performed,
-    ProjectedRow, ProposalStore, Quarantined, Received, Replacement, SeenDevice, Store, StoreError, StoredBatch,
-    StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, Tally, TallySum, Totals,
-    Visit, examine::ExamineStore,
+    ProjectedRow, ProposalStore, Quarantined, Received, Replacement, RowCount, SeenDevice, Store, StoreError,
+    StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, Tally, TallySum,
+    Totals, Visit, examine::ExamineStore,
 };
 
 /// What the write-ahead log keeps of its size when all of it is in the database.
@@ -217,6 +217,10 @@ impl Store for SqliteStore {
         measures: &[String],
     ) -> Result<Vec<TallySum>, StoreError> {
         tallies::sums_by_unit(&self.readers, top, level, period, measures).await
+    }
+
+    async fn row_counts(&self, ledgers: &[String], period: &str) -> Result<Vec<RowCount>, StoreError> {
+        tallies::row_counts(&self.readers, ledgers, period).await
     }
 
     async fn sums_by_group(

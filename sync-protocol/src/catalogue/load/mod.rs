@@ -11,7 +11,7 @@ use include_dir::{Dir, include_dir};
 use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 
-use super::{Catalogue, Code, CodeList, Column, ColumnType, HeaderWords, Ledger, Workflow};
+use super::{Catalogue, Code, CodeList, Column, ColumnType, Expected, Expression, HeaderWords, Ledger, Workflow};
 use crate::{ids::Book, row::is_name};
 use raw::{File, RawColumn, RawLedger, RawList};
 
@@ -118,6 +118,32 @@ fn references(catalogue: &Catalogue, errors: &mut Vec<CatalogueError>) {
                     format!("ledger `{}` column `{}` refers to unknown ledger `{target}`", ledger.id, column.key);
                 errors.push(CatalogueError { file: format!("ledgers/{}.toml", ledger.id), line: 1, message });
             }
+        }
+        if let Some(Expected::Where(condition)) = &ledger.expected {
+            let organisations = catalogue.ledger("organisations");
+            condition.names(
+                &mut |column| {
+                    if organisations.is_none_or(|organisations| organisations.column(column).is_none()) {
+                        let message = format!("ledger `{}`: organisations have no column `{column}`", ledger.id);
+                        errors.push(CatalogueError { file: format!("ledgers/{}.toml", ledger.id), line: 1, message });
+                    }
+                },
+                &mut |_| {},
+            );
+        }
+    }
+}
+
+/// Of whom rows are expected: `always`, or a condition on organisations.
+fn expected(text: &Spanned<String>, report: &mut Report<'_>) -> Option<Expected> {
+    if text.get_ref() == "always" {
+        return Some(Expected::Always);
+    }
+    match Expression::parse(text.get_ref()) {
+        Ok(condition) => Some(Expected::Where(condition)),
+        Err(message) => {
+            report.at(text, message);
+            None
         }
     }
 }
@@ -330,6 +356,7 @@ fn ledger(raw: RawLedger, columns: Vec<RawColumn>, catalogue: &Catalogue, report
         book,
         writer: raw.writer,
         keeps_rows: raw.keeps_rows,
+        expected: raw.expected.as_ref().and_then(|text| expected(text, report)),
         keys: raw.keys.into_inner(),
         sort: raw.sort,
         unit: raw.unit,

@@ -50,6 +50,7 @@ pub(super) struct RawLedger {
     pub(super) writer: String,
     #[serde(default)]
     pub(super) keeps_rows: bool,
+    pub(super) expected: Option<Spanned<String>>,
     pub(super) keys: Spanned<Vec<Vec<String>>>,
     #[serde(default)]
     pub(super) sort: Vec<String>,

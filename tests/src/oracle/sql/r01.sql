@@ -31,10 +31,12 @@ SELECT ru, org, 1 AS v FROM member WHERE category = 'formal'
 --= 16 预备
 SELECT ru, org, 1 AS v FROM member WHERE category = 'probationary'
 --= 17 书记空缺: active, and the team has no incumbent; without a team, the register of secretaries has none
+--! leadership_team secretaries
 SELECT ru, org, 1 AS v FROM org o WHERE CASE WHEN EXISTS (SELECT 1 FROM l_leadership_team t WHERE t.org = o.org)
   THEN NOT EXISTS (SELECT 1 FROM team_secretary t WHERE t.org = o.org)
   ELSE NOT EXISTS (SELECT 1 FROM secretary s WHERE s.org = o.org) END
 --= 18 届满未换: the next election was due before the day, and there has been none since the last that it knows, or since it fell due
+--! election_terms
 SELECT ru, org, 1 AS v FROM org o WHERE next_election_on <> '' AND next_election_on < substr($D, 1, length(next_election_on))
   AND NOT EXISTS (SELECT 1 FROM l_election_terms e WHERE e.org = o.org AND e.election_kind <> 'committee'
     AND UNTIL(e.held_on)

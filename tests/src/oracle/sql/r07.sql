@@ -10,6 +10,7 @@ SELECT k.ru, k.org, 1 AS v FROM kinds k JOIN branch b ON b.org = k.org WHERE k.k
 --= 6 1-5项
 SELECT k.ru, k.org, 1 AS v FROM kinds k JOIN branch b ON b.org = k.org WHERE k.k BETWEEN 1 AND 5
 --= 7 0项
+--! mechanisms
 SELECT k.ru, k.org, 1 AS v FROM kinds k JOIN branch b ON b.org = k.org WHERE k.k = 0
 --= 8 12项达标率 = 4 / 1
 --= 9 应建党组织数

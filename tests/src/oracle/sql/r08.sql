@@ -37,6 +37,7 @@ SELECT ru, org, 1 AS v FROM starred WHERE final_star = '2'
 --= 17 一星及以下
 SELECT ru, org, 1 AS v FROM starred WHERE final_star IN ('0', '1')
 --= 18 未评: active without a decided star
+--! star_rating
 SELECT ru, org, 1 AS v FROM org o WHERE NOT EXISTS (SELECT 1 FROM starred s WHERE s.org = o.org)
 --= 19 参评数
 SELECT ru, org, 1 AS v FROM decided WHERE subject_kind = 'member'

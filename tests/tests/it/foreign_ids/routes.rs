@@ -93,7 +93,8 @@ fn kind(method: &str, path: &str, name: &str) -> Result<Option<Kind>> {
 fn sample(path: &str, name: &str) -> Option<Value> {
     Some(match name {
         "name" if path == "/api/returns" => json!("members"),
-        "name" if path == "/api/submissions" => json!("R03"),
+        "name" if path == "/api/submissions" || path == "/api/returns/rows" => json!("R03"),
+        "cell" => json!("C8"),
         "name" | "full_name" => json!("某人"),
         "ledger" => json!("members"),
         "column" => json!("name"),
