@@ -331,14 +331,13 @@ pub async fn open(store: &dyn Store, config: &Config) -> Result<Keyring, StoreEr
         // It was interrupted.
         take_out(&ring, store).await?;
     }
-    // A file of before a rotation would sign with a key that was given up, perhaps because others have it.
-    if let Some(newest) = store.get_secret(NEWEST).await?
-        && !ring.signing.iter().any(|signing| signing.id().as_bytes() == newest)
-    {
-        return Err(Refused::OlderKeys.into());
-    }
     match store.get_secret(MARK).await? {
-        Some(mark) if mark == ring.mark() => Ok(ring),
+        Some(mark) if mark == ring.mark() => {
+            // A file of before a rotation would sign with a key that was given up, perhaps because others have it.
+            let newest = store.get_secret(NEWEST).await?;
+            let has = |id: &Vec<u8>| ring.signing.iter().any(|signing| signing.id().as_bytes() == id.as_slice());
+            if newest.as_ref().is_some_and(|id| !has(id)) { Err(Refused::OlderKeys.into()) } else { Ok(ring) }
+        }
         // It was interrupted after the file was written.
         Some(mark) if ring.written.county_before.as_ref().is_some_and(|before| mark == ring.mark_with(before)) => {
             store.put_secret(MARK, &ring.mark()).await?;
