@@ -243,7 +243,9 @@ async fn part(
         };
         RowBehind { unit, unit_name, ledger: ledger.to_owned(), ledger_title: title.clone(), row: id, name, adds }
     });
-    let rows: Vec<RowBehind> = rows.collect();
+    let mut rows: Vec<RowBehind> = rows.collect();
+    let order: BTreeMap<UnitId, usize> = units.iter().enumerate().map(|(index, unit)| (unit.id, index)).collect();
+    rows.sort_by(|a, b| (order.get(&a.unit), &a.name).cmp(&(order.get(&b.unit), &b.name)));
     let sum = rows.iter().map(|row| row.adds).sum();
     Ok(Part { title: measure.title.clone(), times, sum, count: rows.len(), is_set: false, rows })
 }

@@ -46,6 +46,11 @@ pub struct Line {
 }
 
 impl Line {
+    /// The unit below which everything stands that it counts, if there is one.
+    pub(super) fn place(&self) -> Option<UnitId> {
+        self.organisation.or_else(|| self.unit.as_ref().map(|unit| unit.id))
+    }
+
     /// What terms come to at a statistics date.
     pub fn value(&self, terms: &[Term], date: Date) -> i64 {
         let one = |term: &Term| -> i64 {

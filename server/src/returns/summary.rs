@@ -193,8 +193,8 @@ impl Table<'_> {
             }
             return Ok(hidden);
         }
-        // A line that prints a word is known to have nothing: nothing can be hidden among it.
-        let has_figures = |marks: &Marks, index: usize| places.iter().all(|at| marks.cell(index, *at).is_none());
+        // A line of words is known to have nothing: nothing can be hidden among it.
+        let has_figures = |marks: &Marks, index: usize| places.iter().any(|at| marks.cell(index, *at).is_none());
         let is_part = matches!(self.frame.sheet.rows, SheetRows::Units(_)) && scope.top != self.server.county;
         if is_part {
             let county = self.server.county;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::Parser;
-use tests::oracle::{Report, compare, filled};
+use tests::oracle::{Report, compare, drill, filled};
 
 /// Compares the figures of all returns with an oracle.
 #[derive(Parser)]
@@ -21,6 +21,9 @@ struct Options {
     /// A folder with catalogue files that are laid over the built-in ones.
     #[arg(long)]
     catalogue: Option<std::path::PathBuf>,
+    /// Ask for the rows behind every number instead, which add up to it.
+    #[arg(long)]
+    rows: bool,
     /// Lines that are printed of each column at most.
     #[arg(long, default_value_t = 2)]
     lines: usize,
@@ -35,6 +38,14 @@ async fn main() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let (server, truth) = filled(folder.path(), seed, options.catalogue.as_deref()).await?;
         for date in dates {
+            if options.rows {
+                let drilled = drill(&server, folder.path(), date, &[("R03", &[("round", "final")])], 1).await?;
+                let cells: usize = drilled.cells.values().sum();
+                println!("{date} seed {seed}: {cells} numbers, {} rows, {} wrong", drilled.rows, drilled.wrong.len());
+                drilled.wrong.iter().take(20).for_each(|wrong| println!("   {wrong}"));
+                anyhow::ensure!(drilled.wrong.is_empty(), "rows do not add up");
+                continue;
+            }
             let mut found = compare(&server, &truth, folder.path(), date, &options.only).await?;
             for difference in &mut found.differences {
                 difference.of = format!("{} {date} seed {seed}", difference.of);

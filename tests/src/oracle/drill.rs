@@ -45,14 +45,15 @@ fn rows_come_to(found: &Behind) -> Option<f64> {
     }
 }
 
-/// Draws every return of a day, and asks for the rows behind each cell that is a number.
+/// Draws every return of a day, and asks for the rows behind each cell that is a number, or one in so many.
 pub async fn drill(
     server: &Server,
     folder: &Path,
     date: jiff::civil::Date,
     choices: &[(&str, &[(&str, &str)])],
+    one_in: usize,
 ) -> Result<Drilled> {
-    let mut drilled = Drilled::default();
+    let (mut drilled, mut numbers) = (Drilled::default(), 0);
     for form in server.catalogue.returns() {
         let chosen = choices.iter().find(|(number, _)| *number == form.number).map_or(&[][..], |(_, chosen)| *chosen);
         let request = ReturnRequest {
@@ -77,6 +78,10 @@ pub async fn drill(
                     }
                     let place = (u32::try_from(row)?, u16::try_from(column)?);
                     let cell = CellName { sheet: Some(sheet.name.clone()), place };
+                    numbers += 1;
+                    if numbers % one_in != 0 {
+                        continue;
+                    }
                     *drilled.cells.entry(form.number.clone()).or_default() += 1;
                     drilled.check(server, &request, &cell, value).await?;
                     if let Some(column) = sheet.columns.get(column).filter(|_| !is_matrix) {

@@ -119,10 +119,13 @@ pub(super) fn sources(block: &Block, named: &[(String, String)]) -> Sources {
     let views: BTreeMap<String, String> = views.chain(named.iter().cloned()).collect();
     let (mut open, mut seen, mut counted) = (vec![query.clone()], BTreeSet::new(), BTreeSet::new());
     while let Some(text) = open.pop() {
-        for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-            match (word.strip_prefix("l_"), views.get(word)) {
+        let words: Vec<&str> =
+            text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
+        // Columns and codes may have the name of a view.
+        for pair in words.windows(2).filter(|pair| matches!(pair[0], "FROM" | "JOIN")) {
+            match (pair[1].strip_prefix("l_"), views.get(pair[1])) {
                 (Some(ledger), _) => drop(counted.insert(ledger.replace('_', "-"))),
-                (None, Some(view)) if seen.insert(word.to_owned()) => open.push(view.clone()),
+                (None, Some(view)) if seen.insert(pair[1].to_owned()) => open.push(view.clone()),
                 _ => {}
             }
         }

@@ -35,7 +35,7 @@ async fn the_rows_behind_every_number_add_up_to_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (server, _) = filled(folder.path(), 1, None).await?;
     let final_round: &[(&str, &str)] = &[("round", "final")];
-    let drilled = drill(&server, folder.path(), date(2012, 11, 25), &[("R03", final_round)]).await?;
+    let drilled = drill(&server, folder.path(), date(2012, 11, 25), &[("R03", final_round)], 11).await?;
     assert!(
         drilled.wrong.is_empty(),
         "{} of {:?}: {:#?}",
@@ -44,7 +44,7 @@ async fn the_rows_behind_every_number_add_up_to_it() -> Result<()> {
         &drilled.wrong[..drilled.wrong.len().min(20)]
     );
     assert_eq!(drilled.cells.len(), 24, "every return with figures: {:?}", drilled.cells);
-    assert!(drilled.rows > 10_000, "{} rows", drilled.rows);
+    assert!(drilled.rows > 1_000, "{} rows", drilled.rows);
     Ok(())
 }
 

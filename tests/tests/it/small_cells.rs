@@ -116,6 +116,10 @@ fn taken(bytes: &[u8], form: &Form, is_collection: bool) -> Result<(Figures, BTr
                 Some("*") => {
                     stars.insert(((*label).to_owned(), *number));
                 }
+                // Whoever reads that nobody has kept it knows that there is nothing in it.
+                Some("未建台账") => {
+                    figures.insert(((*label).to_owned(), *number), 0);
+                }
                 Some(text) => figures.extend(text.parse().ok().map(|figure| (((*label).to_owned(), *number), figure))),
                 None => {}
             }

@@ -99,10 +99,10 @@ async fn what_a_unit_submits_stays_as_it_was_until_it_submits_anew() -> Result<(
     // The register knows, and the return of returns counts it.
     let (top, into) = (returns::county(&server).await?, folder.path().join("r25"));
     let as_of_then = Printed::draw(&server, &into, "R25", &[]).await?;
-    as_of_then.says("按填报单位", 2, "青山镇 1 0 0 0.0% 1 1\n 白水镇 0 0 0 — 0 0")?;
+    as_of_then.says("按填报单位", 2, "青山镇 1 0 0 0.0% 1 1\n 白水镇 未建台账 未建台账 未建台账")?;
     let status = ReturnRequest::new("R25", top, returns::today(), folder.path().join("r25 of today"));
     let status = Printed { path: returns::draw(&server, &status).await?.path };
-    status.says("按填报单位", 2, "青山镇 1 1 0 0.0% 1 0\n 白水镇 0 0 0 — 0 0")?;
+    status.says("按填报单位", 2, "青山镇 1 1 0 0.0% 1 0\n 白水镇 未建台账 未建台账 未建台账")?;
 
     // What changes afterwards is not in the merged return, which says of which copies it is.
     import(&server, folder.path(), "党组织编码|定级轮次|审定等次\nA1|年终|后进").await?;
@@ -113,7 +113,14 @@ async fn what_a_unit_submits_stays_as_it_was_until_it_submits_anew() -> Result<(
         ..ReturnRequest::new("R03", top, jiff::civil::date(2012, 11, 10), folder.path().join("merged"))
     };
     let merged = Printed { path: returns::draw(&server, &request).await?.path };
-    merged.says("按填报单位", 2, "青山镇 6 6 100.0% 2 33.3% 3 50.0% 1 16.7%\n 白水镇 0 0 —")?;
+    merged.says(
+        "按填报单位",
+        2,
+        "青山镇 6 6 100.0% 2 33.3% 3 50.0% 1 16.7%\n 白水镇 未报 未报 未报\n 合计 6 6 100.0% 2 33.3%",
+    )?;
+    let figures = importer::seal::figures(&std::fs::read(&merged.path)?, &importer::ReadLimits::default())?;
+    let titles: Vec<&String> = figures.iter().filter(|((_, row, _), _)| *row == 1).map(|(_, text)| text).collect();
+    assert!(!titles.is_empty() && titles.iter().all(|title| title.ends_with("（不完整汇总）")), "{titles:?}");
     let live = Printed::draw(&server, &folder.path().join("live"), "R03", &[("round", "final")]).await?;
     live.says("按填报单位", 2, "青山镇 6 6 100.0% 1 16.7% 3 50.0% 2 33.3%")?;
     let copy = submissions::submission(&server, number).await?;

@@ -92,7 +92,7 @@ async fn board(server: &Server) -> Result<()> {
         ("I-16", "66.7%", None),
         ("I-31", "61.5%", Some(false)),
         ("I-32", "93.3%", Some(false)),
-        ("I-39", "—", None),
+        ("I-39", "未建台账", None),
     ] {
         let line = lines.iter().find(|line| line.id == id).with_context(|| id.to_owned())?;
         assert_eq!((line.printed.as_str(), line.reached), (printed, reached), "{id}");

@@ -198,10 +198,14 @@ impl Table<'_> {
         }
         let belonging = self.belonging(&units).await?;
         let about = About::new(&all, top);
+        let reach = match lines {
+            [index] => self.lines[*index].place().unwrap_or(top),
+            _ => top,
+        };
         counting::each_unit(
             server,
             &all,
-            (top, date),
+            (reach, date),
             &[&keyed],
             true,
             |unit, (measure, _), rows, around, variables| {

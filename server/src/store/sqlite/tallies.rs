@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
-use sync_protocol::{Book, UnitId, unit::UnitLevel};
+use sync_protocol::{UnitId, unit::UnitLevel};
 
 use super::{
     codec::{self, placeholders},
@@ -216,26 +216,23 @@ pub(super) async fn sums_by_group(
         .collect()
 }
 
-/// A record's state stands in its open book, where cells are never sealed.
+/// Rows stand in an open book, in its restricted twin, or in both; what state they are in stands in the open one, where cells are
+/// never sealed.
 pub(super) async fn row_counts(
     pool: &SqlitePool,
     ledgers: &[String],
     period: &str,
 ) -> Result<Vec<RowCount>, StoreError> {
-    let open: Vec<Book> = Book::ALL.into_iter().filter(|book| !book.is_restricted()).collect();
     let sql = format!(
         "SELECT unit, ledger, count(*) AS rows, sum(state IN ('draft', 'returned')) AS unreviewed FROM (
-             SELECT d.unit, r.ledger, coalesce(r.cells ->> '$.\"@state\"', '') AS state FROM documents d
-             CROSS JOIN rows r ON r.document = d.number
-             WHERE d.period = $1 AND d.book IN ({}) AND r.ledger IN ({}) AND r.removed = 0)
-         WHERE state <> 'void' GROUP BY unit, ledger",
-        placeholders(2, open.len()),
-        placeholders(2 + open.len(), ledgers.len())
+             SELECT d.unit, r.ledger, r.row, max(r.removed) AS removed,
+                 coalesce(max(CASE WHEN r.cells LIKE '{{%' THEN r.cells ->> '$.\"@state\"' END), '') AS state
+             FROM documents d CROSS JOIN rows r ON r.document = d.number
+             WHERE d.period = $1 AND r.ledger IN ({}) GROUP BY d.unit, r.ledger, r.row)
+         WHERE removed = 0 AND state <> 'void' GROUP BY unit, ledger",
+        placeholders(2, ledgers.len())
     );
     let mut query = sqlx::query(AssertSqlSafe(sql)).bind(period);
-    for book in &open {
-        query = query.bind(book.as_str());
-    }
     for ledger in ledgers {
         query = query.bind(ledger);
     }
