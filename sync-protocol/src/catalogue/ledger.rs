@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::NextYear;
 use crate::{
     ids::{Book, RowId},
     shape,
@@ -273,6 +274,8 @@ pub struct Ledger {
     pub sort: Vec<String>,
     /// Which unit owns a row.
     pub unit: UnitSource,
+    /// What of it goes on into the next year.
+    pub next_year: NextYear,
     /// The columns in printed order.
     pub columns: Vec<Column>,
 }

@@ -177,6 +177,8 @@ pub struct Measure {
     pub each: Option<String>,
     /// Kept apart by the values of this column, so that dates or codes can be chosen when it is summed.
     pub by: Option<String>,
+    /// Counted from the rows of the year before, where there are any: what is compared with it.
+    pub year_before: bool,
 }
 
 /// A measure with its variables bound: what is stored under one key.
@@ -210,7 +212,7 @@ impl Measure {
         codes.map_or_else(|| vec![bind(None)], |list| list.codes.iter().map(|code| bind(Some(&code.code))).collect())
     }
 
-    /// Whether it says something else on another day, or looks beyond the unit: then it is not kept, but counted when it is
+    /// Whether it says something else on another day, or looks beyond the unit or the year: then it is not kept, but counted when it is
     /// asked for.
     pub fn is_live(&self) -> bool {
         let mut is_live = false;
@@ -220,7 +222,7 @@ impl Measure {
             });
         });
         self.havings(&mut |having, _| is_live |= having.reach != Reach::Unit);
-        is_live || self.organisation.is_some()
+        is_live || self.year_before || self.organisation.is_some()
     }
 
     /// Ledgers that are looked at beyond the unit.

@@ -10,6 +10,7 @@ mod indicator;
 mod ledger;
 mod load;
 mod measure;
+mod next_year;
 mod returns;
 mod rule;
 mod workflow;
@@ -26,6 +27,7 @@ pub use indicator::{Basis, Figure, Indicator, Term, Window};
 pub use ledger::{Column, ColumnType, Kind, Ledger, Requirement, Sensitivity, UnitKind, UnitSource};
 pub use load::{CatalogueError, CatalogueErrors, Source};
 pub use measure::{Aggregate, Around, CapBy, Having, Instance, Measure, Reach, UnitRows};
+pub use next_year::{Carries, NextYear, Previous};
 pub use returns::{
     CellOf, Check, Content, Format, Group, IndicatorPart, Relation, ReturnColumn, ReturnForm, Sheet, SheetRows,
     Summand, TextFold, Variable,

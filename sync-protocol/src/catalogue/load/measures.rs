@@ -84,6 +84,7 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
         cap_by,
         each,
         by: raw.by.map(Spanned::into_inner),
+        year_before: raw.year_before,
     })
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::next_year::RawNextYear;
 use crate::catalogue::{
     Actor, Basis, Format, HeaderWords, IndicatorPart, Reach, Requirement, Sensitivity, UnitSource, Weight, Window,
     Within,
@@ -54,6 +55,7 @@ pub(super) struct RawLedger {
     #[serde(default)]
     pub(super) sort: Vec<String>,
     pub(super) unit: UnitSource,
+    pub(super) next_year: Option<RawNextYear>,
 }
 
 /// A column of a ledger or of a return: the file says which.
@@ -158,6 +160,7 @@ impl RawCount {
             cap_by: None,
             each: self.each,
             by: self.by,
+            year_before: false,
         }
     }
 }
@@ -255,6 +258,8 @@ pub(super) struct RawMeasure {
     pub(super) cap_by: Option<RawCap>,
     pub(super) each: Option<Spanned<String>>,
     pub(super) by: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) year_before: bool,
 }
 
 /// A limit that a column of the unit's own row in another ledger sets.
