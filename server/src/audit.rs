@@ -119,6 +119,14 @@ pub enum Event {
     ProposalAccepted,
     /// What somebody had proposed was not written.
     ProposalRejected,
+    /// A year is opened from another one.
+    PeriodOpened,
+    /// Everything was carried over into a year.
+    PeriodCarried,
+    /// A year was sealed.
+    PeriodSealed,
+    /// The seal was taken off a year.
+    PeriodUnsealed,
 }
 
 impl Event {
@@ -169,6 +177,10 @@ impl Event {
             Self::KeysRotated => "keys-rotated",
             Self::ProposalAccepted => "proposal-accepted",
             Self::ProposalRejected => "proposal-rejected",
+            Self::PeriodOpened => "period-opened",
+            Self::PeriodCarried => "period-carried",
+            Self::PeriodSealed => "period-sealed",
+            Self::PeriodUnsealed => "period-unsealed",
         }
     }
 }

@@ -12,7 +12,7 @@ use sync_protocol::{
 };
 
 use crate::{
-    Server,
+    Server, periods,
     store::{StoreError, StoredRow, SumOf, TallySum},
     tallies::join,
 };
@@ -89,9 +89,28 @@ pub(crate) struct Counted {
 /// Ledger → columns that are read.
 type Columns = HashMap<String, BTreeSet<String>>;
 
-/// Counts measures in every unit at and below `top`, from rows: one reporting unit after the other.
+/// Counts measures in every unit at and below `top`, from rows: those of the year before where a measure is about that, and
+/// there is one.
 pub(crate) async fn counted(
     server: &Server,
+    units: &[Unit],
+    top: UnitId,
+    date: Date,
+    measures: &[&Keyed<'_>],
+) -> Result<Vec<Counted>, StoreError> {
+    let (before, own): (Vec<&Keyed<'_>>, Vec<_>) =
+        measures.iter().copied().partition(|(measure, _)| measure.year_before);
+    let mut found = of_year((server, server), units, top, date, &own).await?;
+    if !before.is_empty() {
+        let kept = periods::before(server).await?;
+        found.extend(of_year((server, kept.as_ref().unwrap_or(server)), units, top, date, &before).await?);
+    }
+    Ok(found)
+}
+
+/// Counts measures of one year from the rows of one, of this or another: one reporting unit after the other.
+async fn of_year(
+    (server, kept): (&Server, &Server),
     units: &[Unit],
     top: UnitId,
     date: Date,
@@ -116,18 +135,18 @@ pub(crate) async fn counted(
     let (of_township, of_county) = (beyond(Reach::Township), beyond(Reach::County));
     let below = crate::returns::at_and_below(units.to_vec(), top);
     let everywhere: Vec<UnitId> = units.iter().map(|unit| unit.id).collect();
-    let county = merged(rows(server, &of_county, &everywhere).await?);
+    let county = merged(rows(kept, &of_county, &everywhere).await?);
     let mut found = Vec::new();
     for chunk in by_reporting_unit(&below) {
         let ids: Vec<UnitId> = chunk.iter().map(|unit| unit.id).collect();
-        let own = rows(server, &columns, &ids).await?;
+        let own = rows(kept, &columns, &ids).await?;
         let township = match chunk.first().filter(|_| !of_township.is_empty()) {
             None => UnitRows::new(),
             Some(first) => {
                 let place = if first.level == UnitLevel::Organisation { first.parent } else { Some(first.id) };
                 let around = units.iter().filter(|unit| Some(unit.id) == place || unit.parent == place);
                 let ids: Vec<UnitId> = around.map(|unit| unit.id).collect();
-                merged(rows(server, &of_township, &ids).await?)
+                merged(rows(kept, &of_township, &ids).await?)
             }
         };
         let around = Around { township: Some(&township), county: Some(&county) };

@@ -16,6 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     ApiError, XLSX,
     caller::{Asker, Body},
+    periods::in_period,
 };
 use crate::{
     Server,
@@ -41,7 +42,9 @@ struct WantedReturn {
     choices: std::collections::BTreeMap<String, String>,
     /// Id of the unit at the top; one's own where it is left out.
     unit: Option<String>,
-    /// Statistics date, `2012-04-30`; today where it is left out.
+    /// The year, such as `2012`; the configured one where it is left out.
+    period: Option<String>,
+    /// Statistics date, `2012-04-30`; today where it is left out, or the last day of a year that is over.
     date: Option<String>,
     /// As of what had come in by this time, in milliseconds since 1970.
     as_of_ms: Option<i64>,
@@ -60,13 +63,14 @@ async fn draw(
     Body(wanted): Body<WantedReturn>,
 ) -> Result<Response, ApiError> {
     caller.may(Permission::DrawReturns)?;
+    let server = in_period(&server, wanted.period.as_deref()).await?;
     let top: UnitId = match &wanted.unit {
         Some(id) => id.parse().map_err(|_| ApiError::NotFound)?,
         None => caller.grant.unit,
     };
     caller.may_at(server.store.as_ref(), Permission::DrawReturns, top).await?;
     let top = server.store.unit(top).await?.ok_or(ApiError::NotFound)?;
-    let date = date(wanted.date.as_deref())?;
+    let date = date(&server, wanted.date.as_deref())?;
     let folder = tempfile::tempdir().map_err(ReturnError::from)?;
     let (unit, clearance) = (top.id, caller.clearance());
     let variables = wanted.choices.into_iter().collect();
@@ -97,9 +101,9 @@ async fn draw(
     Ok(workbook(&drawn.path.file_name().unwrap_or_default().to_string_lossy(), bytes))
 }
 
-/// A date as requests write it; today, where it is left out.
-pub(super) fn date(text: Option<&str>) -> Result<jiff::civil::Date, ApiError> {
-    let Some(text) = text else { return Ok(returns::today()) };
+/// A date as requests write it; where it is left out, today, or the last day of a year that is over.
+pub(super) fn date(server: &Server, text: Option<&str>) -> Result<jiff::civil::Date, ApiError> {
+    let Some(text) = text else { return Ok(server.statistics_date()) };
     let sentence = "日期应为 2012-04-30 的形式 | a date is written as 2012-04-30";
     text.parse().map_err(|_| ApiError::BadRequest(sentence.into()))
 }
@@ -118,9 +122,10 @@ pub(super) fn workbook(name: &str, bytes: Vec<u8>) -> Response {
 impl From<ReturnError> for ApiError {
     fn from(error: ReturnError) -> Self {
         match error {
-            ReturnError::Unknown(..) | ReturnError::Variable { .. } | ReturnError::NoReportingUnit(_) => {
-                ApiError::BadRequest(error.to_string())
-            }
+            ReturnError::Unknown(..)
+            | ReturnError::Variable { .. }
+            | ReturnError::NoReportingUnit(_)
+            | ReturnError::NotThen(..) => ApiError::BadRequest(error.to_string()),
             ReturnError::Store(error) => error.into(),
             ReturnError::Damaged(_) | ReturnError::Write(_) | ReturnError::Seal(_) | ReturnError::Io(_) => {
                 tracing::error!(%error, "a return was not drawn");

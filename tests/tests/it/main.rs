@@ -43,3 +43,4 @@ mod tidy;
 mod undo;
 mod uploads;
 mod vectors;
+mod years;
