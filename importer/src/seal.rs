@@ -87,6 +87,9 @@ pub struct Drawn {
     /// The period of the submitted copies that it was merged from, if it was.
     #[serde(default)]
     pub copies: Option<String>,
+    /// The year that it is of; what earlier versions have sealed does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<String>,
 }
 
 /// Cells by place.

@@ -121,6 +121,14 @@ pub enum Event {
     ProposalAccepted,
     /// What somebody had proposed was not written.
     ProposalRejected,
+    /// A year is opened from another one.
+    PeriodOpened,
+    /// Everything was carried over into a year.
+    PeriodCarried,
+    /// A year was sealed.
+    PeriodSealed,
+    /// The seal was taken off a year.
+    PeriodUnsealed,
 }
 
 impl Event {
@@ -172,6 +180,10 @@ impl Event {
             Self::KeysRotated => "keys-rotated",
             Self::ProposalAccepted => "proposal-accepted",
             Self::ProposalRejected => "proposal-rejected",
+            Self::PeriodOpened => "period-opened",
+            Self::PeriodCarried => "period-carried",
+            Self::PeriodSealed => "period-sealed",
+            Self::PeriodUnsealed => "period-unsealed",
         }
     }
 }

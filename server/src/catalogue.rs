@@ -68,6 +68,12 @@ pub(crate) fn show(catalogue: &Catalogue, name: Option<&str>) -> anyhow::Result<
     println!("    编号 id {}，册 book {}，填写 writer {}", ledger.id, ledger.book, ledger.writer);
     let keys: Vec<String> = ledger.keys.iter().map(|key| key.join(" + ")).collect();
     println!("    主键 keys：{}", keys.join("；"));
+    let next = &ledger.next_year;
+    let without: Vec<&str> =
+        ledger.columns.iter().filter(|c| next.is_without(&c.key)).map(|column| column.title.as_str()).collect();
+    let without =
+        if without.is_empty() { String::new() } else { format!("，不结转 without：{}", without.join("、")) };
+    println!("    新年度 next year：{}{without}", next.carries.chinese());
     for column in &ledger.columns {
         print(catalogue, ledger, column);
     }

@@ -52,6 +52,7 @@ pub fn means(how: Option<Means>) -> &'static str {
         Some(Means::Resolve) => "处理冲突",
         Some(Means::Undo) => "撤销导入",
         Some(Means::Keep) => "保持原值",
+        Some(Means::Carry) => "上年结转",
         None => "未知",
     }
 }
@@ -71,7 +72,8 @@ pub async fn changes(
     let ids: Vec<UnitId> = units.iter().map(|unit| unit.id).collect();
     let (mut latest, mut all) = (Vec::new(), 0);
     for (identity, _) in server.store.identities(&ids).await? {
-        if identity.book.is_restricted() && clearance < Sensitivity::S3 {
+        let is_hidden = identity.book.is_restricted() && clearance < Sensitivity::S3;
+        if is_hidden || identity.period != server.period() {
             continue;
         }
         let id = identity.document(&server.tenant);

@@ -12,7 +12,7 @@ use sync_protocol::{
 };
 
 use crate::{
-    Server,
+    Server, periods,
     store::{StoreError, StoredRow, SumOf, TallySum},
     tallies::join,
 };
@@ -90,7 +90,8 @@ pub(crate) struct Counted {
 type Columns = HashMap<String, BTreeSet<String>>;
 
 /// Counts measures for every unit at and below `top`, from rows. What is about an organisation that the row names counts there,
-/// whichever unit of the county keeps the row; a name that nobody in the county has, or several have, stays with the keeper.
+/// whichever unit of the county keeps the row; a name that nobody in the county has, or several have, stays with the keeper. What is about the
+/// year before is counted from its rows, where there are any.
 pub(crate) async fn counted(
     server: &Server,
     units: &[Unit],
@@ -98,12 +99,16 @@ pub(crate) async fn counted(
     date: Date,
     measures: &[&Keyed<'_>],
 ) -> Result<Vec<Counted>, StoreError> {
-    let (named, own): (Vec<_>, Vec<_>) =
-        measures.iter().copied().partition(|(measure, _)| measure.organisation.is_some());
     let about = About::new(units, top);
     let mut found = Vec::new();
-    for measures in [own, named] {
-        each_unit(server, units, (top, date), &measures, false, |unit, (measure, key), rows, around, variables| {
+    // What is about the year before, and what is looked for in all of the county, is read for itself.
+    let kind = |measure: &Measure| (measure.year_before, measure.organisation.is_some());
+    for wanted in [(false, false), (false, true), (true, false), (true, true)] {
+        let own: Vec<&Keyed<'_>> = measures.iter().copied().filter(|(measure, _)| kind(measure) == wanted).collect();
+        if own.is_empty() {
+            continue;
+        }
+        each_unit(server, units, (top, date), &own, false, |unit, (measure, key), rows, around, variables| {
             for (by, value) in measure.count_in(rows, around, variables) {
                 let of = about.of(measure, unit, by);
                 found.extend(of.map(|(unit, by)| Counted { unit, measure: key.clone(), by, value }));
@@ -176,7 +181,8 @@ pub(crate) async fn county(server: &Server, units: &[Unit], measures: &[&Measure
 }
 
 /// Reads what measures count at and below `top`, one reporting unit after the other, and shows the rows of each unit that keeps
-/// them: with the columns that the measures read, or whole. What counts at organisations that rows name is read in all of the county.
+/// them: with the columns that the measures read, or whole. What counts at organisations that rows name is read in all of the county; what
+/// is about the year before, in its rows.
 pub(crate) async fn each_unit(
     server: &Server,
     units: &[Unit],
@@ -187,6 +193,11 @@ pub(crate) async fn each_unit(
 ) -> Result<(), StoreError> {
     let is_named = measures.iter().any(|(measure, _)| measure.organisation.is_some());
     let top = if is_named { server.county } else { top };
+    let before = match measures.iter().any(|(measure, _)| measure.year_before) {
+        true => periods::before(server).await?,
+        false => None,
+    };
+    let kept = before.as_ref().unwrap_or(server);
     let mut bound: Vec<(&Keyed<'_>, Variables)> =
         measures.iter().filter_map(|keyed| Some((*keyed, bound(server, keyed, date)?))).collect();
     if bound.is_empty() {
@@ -211,14 +222,14 @@ pub(crate) async fn each_unit(
     let below = crate::returns::at_and_below(units.to_vec(), top);
     let everywhere: Vec<&Unit> = units.iter().collect();
     let counted: Vec<&Measure> = bound.iter().map(|((measure, _), _)| *measure).collect();
-    let county = Neighbours::new(merged(rows(server, &of_county, &everywhere).await?), counted.iter().copied());
+    let county = Neighbours::new(merged(rows(kept, &of_county, &everywhere).await?), counted.iter().copied());
     for chunk in by_reporting_unit(&below) {
-        let own = rows(server, &columns, &chunk).await?;
+        let own = rows(kept, &columns, &chunk).await?;
         let place = chunk.first().map(|first| place_of(first));
         let mut township = UnitRows::new();
         if !of_township.is_empty() {
             let around = units.iter().filter(|unit| Some(unit.id) == place || unit.parent == place);
-            township = merged(rows(server, &of_township, &around.collect::<Vec<_>>()).await?);
+            township = merged(rows(kept, &of_township, &around.collect::<Vec<_>>()).await?);
         }
         let township = Neighbours::new(township, counted.iter().copied());
         let township_name = units.iter().find(|unit| Some(unit.id) == place).map(|unit| unit.name.as_str());

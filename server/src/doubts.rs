@@ -70,7 +70,10 @@ pub async fn decide(server: &Server, id: RowId, choice: Choice, who: &str) -> Re
     let Some(file) = file else { return Ok(Decided::Unknown) };
     let decisions = BTreeMap::from([(id, decision)]);
     let source = Source { name: stored.file, bytes: file.into(), scope: None };
-    let report = import_decided(server, (source, stored.digest), decisions, who).await?;
+    // The row belongs to the year that its file was imported into, whichever is asked about.
+    let year = server.store.batches().await?.into_iter().find(|known| known.batch.digest == stored.digest);
+    let year = year.and_then(|known| known.batch.period?.parse().ok()).unwrap_or(server.campaign_year);
+    let report = import_decided(&server.at(year), (source, stored.digest), decisions, who).await?;
     server.store.settle_doubts(&[id]).await?;
     Ok(Decided::Written(report))
 }

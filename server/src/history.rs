@@ -44,8 +44,10 @@ pub struct CellVersion {
     pub device: Option<String>,
     /// The file that it was read from.
     pub file: Option<String>,
-    /// `form`, `import`, `return`, `resolve`, `undo` or `keep`.
+    /// `form`, `import`, `return`, `resolve`, `undo`, `keep` or `carry`.
     pub how: Option<String>,
+    /// The year that it was carried over from.
+    pub carried_from: Option<String>,
     /// When, by the writer's clock, in milliseconds since 1970.
     pub written_at_ms: i64,
     /// When the server got it, in milliseconds since 1970.
@@ -107,6 +109,7 @@ pub async fn history(
             device: device.map(|device| device.name.clone()),
             file: claimed.and_then(|claimed| files.get(claimed.source.as_ref()?).cloned()),
             how: claimed.and_then(|claimed| Some(serde_json::to_value(claimed.how).ok()?.as_str()?.to_owned())),
+            carried_from: claimed.and_then(|claimed| claimed.carried_from()).map(str::to_owned),
             written_at_ms: value.written_at_s.saturating_mul(1000),
             received_at_ms: arrival.map(|arrival| arrival.received_at_ms),
         });

@@ -58,7 +58,7 @@ fn has_left_something(config: &Config) -> bool {
 }
 
 fn tally(config: &Config) -> Arc<Tallies> {
-    Tallies::new(&config.catalogue, config.campaign_year)
+    Tallies::new(&config.catalogue)
 }
 
 fn io(error: &std::io::Error) -> StoreError {

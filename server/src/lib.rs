@@ -26,6 +26,7 @@ pub mod lasting;
 pub mod office;
 pub mod origin;
 pub mod people;
+pub mod periods;
 pub mod photos;
 pub mod projection;
 pub mod proposals;
@@ -143,11 +144,11 @@ impl Server {
         let keys = keyring.current().keys.clone();
         let checkpoints = audit::Checkpoints::new(store.clone(), keys.clone(), config.county_code.clone());
         let checkpoints = Arc::new(checkpoints);
-        let (year, limits) = (config.campaign_year, (config.gate, config.pushes_at_once));
+        let limits = (config.gate, config.pushes_at_once);
         let sync = Arc::new(sync::Sync::new(
             store.clone(),
             catalogue.clone(),
-            (tenant.clone(), year),
+            tenant.clone(),
             (keys.clone(), keyring.cursor().to_vec(), checkpoints.clone()),
             limits,
         ));
@@ -178,5 +179,16 @@ impl Server {
     /// The period of the campaign: its year.
     pub fn period(&self) -> String {
         self.campaign_year.to_string()
+    }
+
+    /// The same server, asked about another year.
+    #[must_use]
+    pub fn at(&self, year: i16) -> Self {
+        Self { campaign_year: year, ..self.clone() }
+    }
+
+    /// The statistics date where nobody gives one: today, or the last day of a year that is over.
+    pub fn statistics_date(&self) -> jiff::civil::Date {
+        clock::today().min(jiff::civil::Date::new(self.campaign_year, 12, 31).unwrap_or(jiff::civil::Date::MAX))
     }
 }

@@ -18,11 +18,12 @@ use server::{
         import::{self, Afterwards},
         look::{self, ReturnArguments},
         people::Person,
+        periods::Periods,
         proposals::Proposals,
         quarantine::Quarantine,
         submissions::Submissions,
     },
-    demo, http, installation, lasting, people, retention, returns,
+    demo, http, installation, lasting, people, retention,
 };
 
 /// 台账通：Excel 台账 → 离线填写与同步 → 标准报表
@@ -37,6 +38,9 @@ struct Arguments {
     /// 数据目录 · Data folder (overrides the configuration)
     #[arg(long, global = true)]
     data: Option<PathBuf>,
+    /// 年度，如 2012；报送报表时为报送期，如 2012-04；默认为配置的年度 · The year, e.g. 2012; for submissions the period, e.g. 2012-04; the configured year if absent
+    #[arg(long, global = true)]
+    period: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -172,6 +176,9 @@ enum Command {
     /// 审计日志：列出、核对 · The audit log: list it, verify it
     #[command(subcommand)]
     Audit(Audit),
+    /// 年度：开启、列出、封存、启封 · Years: open, list, seal, unseal
+    #[command(subcommand)]
+    Period(Periods),
     /// 打印权限表 · Print what each role may do
     Permissions,
     /// 打印接口说明 · Print the OpenAPI document
@@ -278,6 +285,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         command if only_reads(command) => console::open_to_read(&config).await?,
         _ => console::open(&config).await?,
     };
+    let period = arguments.period;
+    let server = console::in_period(server, period.as_deref()).await?;
     let result = match arguments.command {
         Command::Serve { listen } => return serve(server, &config, listen.unwrap_or(config.listen)).await,
         Command::Import { files, who, unit, findings, preview, json } => {
@@ -294,14 +303,21 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         }
         Command::Afterwards(command) => import::afterwards(&server, command).await,
         Command::Return(arguments) => look::draw(&server, arguments).await,
-        Command::Submission(command) => Box::pin(console::submissions::submissions(&server, command)).await,
+        Command::Submission(command) => Box::pin(console::submissions::submissions(&server, command, period)).await,
         Command::Indicators { names, unit, date, json } => {
-            look::print_indicators(&server, &names, unit.as_deref(), date.unwrap_or_else(returns::today), json).await
+            look::print_indicators(
+                &server,
+                &names,
+                unit.as_deref(),
+                date.unwrap_or_else(|| server.statistics_date()),
+                json,
+            )
+            .await
         }
         Command::Quality { unit, all, json } => look::print_quality(&server, unit.as_deref(), all, json).await,
         Command::Steps => look::print_steps(&server).await,
-        Command::Proposals(command) => Box::pin(console::proposals::proposals(&server, command)).await,
-        Command::Quarantine(command) => console::quarantine::quarantine(&server, command).await,
+        Command::Proposals(command) => Box::pin(console::proposals::proposals(&server, command, period)).await,
+        Command::Quarantine(command) => console::quarantine::quarantine(&server, command, period.as_deref()).await,
         Command::Erase(arguments) => console::erase::erase(&server, arguments).await,
         Command::Retention(arguments) => console::retention::retention(&server, &config.retention, arguments).await,
         Command::About(arguments) => console::about::about(&server, arguments).await,
@@ -313,6 +329,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Revoke(which) => console::device::revoke(&server, &which).await,
         Command::Bundle { file, answer } => console::bundle::answer(&server, &file, &answer).await,
         Command::Keys(command) => console::keys::keys(&server, &config, command).await,
+        Command::Period(command) => console::periods::periods(&server, command).await,
         Command::Person(command) => console::people::person(&server, command).await,
         Command::Audit(command) => console::audit::audit(&server, command).await,
         Command::Catalogue(_)
@@ -338,6 +355,7 @@ fn only_reads(command: &Command) -> bool {
         | Command::Changes { .. }
         | Command::Conflicts { .. } => true,
         Command::Keys(command) => command.only_reads(),
+        Command::Period(command) => command.only_reads(),
         _ => false,
     }
 }

@@ -81,6 +81,8 @@ pub struct ProposalLine {
     pub unit: String,
     /// Name of the unit.
     pub unit_name: String,
+    /// The year.
+    pub period: String,
     /// Catalogue id of the ledger.
     pub ledger: String,
     /// Title of the ledger.
@@ -251,7 +253,8 @@ pub async fn accept(server: &Server, number: i64, decider: &Decider, anyway: boo
         let rows = projection::project(&document, [&proposed.row]);
         let own = (change.hash, Some(change.bytes));
         let mut write = document_write(server, identity, &document, heads, own, rows, &author, loose);
-        let variables = server.catalogue.variables(server.campaign_year, None);
+        let year = identity.period.parse().unwrap_or(server.campaign_year);
+        let variables = server.catalogue.variables(year, None);
         let stands = [(proposed.row.clone(), before, document.row_state(&proposed.row).row)];
         write.wrong_steps = wrong_steps(&mut stands.into_iter(), decider.actor, &server.catalogue, &variables);
         for step in &mut write.wrong_steps {
@@ -326,6 +329,7 @@ pub async fn lines(
             number: proposal.number,
             unit: identity.unit.to_string(),
             unit_name: unit.map_or_else(String::new, |unit| unit.name),
+            period: identity.period.clone(),
             ledger: proposed.row.ledger.clone(),
             ledger_title: ledger.map_or_else(|| proposed.row.ledger.clone(), |ledger| ledger.title.clone()),
             row: proposed.row.row.to_string(),

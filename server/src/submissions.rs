@@ -21,6 +21,7 @@ use crate::{
     aside::aside,
     audit::{By, Event},
     clock,
+    periods::{self, PeriodError},
     quality::{self, QualityLine},
     returns::{self, ReturnError, ReturnRequest, at_and_below},
     store::{Act, StoreError, Submission, SubmissionStep},
@@ -142,6 +143,14 @@ fn period(text: &str) -> Option<String> {
     (is_year && is_part && !text.ends_with('-')).then(|| text.to_owned())
 }
 
+/// The server, asked about the year of a period; a report on one that nobody has opened is of the year that it is asked about.
+async fn of_year(server: &Server, period: &str) -> Result<Server, SubmissionError> {
+    match periods::at(server, period.get(..4).unwrap_or_default()).await {
+        Err(PeriodError::Store(error)) => Err(error.into()),
+        found => Ok(found.unwrap_or_else(|_| server.clone())),
+    }
+}
+
 /// Submits a return: what it says now is frozen. The copy, its line in the register and the line of the audit log are one.
 pub async fn submit(server: &Server, wanted: &Wanted, by: impl Into<By>) -> Result<Submission, SubmissionError> {
     let by = by.into();
@@ -154,6 +163,7 @@ pub async fn submit(server: &Server, wanted: &Wanted, by: impl Into<By>) -> Resu
     let month = || format!("{:04}-{:02}", wanted.date.year(), wanted.date.month());
     let named = wanted.period.clone().unwrap_or_else(month);
     let period = period(&named).ok_or(SubmissionError::Period(named))?;
+    let server = &of_year(server, &period).await?;
     let choices = returns::choices(server, form, &wanted.choices)?;
     let remark = explained(server, form, wanted).await?;
     let (file, workbook, seal) = drawn(server, form, unit, &choices, wanted.date).await?;
@@ -267,7 +277,7 @@ pub async fn step(
     (to, reason): (&str, Option<&str>),
     (by, level): (impl Into<By>, UnitLevel),
 ) -> Result<Submission, SubmissionError> {
-    let by = by.into();
+    let (by, server) = (by.into(), &of_year(server, &submission.period).await?);
     let row = |state: &str| {
         let mut row = Row::new(RowId::random([0; 10]));
         let cells = [("status", Some(state)), ("returned_reason", reason), ("submitted_on", Some("2012-01-01"))];
@@ -338,6 +348,7 @@ fn fault(server: &Server, workflow: &Workflow, (before, after): (&Row, &Row), le
 
 /// The cells of a submitted copy that would say something else today.
 pub async fn differences(server: &Server, submission: &Submission) -> Result<Vec<Difference>, SubmissionError> {
+    let server = &of_year(server, &submission.period).await?;
     if !returns::verify::has_moved(server, submission.unit, submission.seq).await? {
         return Ok(Vec::new());
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -18,28 +18,35 @@ use crate::store::{Concerned, StoreError, Tally, TallyRow};
 
 /// How this program counts: one more whenever the same measures of the same rows come to something else, so that stores of
 /// older programs are counted anew.
-const COUNTED_AS: u32 = 2;
+const COUNTED_AS: u32 = 3;
 
 /// The measures of a catalogue, ready to count.
 #[derive(Debug)]
 pub struct Tallies {
+    catalogue: Catalogue,
     measures: Vec<Counted>,
+    /// The bindings of each measure, by year: the rows of a year are counted by its own dates.
+    years: Mutex<BTreeMap<i16, Bindings>>,
     /// Ledger → the columns that measures read.
     columns: HashMap<String, BTreeSet<String>>,
     fingerprint: [u8; 32],
 }
 
+/// The bindings of each measure in one year.
+type Bindings = Arc<Vec<Vec<Instance>>>;
+
 #[derive(Debug)]
 struct Counted {
     measure: Measure,
-    instances: Vec<Instance>,
+    /// What it is kept under, whatever the year.
+    keys: Vec<String>,
     /// The ledgers that it reads.
     ledgers: BTreeSet<String>,
 }
 
 impl Tallies {
-    /// Prepares the measures of a catalogue for a campaign year.
-    pub fn new(catalogue: &Catalogue, campaign_year: i16) -> Arc<Self> {
+    /// Prepares the measures of a catalogue.
+    pub fn new(catalogue: &Catalogue) -> Arc<Self> {
         let mut columns: HashMap<String, BTreeSet<String>> = HashMap::new();
         let counted = |measure: &Measure| {
             let mut ledgers = BTreeSet::new();
@@ -48,16 +55,24 @@ impl Tallies {
                 let wanted = columns.entry(ledger.to_owned()).or_default();
                 wanted.extend([column.to_owned(), STATE.to_owned()]);
             });
-            Counted { measure: measure.clone(), instances: measure.instances(catalogue, campaign_year), ledgers }
+            let keys = measure.instances(catalogue, 0).into_iter().map(|instance| instance.key).collect();
+            Counted { measure: measure.clone(), keys, ledgers }
         };
         // What depends on the day is counted when it is asked for: see `counting`.
         let measures: Vec<Counted> = catalogue.measures().filter(|measure| !measure.is_live()).map(counted).collect();
         let mut fingerprint = Sha256::new();
         fingerprint.update(COUNTED_AS.to_be_bytes());
-        fingerprint.update(campaign_year.to_be_bytes());
         fingerprint.update(catalogue.digest());
         let fingerprint = fingerprint.finalize().into();
-        Arc::new(Self { measures, columns, fingerprint })
+        Arc::new(Self { catalogue: catalogue.clone(), measures, years: Mutex::default(), columns, fingerprint })
+    }
+
+    fn bindings(&self, period: &str) -> Bindings {
+        // A period is a year.
+        let year = period.parse().unwrap_or_default();
+        let mut years = self.years.lock().unwrap_or_else(PoisonError::into_inner);
+        let bind = || self.measures.iter().map(|counted| counted.measure.instances(&self.catalogue, year)).collect();
+        years.entry(year).or_insert_with(|| Arc::new(bind())).clone()
     }
 }
 
@@ -71,7 +86,7 @@ impl Tally for Tallies {
         let mut ledgers = BTreeSet::new();
         for (at, counted) in all {
             concerned.measures.push(at);
-            concerned.keys.extend(counted.instances.iter().map(|instance| instance.key.clone()));
+            concerned.keys.extend(counted.keys.iter().cloned());
             ledgers.extend(&counted.ledgers);
         }
         concerned.ledgers = ledgers.into_iter().cloned().collect();
@@ -82,7 +97,13 @@ impl Tally for Tallies {
         self.fingerprint
     }
 
-    fn tally(&self, stored: &[TallyRow<'_>], concerned: &Concerned) -> Result<Vec<(String, String, i64)>, StoreError> {
+    fn tally(
+        &self,
+        period: &str,
+        stored: &[TallyRow<'_>],
+        concerned: &Concerned,
+    ) -> Result<Vec<(String, String, i64)>, StoreError> {
+        let bindings = self.bindings(period);
         let mut joined: BTreeMap<(&str, RowId), Row> = BTreeMap::new();
         for &TallyRow { ledger, row, cells, removed } in stored {
             let Some(wanted) = self.columns.get(ledger) else { continue };
@@ -95,7 +116,8 @@ impl Tally for Tallies {
             }
         }
         let mut tallies = Vec::new();
-        for Counted { measure, instances, .. } in concerned.measures.iter().filter_map(|at| self.measures.get(*at)) {
+        let measures = concerned.measures.iter().filter_map(|at| Some((self.measures.get(*at)?, bindings.get(*at)?)));
+        for (Counted { measure, .. }, instances) in measures {
             for instance in instances {
                 let counts = measure.count(&rows, &instance.variables);
                 tallies.extend(counts.into_iter().map(|(by, value)| (instance.key.clone(), by, value)));

@@ -81,6 +81,8 @@ struct Upload {
     file: String,
     sender: Caller,
     path: PathBuf,
+    /// The year that it is for.
+    year: i16,
     received: u64,
     units_done: AtomicUsize,
     units: AtomicUsize,
@@ -242,6 +244,7 @@ impl Uploads {
             let outcome = lock(&upload.outcome);
             (outcome.state, outcome.done.clone(), outcome.plan.clone())
         };
+        let server = &server.at(upload.year);
         let _turn = self.turns.of(caller).await;
         let source = upload.source(caller).await?;
         let (findings, doubts) = match (done, plan) {
@@ -303,7 +306,7 @@ impl Uploads {
     }
 }
 
-/// Takes a file and begins to plan it.
+/// Takes a file for the year that the server is asked about, and begins to plan it.
 pub async fn receive(server: &Server, sender: Caller, file: String, bytes: &[u8]) -> Result<Status, UploadError> {
     let uploads = &server.uploads;
     uploads.make_room(&sender)?;
@@ -314,6 +317,7 @@ pub async fn receive(server: &Server, sender: Caller, file: String, bytes: &[u8]
         file,
         sender,
         path,
+        year: server.campaign_year,
         received: u64::try_from(clock::now_ms()).unwrap_or_default(),
         units_done: AtomicUsize::new(0),
         units: AtomicUsize::new(0),
@@ -337,6 +341,7 @@ pub async fn receive(server: &Server, sender: Caller, file: String, bytes: &[u8]
 
 /// Reads and compares a file.
 async fn plan(server: Server, upload: Arc<Upload>) {
+    let server = server.at(upload.year);
     let _turn = server.uploads.turns.of(&upload.sender).await;
     let planned =
         async { import::preview(&server, upload.source(&upload.sender).await?, Arc::new(upload.progress())).await };
@@ -361,7 +366,7 @@ pub fn apply(server: &Server, id: &str, caller: Caller) -> Result<Status, Upload
         return Err(error.into());
     }
     let status = upload.status(id);
-    let server = server.clone();
+    let server = server.at(upload.year);
     tokio::spawn(Carried::here().on(async move {
         let _turn = server.uploads.turns.to_write(&upload.sender).await;
         let progress = upload.progress();

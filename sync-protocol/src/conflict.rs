@@ -20,6 +20,8 @@ pub enum Means {
     Undo,
     /// The server has kept what the cell said: somebody wrote what was not theirs to decide.
     Keep,
+    /// Carried over from another year when a new one was opened.
+    Carry,
 }
 
 impl Means {
@@ -32,6 +34,7 @@ impl Means {
             Means::Resolve => "resolve",
             Means::Undo => "undo",
             Means::Keep => "keep",
+            Means::Carry => "carry",
         }
     }
 
@@ -66,16 +69,28 @@ impl Provenance {
         }
     }
 
+    /// Of cells that a new year takes over from another; an import goes before what a person has typed then as little as before.
+    pub fn carrying(who: &str, is_by_hand: bool, from: &str) -> Self {
+        let how = if is_by_hand { Means::Form } else { Means::Import };
+        Self { who: who.to_owned(), how: Means::Carry, source: Some(format!("{}:{from}", how.as_str())) }
+    }
+
+    /// The year that it was carried over from.
+    pub fn carried_from(&self) -> Option<&str> {
+        let source = self.source.as_ref().filter(|_| self.how == Means::Carry)?;
+        source.split_once(':').map(|(_, from)| from)
+    }
+
     /// The change that has written what the server keeps; none, if it keeps a cell empty.
     pub fn kept(&self) -> Option<ChangeHash> {
         self.source.as_ref()?.split_once(':')?.1.parse().ok()
     }
 
-    /// Whether a person has typed it; what the server keeps is as it was written.
+    /// Whether a person has typed it; what the server keeps or carries over is as it was written.
     pub fn is_by_hand(&self) -> bool {
         let kept = self.source.as_ref().and_then(|source| source.split_once(':')).map(|(how, _)| how);
         match self.how {
-            Means::Keep => {
+            Means::Keep | Means::Carry => {
                 [Means::Form, Means::Resolve, Means::Return].iter().any(|means| Some(means.as_str()) == kept)
             }
             how => how.is_by_hand(),

@@ -56,6 +56,8 @@ pub enum Permission {
     ReadAudit,
     /// To accept or reject what others have proposed.
     DecideProposals,
+    /// To open years, seal them, and take a seal off.
+    ManagePeriods,
 }
 
 impl Role {
@@ -139,7 +141,7 @@ impl std::fmt::Display for Role {
 
 impl Permission {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::SeeUnits,
         Self::ReadRecords,
         Self::DrawReturns,
@@ -154,6 +156,7 @@ impl Permission {
         Self::ManagePeople,
         Self::ReadAudit,
         Self::DecideProposals,
+        Self::ManagePeriods,
     ];
 
     /// In words, Chinese first.
@@ -173,6 +176,7 @@ impl Permission {
             Self::ManagePeople => "管理人员 · manage people",
             Self::ReadAudit => "查看审计日志 · read the audit log",
             Self::DecideProposals => "采纳或退回下级的建议（属本级办理的）· decide on proposals",
+            Self::ManagePeriods => "开启、封存年度 · open and seal years",
         }
     }
 }
@@ -225,7 +229,7 @@ impl Grant {
             P::SettleQuarantine => matches!(self.role, R::TownshipOfficer | R::CountySupervisor),
             P::Erase => self.is_handler && self.role == R::TownshipOfficer,
             P::ManageDevices => matches!(self.role, R::TownshipOfficer | R::Administrator),
-            P::ManagePeople => self.role == R::Administrator,
+            P::ManagePeople | P::ManagePeriods => self.role == R::Administrator,
             P::ReadAudit => matches!(self.role, R::Auditor | R::Administrator),
             // Of those that the workflow leaves to their level, in books that they write to: the proposal's own business.
             P::DecideProposals => matches!(self.role, R::OfficeClerk | R::TownshipOfficer),

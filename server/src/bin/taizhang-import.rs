@@ -37,6 +37,9 @@ struct Arguments {
     /// 本机数据目录 · Folder of the local store (overrides the configuration)
     #[arg(long, global = true)]
     data: Option<PathBuf>,
+    /// 年度，如 2012，默认为配置的年度 · The year, e.g. 2012; the configured one if absent
+    #[arg(long, global = true)]
+    period: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -153,8 +156,11 @@ async fn answer(arguments: Arguments) -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<bool> {
-    let config = console::configuration(arguments.config, arguments.data)?;
+    let mut config = console::configuration(arguments.config, arguments.data)?;
     if let Command::Inspect { files, json } = &arguments.command {
+        if let Some(period) = &arguments.period {
+            config.campaign_year = server::periods::year(period)?;
+        }
         return inspect(&config, files, *json);
     }
     let server = match &arguments.command {
@@ -164,6 +170,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Afterwards(command) if command.only_reads() => console::open_to_read(&config).await?,
         _ => console::open(&config).await?,
     };
+    let server = console::in_period(server, arguments.period.as_deref()).await?;
     let result = match arguments.command {
         Command::Plan(Chosen { files, who, findings, json }) => {
             import::preview(&server, &files, &import::Sender::new(&who, None), findings.as_deref(), json).await

@@ -80,7 +80,7 @@ pub async fn draw(server: &Server, arguments: ReturnArguments) -> anyhow::Result
     let clearance = if arguments.unmasked { Sensitivity::S3 } else { Sensitivity::S2 };
     let (unit, name) = (top.id, arguments.name.clone());
     let time = arguments.as_of.map(|time| AsOf::Time(clock::of_local(time)));
-    let date = arguments.date.unwrap_or_else(returns::today);
+    let date = arguments.date.unwrap_or_else(|| server.statistics_date());
     if let Some(cell) = &arguments.cell {
         let request = ReturnRequest {
             variables: arguments.variables,
@@ -203,7 +203,7 @@ pub async fn print_indicators(
 /// Prints rows that break a rule.
 pub async fn print_quality(server: &Server, unit: Option<&str>, all: bool, json: bool) -> anyhow::Result<bool> {
     let units = returns::at_and_below(server.store.units().await?, top(server, unit).await?);
-    let lines = quality::quality(server, &units, returns::today()).await?;
+    let lines = quality::quality(server, &units, server.statistics_date()).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&lines)?);
     } else {
@@ -252,7 +252,8 @@ pub async fn print_changes(
 
 /// Prints steps of workflows that were not allowed.
 pub async fn print_steps(server: &Server) -> anyhow::Result<bool> {
-    let steps = server.store.wrong_steps().await?;
+    let mut steps = server.store.wrong_steps().await?;
+    steps.retain(|step| step.period == server.period());
     for stored in &steps {
         let unit = server.store.unit(stored.unit).await?.map_or_else(String::new, |unit| unit.name);
         let step = &stored.step;
@@ -279,7 +280,7 @@ pub async fn print_steps(server: &Server) -> anyhow::Result<bool> {
 /// Prints conflicts.
 pub async fn print_conflicts(server: &Server, json: bool) -> anyhow::Result<bool> {
     let units = server.store.units().await?;
-    let lines = conflicts::lines(server, &server.store.conflicts().await?, &units, Sensitivity::S2);
+    let lines = conflicts::lines(server, &conflicts::of_year(server).await?, &units, Sensitivity::S2);
     if json {
         println!("{}", serde_json::to_string_pretty(&lines)?);
         return Ok(lines.is_empty());

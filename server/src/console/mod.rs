@@ -10,6 +10,7 @@ pub mod import;
 pub mod keys;
 pub mod look;
 pub mod people;
+pub mod periods;
 pub mod proposals;
 pub mod quarantine;
 pub mod retention;
@@ -72,6 +73,17 @@ pub async fn open_to_read(config: &Config) -> anyhow::Result<Server> {
     }
     let Ok(store) = installation::open_unchanged(config).await else { return Err(error) };
     ready(Server::open(store, config).await?, config)
+}
+
+/// The server, asked about this year; of a period such as `2012-04`, about the year that it is in.
+pub async fn in_period(server: Server, period: Option<&str>) -> anyhow::Result<Server> {
+    match period {
+        Some(period) => {
+            let year = period.split_once('-').map_or(period, |(year, _)| year);
+            Ok(crate::periods::at(&server, year).await?)
+        }
+        None => Ok(server),
+    }
 }
 
 /// Makes the store of this configuration, and opens it.

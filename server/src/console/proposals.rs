@@ -60,8 +60,8 @@ pub enum Proposals {
     },
 }
 
-/// Carries out one of them; `false` when something waits, or could not be decided.
-pub async fn proposals(server: &Server, command: Proposals) -> anyhow::Result<bool> {
+/// Carries out one of them, listing those of a year or of all; `false` when something waits, or could not be decided.
+pub async fn proposals(server: &Server, command: Proposals, period: Option<String>) -> anyhow::Result<bool> {
     match command {
         Proposals::List { all, unit, after, limit, json } => {
             let top = match unit {
@@ -70,7 +70,7 @@ pub async fn proposals(server: &Server, command: Proposals) -> anyhow::Result<bo
             };
             let state = (!all).then_some(ProposalState::Waiting);
             let books = Book::ALL.to_vec();
-            list(server, ProposalQuery { top, books, state, after, limit: limit.into() }, json).await
+            list(server, ProposalQuery { top, books, state, period, after, limit: limit.into() }, json).await
         }
         Proposals::Accept { numbers, anyway, who } => {
             let mut is_done = true;
@@ -115,7 +115,7 @@ async fn list(server: &Server, query: ProposalQuery, json: bool) -> anyhow::Resu
         return Ok(waiting == 0);
     }
     for line in &lines {
-        let ProposalLine { number, unit_name, ledger_title, record, column_title, value, who, .. } = line;
+        let ProposalLine { number, unit_name, period, ledger_title, record, column_title, value, who, .. } = line;
         let said = |value: &Option<String>| value.clone().unwrap_or_else(|| "（空）".to_owned());
         let time = clock::local(line.received_at_ms).strftime("%Y-%m-%d %H:%M");
         let from = line.file.as_deref().or(line.device.as_deref()).map_or_else(String::new, |from| format!("，{from}"));
@@ -128,7 +128,7 @@ async fn list(server: &Server, query: ProposalQuery, json: bool) -> anyhow::Resu
             }
         };
         println!(
-            "{number} {time} {unit_name} · {ledger_title} · {record} · {column_title}：{} → {value}（{who}{from}）{now}",
+            "{number} {time} {unit_name} {period} · {ledger_title} · {record} · {column_title}：{} → {value}（{who}{from}）{now}",
             said(&line.before)
         );
     }

@@ -59,6 +59,7 @@ struct Line {
     hash: String,
     unit: String,
     book: &'static str,
+    period: String,
     device: String,
     received: String,
     code: &'static str,
@@ -66,10 +67,10 @@ struct Line {
     state: QuarantineState,
 }
 
-/// Carries out one of them; `false` when something waits.
-pub async fn quarantine(server: &Server, command: Quarantine) -> anyhow::Result<bool> {
+/// Carries out one of them, listing those of a year or of all; `false` when something waits.
+pub async fn quarantine(server: &Server, command: Quarantine, period: Option<&str>) -> anyhow::Result<bool> {
     match command {
-        Quarantine::List { all, json } => list(server, all, json).await,
+        Quarantine::List { all, json } => list(server, (all, period), json).await,
         Quarantine::Show { hash } => show(server, hash).await,
         Quarantine::Admit { hash, who } => {
             if one(server, hash).await?.state == QuarantineState::Admitted {
@@ -101,6 +102,7 @@ async fn line(server: &Server, held: Quarantined) -> anyhow::Result<Line> {
         hash: held.hash.to_string(),
         unit: unit.map_or_else(|| held.identity.unit.to_string(), |unit| unit.name),
         book: held.identity.book.as_str(),
+        period: held.identity.period,
         device: device.map_or_else(|| held.device.to_string(), |device| format!("{}（{}）", device.name, device.owner)),
         received: clock::local(held.received_at_ms).strftime("%Y-%m-%d %H:%M").to_string(),
         code: held.code.as_str(),
@@ -109,10 +111,11 @@ async fn line(server: &Server, held: Quarantined) -> anyhow::Result<Line> {
     })
 }
 
-async fn list(server: &Server, all: bool, json: bool) -> anyhow::Result<bool> {
+async fn list(server: &Server, (all, period): (bool, Option<&str>), json: bool) -> anyhow::Result<bool> {
     let mut lines = Vec::new();
     for held in server.store.quarantined().await? {
-        if all || held.state == QuarantineState::Waiting {
+        let is_of_year = period.is_none_or(|period| held.identity.period == period);
+        if is_of_year && (all || held.state == QuarantineState::Waiting) {
             lines.push(line(server, held).await?);
         }
     }
@@ -122,8 +125,8 @@ async fn list(server: &Server, all: bool, json: bool) -> anyhow::Result<bool> {
         return Ok(waiting == 0);
     }
     for line in &lines {
-        let Line { hash, unit, book, device, received, code, sentence, state } = line;
-        println!("{hash} {received} {device} · {unit} · {book} [{code}] {sentence} · {}", state.as_str());
+        let Line { hash, unit, book, period, device, received, code, sentence, state } = line;
+        println!("{hash} {received} {device} · {unit} · {book} {period} [{code}] {sentence} · {}", state.as_str());
     }
     println!("{waiting} 项待处理 waiting");
     Ok(waiting == 0)

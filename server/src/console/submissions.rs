@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Server,
     audit::{self, Event},
-    clock, returns,
+    clock,
     store::Submission,
     submissions::{self, Wanted},
 };
@@ -29,9 +29,6 @@ pub enum Submissions {
         /// 填报单位编码 · Code of the reporting unit
         #[arg(long)]
         unit: String,
-        /// 报送期，如 2012-04、2012-Q2；默认为统计截止日期所在月 · Period; the month of the statistics date if absent
-        #[arg(long)]
-        period: Option<String>,
         /// 选项，如 round=final · Choices, e.g. round=final
         #[arg(long = "set", value_parser = choice)]
         choices: Vec<(String, String)>,
@@ -78,18 +75,22 @@ pub enum Submissions {
     },
 }
 
-/// Does it; `false` where there are differences.
-pub async fn submissions(server: &Server, command: Submissions) -> anyhow::Result<bool> {
+/// Does it, for a period such as `2012-04` or the month of the statistics date; lists those of a year or period, or all; `false`
+/// where there are differences.
+pub async fn submissions(server: &Server, command: Submissions, period: Option<String>) -> anyhow::Result<bool> {
     match command {
-        Submissions::Submit { name, unit, period, choices, date, due, explain, who } => {
+        Submissions::Submit { name, unit, choices, date, due, explain, who } => {
             let unit = unit_with_code(server, &unit).await?;
-            let date = date.unwrap_or_else(returns::today);
+            let date = date.unwrap_or_else(|| server.statistics_date());
             let wanted = Wanted { unit, return_no: name, period, choices, date, due_on: due, explanation: explain };
             let submission = submissions::submit(server, &wanted, &*who).await?;
             print(server, &submission).await?;
         }
         Submissions::List => {
-            for submission in server.store.submissions().await? {
+            let of = |submission: &Submission| {
+                period.as_ref().is_none_or(|period| submission.period.starts_with(period.as_str()))
+            };
+            for submission in server.store.submissions().await?.into_iter().filter(of) {
                 print(server, &submission).await?;
             }
         }

@@ -304,7 +304,7 @@ async fn draw(server: &Server, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 async fn print_conflicts(server: &Server) -> anyhow::Result<()> {
     let units = server.store.units().await?;
-    let lines = conflicts::lines(server, &server.store.conflicts().await?, &units, Sensitivity::S2);
+    let lines = conflicts::lines(server, &conflicts::of_year(server).await?, &units, Sensitivity::S2);
     for line in &lines {
         println!("    {} · {} · {}：", line.unit, line.record, line.column);
         for (index, side) in line.values.iter().enumerate() {

@@ -8,17 +8,40 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use data_encoding::HEXLOWER;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
+use sync_protocol::catalogue::{FieldCatalogue, Variables};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{ApiError, caller::Asker};
-use crate::{Server, auth::Permission};
+use crate::{
+    Server,
+    auth::Permission,
+    periods::{self, PeriodLine},
+};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
     OpenApiRouter::new().routes(routes!(catalogue))
 }
 
-/// Ledgers with their columns, code lists, workflows, and rules about single rows, as syntax trees. `If-None-Match` is answered
+/// The catalogue, and the years that there are.
+#[derive(Serialize)]
+struct Told<'c> {
+    #[serde(flatten)]
+    catalogue: FieldCatalogue<'c>,
+    years: Vec<Year>,
+}
+
+/// A year, and what the parameters of the county are in it.
+#[derive(Serialize)]
+struct Year {
+    period: String,
+    is_default: bool,
+    is_sealed: bool,
+    variables: Variables,
+}
+
+/// Ledgers with their columns, code lists, workflows, the years that there are, and rules about single rows, as syntax trees. `If-None-Match` is answered
 /// with 304 while nothing is new.
 #[utoipa::path(get, path = "/api/catalogue", tag = "units",
     responses((status = 200, body = Object), (status = 304, description = "it is what the asker has")))]
@@ -28,7 +51,15 @@ async fn catalogue(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     caller.may(Permission::SeeUnits)?;
-    let json = serde_json::to_vec(&server.catalogue.field(server.campaign_year)).map_err(|error| {
+    let year = |line: PeriodLine| {
+        let year = periods::year(&line.period).unwrap_or(server.campaign_year);
+        let variables = server.catalogue.variables(year, None);
+        let is_sealed = line.sealed_seq.is_some();
+        Year { period: line.period, is_default: line.is_default, is_sealed, variables }
+    };
+    let years = periods::list(&server).await?.into_iter().map(year).collect();
+    let told = Told { catalogue: server.catalogue.field(server.campaign_year), years };
+    let json = serde_json::to_vec(&told).map_err(|error| {
         tracing::error!(%error, "the catalogue was not written");
         ApiError::Internal
     })?;

@@ -83,6 +83,9 @@ pub(super) struct Problem {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Sealed(_)) {
+            return ApiError::Conflict(error.to_string());
+        }
         tracing::error!(?error, "request failed");
         // Whoever asks can have a register of units mended that is no tree.
         if let StoreError::Unit(fault) = &error {

@@ -16,6 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     ApiError, XLSX,
     caller::{Asker, Path, Query, Raw},
+    periods::in_period,
 };
 use crate::{
     Server,
@@ -47,6 +48,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
 struct Named {
     /// The file's name: what imports are listed by.
     file: String,
+    /// The year that it is for, such as `2012`; the configured one where it is left out.
+    period: Option<String>,
 }
 
 /// Send a workbook in: it is planned at once.
@@ -56,7 +59,7 @@ struct Named {
 async fn upload(
     State(server): State<Arc<Server>>,
     Asker(caller): Asker,
-    Query(Named { file }): Query<Named>,
+    Query(Named { file, period }): Query<Named>,
     Raw(body): Raw,
 ) -> Result<impl IntoResponse, ApiError> {
     caller.may(Permission::Import)?;
@@ -65,6 +68,7 @@ async fn upload(
     if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
         return Err(ApiError::BadRequest("请在 ?file= 中给出文件名 | give the file's name in ?file=".into()));
     }
+    let server = in_period(&server, period.as_deref()).await?;
     let status = uploads::receive(&server, caller, name.to_owned(), &body).await?;
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/api/imports/{}", status.id))], Json(status)))
 }

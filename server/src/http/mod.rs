@@ -19,6 +19,7 @@ mod openapi;
 mod origin;
 mod pace;
 mod people;
+mod periods;
 mod proposals;
 mod quarantine;
 mod records;
@@ -90,6 +91,7 @@ fn routes() -> Routes {
         .merge(records::routes())
         .merge(quarantine::routes())
         .merge(proposals::routes())
+        .merge(periods::routes())
         .merge(erasures::routes())
         .merge(returns::routes())
         .merge(submissions::routes())

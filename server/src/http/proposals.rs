@@ -34,6 +34,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
 struct Which {
     /// `waiting`, `accepted` or `rejected`; those that wait where it is left out.
     state: Option<ProposalState>,
+    /// Of this year, such as `2012`; of all where it is left out.
+    period: Option<String>,
     /// Behind this number: `next` of the page before.
     #[serde(default)]
     after: i64,
@@ -66,6 +68,7 @@ async fn list(
         top: caller.grant.unit,
         books: caller.books.reads.clone(),
         state: Some(which.state.unwrap_or(ProposalState::Waiting)),
+        period: which.period,
         after: which.after,
         limit,
     };

@@ -10,7 +10,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     ApiError,
-    caller::{Asker, Path},
+    caller::{Asker, Path, Query},
+    periods::PeriodQuery,
 };
 use crate::{
     Server,
@@ -33,6 +34,8 @@ struct HeldChange {
     unit: String,
     /// The book.
     book: &'static str,
+    /// The year.
+    period: String,
     /// Who sent it.
     who: String,
     /// Why it was held back.
@@ -46,12 +49,17 @@ struct HeldChange {
 }
 
 /// Changes that were held back at and below one's unit, the oldest first.
-#[utoipa::path(get, path = "/api/quarantine", tag = "quarantine", responses((status = 200, body = Vec<HeldChange>)))]
-async fn list(State(server): State<Arc<Server>>, Asker(caller): Asker) -> Result<Json<Vec<HeldChange>>, ApiError> {
+#[utoipa::path(get, path = "/api/quarantine", tag = "quarantine", params(PeriodQuery), responses((status = 200, body = Vec<HeldChange>)))]
+async fn list(
+    State(server): State<Arc<Server>>,
+    Asker(caller): Asker,
+    Query(of): Query<PeriodQuery>,
+) -> Result<Json<Vec<HeldChange>>, ApiError> {
     caller.may(Permission::SettleQuarantine)?;
     let mut held = Vec::new();
     for change in server.store.quarantined().await? {
-        if !server.store.is_below(change.identity.unit, caller.grant.unit).await? {
+        let is_of = of.period.as_ref().is_none_or(|period| *period == change.identity.period);
+        if !is_of || !server.store.is_below(change.identity.unit, caller.grant.unit).await? {
             continue;
         }
         let device = server.store.device(change.device).await?;
@@ -59,6 +67,7 @@ async fn list(State(server): State<Arc<Server>>, Asker(caller): Asker) -> Result
             hash: change.hash.to_string(),
             unit: change.identity.unit.to_string(),
             book: change.identity.book.as_str(),
+            period: change.identity.period,
             who: device.map_or_else(|| change.device.to_string(), |device| device.owner),
             code: change.code.as_str(),
             sentence: change.sentence,

@@ -12,6 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     ApiError,
     caller::{Asker, Query},
+    periods::in_period,
 };
 use crate::{
     Server,
@@ -40,6 +41,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
 struct At {
     /// Id of a unit; one's own where it is left out.
     unit: Option<String>,
+    /// The year, such as `2012`; the configured one where it is left out.
+    period: Option<String>,
 }
 
 impl At {
@@ -90,8 +93,9 @@ async fn list_conflicts(
     Query(at): Query<At>,
 ) -> Result<Json<Vec<Disputed>>, ApiError> {
     let top = at.unit(&server, &caller).await?;
+    let server = in_period(&server, at.period.as_deref()).await?;
     let units = returns::at_and_below(server.store.units().await?, top);
-    let mut stored = server.store.conflicts().await?;
+    let mut stored = conflicts::of_year(&server).await?;
     stored.retain(|row| caller.books.reads.contains(&row.book) && units.iter().any(|unit| unit.id == row.unit));
     let lines = conflicts::lines(&server, &stored, &units, caller.clearance());
     audit::note(&server, &caller, Event::ConflictsRead, Some(top), json!({ "cells": lines.len() })).await?;
@@ -105,7 +109,7 @@ async fn list_conflicts(
     Ok(Json(disputed.collect()))
 }
 
-/// Indicators of everything at and below a unit, today.
+/// Indicators of everything at and below a unit, today; of a year that is over, on its last day.
 #[utoipa::path(get, path = "/api/indicators", tag = "records", params(At),
     responses((status = 200, body = Vec<Object>, description = "as `taizhang indicators --json` prints them")))]
 async fn list_indicators(
@@ -114,7 +118,8 @@ async fn list_indicators(
     Query(at): Query<At>,
 ) -> Result<Json<Vec<indicators::IndicatorLine>>, ApiError> {
     let top = at.unit(&server, &caller).await?;
-    Ok(Json(indicators::indicators(&server, top, returns::today(), &[]).await?))
+    let server = in_period(&server, at.period.as_deref()).await?;
+    Ok(Json(indicators::indicators(&server, top, server.statistics_date(), &[]).await?))
 }
 
 /// Since when.
@@ -123,6 +128,8 @@ async fn list_indicators(
 struct Since {
     /// Id of a unit; one's own where it is left out.
     unit: Option<String>,
+    /// The year, such as `2012`; the configured one where it is left out.
+    period: Option<String>,
     /// Number of the feed, which a sealed return prints as 回执号; from the beginning where it is left out.
     #[serde(default)]
     since_seq: i64,
@@ -144,7 +151,9 @@ async fn list_changes(
     Asker(caller): Asker,
     Query(since): Query<Since>,
 ) -> Result<Json<Changes>, ApiError> {
-    let top = At { unit: since.unit }.unit(&server, &caller).await?;
+    let at = At { unit: since.unit, period: since.period };
+    let top = at.unit(&server, &caller).await?;
+    let server = in_period(&server, at.period.as_deref()).await?;
     let units = returns::at_and_below(server.store.units().await?, top);
     let clearance = caller.clearance();
     // It reads every document.
@@ -167,6 +176,8 @@ struct Cell {
     row: String,
     /// Key of the column.
     column: String,
+    /// The year, such as `2012`; the configured one where it is left out.
+    period: Option<String>,
 }
 
 /// Everything that was ever written to a cell: who, when, by which device or from which file; oldest first.
@@ -178,6 +189,7 @@ async fn cell_history(
     Query(cell): Query<Cell>,
 ) -> Result<Json<Vec<CellVersion>>, ApiError> {
     caller.may(Permission::ReadRecords)?;
+    let server = in_period(&server, cell.period.as_deref()).await?;
     let unit: UnitId = cell.unit.parse().map_err(|_| ApiError::NotFound)?;
     let row = cell.row.parse().map_err(|_| ApiError::NotFound)?;
     let place = history::place(&server, unit, &cell.ledger, row, &cell.column)?;

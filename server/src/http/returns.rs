@@ -17,6 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     ApiError, XLSX,
     caller::{Asker, Body},
+    periods::in_period,
 };
 use crate::{
     Server,
@@ -48,7 +49,9 @@ struct WantedReturn {
     choices: std::collections::BTreeMap<String, String>,
     /// Id of the unit at the top; one's own where it is left out.
     unit: Option<String>,
-    /// Statistics date, `2012-04-30`; today where it is left out.
+    /// The year, such as `2012`; the configured one where it is left out.
+    period: Option<String>,
+    /// Statistics date, `2012-04-30`; today where it is left out, or the last day of a year that is over.
     date: Option<String>,
     /// As of what had come in by this time, in milliseconds since 1970.
     as_of_ms: Option<i64>,
@@ -66,6 +69,7 @@ async fn draw(
     Asker(caller): Asker,
     Body(wanted): Body<WantedReturn>,
 ) -> Result<Response, ApiError> {
+    let server = in_period(&server, wanted.period.as_deref()).await?;
     let folder = tempfile::tempdir().map_err(ReturnError::from)?;
     let request = requested(&server, &caller, wanted, folder.path()).await?;
     let (unit, clearance, date) = (request.top.id, request.clearance, request.date);
@@ -96,6 +100,8 @@ struct WantedRows {
     unit: Option<String>,
     /// Statistics date, `2012-04-30`; today where it is left out.
     date: Option<String>,
+    /// The year, `2012`; the one that is in use where it is left out.
+    period: Option<String>,
     /// As of this number of the feed, which a sealed return prints as 回执号.
     as_of_seq: Option<i64>,
     /// The cell as the workbook names it: `F17` of the first sheet, `按领域!F17`.
@@ -115,9 +121,10 @@ async fn rows(
     Body(wanted): Body<WantedRows>,
 ) -> Result<Json<Behind>, ApiError> {
     caller.may(Permission::ReadRecords)?;
+    let server = in_period(&server, wanted.period.as_deref()).await?;
     let cell: CellName = wanted.cell.parse().map_err(ApiError::BadRequest)?;
-    let WantedRows { name, choices, unit, date, as_of_seq, .. } = wanted;
-    let of = WantedReturn { name, choices, unit, date, as_of_seq, as_of_ms: None, copies: None };
+    let WantedRows { name, choices, unit, date, period, as_of_seq, .. } = wanted;
+    let of = WantedReturn { name, choices, unit, date, period, as_of_seq, as_of_ms: None, copies: None };
     let request = requested(&server, &caller, of, Path::new("")).await?;
     if !caller.sees_small_cells() && behind::may_be_small(&server, &request.name, &cell) {
         return Err(ApiError::Forbidden(NO_SMALL.into()));
@@ -163,7 +170,7 @@ async fn requested(
     };
     caller.may_at(server.store.as_ref(), Permission::DrawReturns, top).await?;
     let top = server.store.unit(top).await?.ok_or(ApiError::NotFound)?;
-    let date = date(wanted.date.as_deref())?;
+    let date = date(server, wanted.date.as_deref())?;
     let as_of = wanted.as_of_ms.map(AsOf::Time).or(wanted.as_of_seq.map(AsOf::Seq));
     if as_of.is_some() && !caller.sees_small_cells() && returns::has_small_cells(server, &wanted.name) {
         return Err(ApiError::Forbidden(NO_PAST.into()));
@@ -178,9 +185,9 @@ async fn requested(
     })
 }
 
-/// A date as requests write it; today, where it is left out.
-pub(super) fn date(text: Option<&str>) -> Result<jiff::civil::Date, ApiError> {
-    let Some(text) = text else { return Ok(returns::today()) };
+/// A date as requests write it; where it is left out, today, or the last day of a year that is over.
+pub(super) fn date(server: &Server, text: Option<&str>) -> Result<jiff::civil::Date, ApiError> {
+    let Some(text) = text else { return Ok(server.statistics_date()) };
     let sentence = "日期应为 2012-04-30 的形式 | a date is written as 2012-04-30";
     text.parse().map_err(|_| ApiError::BadRequest(sentence.into()))
 }
@@ -203,7 +210,8 @@ impl From<ReturnError> for ApiError {
             | ReturnError::Variable { .. }
             | ReturnError::NoReportingUnit(_)
             | ReturnError::NoSheet(_)
-            | ReturnError::NoFigure(_) => ApiError::BadRequest(error.to_string()),
+            | ReturnError::NoFigure(_)
+            | ReturnError::NotThen(..) => ApiError::BadRequest(error.to_string()),
             ReturnError::Store(error) => error.into(),
             ReturnError::Damaged(_) | ReturnError::Write(_) | ReturnError::Seal(_) | ReturnError::Io(_) => {
                 tracing::error!(%error, "a return was not drawn");

@@ -136,9 +136,9 @@ async fn submit(
         return_no: wanted.name,
         period: wanted.period,
         choices: wanted.choices.into_iter().collect(),
-        date: date(wanted.date.as_deref())?,
+        date: date(&server, wanted.date.as_deref())?,
         explanation: wanted.explanation,
-        due_on: wanted.due_on.as_deref().map(|due_on| date(Some(due_on))).transpose()?,
+        due_on: wanted.due_on.as_deref().map(|due_on| date(&server, Some(due_on))).transpose()?,
     };
     // It looks all records of the unit over, and draws.
     let (drawer, by) = (server.clone(), caller.clone());

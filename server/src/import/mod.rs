@@ -48,7 +48,7 @@ use crate::{
     Server,
     audit::By,
     auth::UnitRights,
-    clock,
+    clock, periods,
     store::{Batch, StoreError},
     units::{self as register, Right},
 };
@@ -181,6 +181,7 @@ async fn plan_only(
     (file, job): (String, Job),
     progress: Arc<dyn Fn(usize, usize) + Send + Sync>,
 ) -> Result<Preview, ImportError> {
+    periods::writable(&job.server).await?;
     let units = job.units_concerned();
     let known = known_documents(server, &units).await?;
     let runtime = tokio::runtime::Handle::current();
@@ -250,15 +251,16 @@ pub async fn import(
     let by = by.into();
     let Source { name, bytes, scope } = source.clone();
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
-    if server.store.is_imported(&digest).await? {
+    if server.store.is_imported(&digest, &server.period()).await? {
         return Ok(ImportReport { file: name, already_imported: true, ..ImportReport::default() });
     }
     let job = Job::prepare(server, source, &[]).await?;
+    periods::writable(&job.server).await?;
     let actor = job.actor;
     let Decided { mappings, decisions, .. } = &job.decided;
     let office = scope.map_or(server.county, |scope| scope.unit);
     server.store.learn(office, mappings, decisions, &by.name, clock::now_ms()).await?;
-    let (id, report) = carry_out(server, job, (name, digest), &by, progress).await?;
+    let (id, report) = carry_out(job, (name, digest), &by, progress).await?;
     if !report.doubts.is_empty() {
         server.store.proposals().note_sender(&digest, actor).await?;
         server.store.put_doubts(&id, &digest, &bytes, &report.doubts).await?;
@@ -281,19 +283,19 @@ pub(crate) async fn import_decided(
     job.memory = job.memory.only(decisions);
     // Whoever decides that it is a record or another does not decide what the sender could not: an old file's sender is not known.
     job.actor = server.store.proposals().sender(&digest).await?.unwrap_or(Actor::Branch);
-    carry_out(server, job, (name, part.finalize().into()), &By::from(who), &|_, _| {}).await.map(|(_, report)| report)
+    carry_out(job, (name, part.finalize().into()), &By::from(who), &|_, _| {}).await.map(|(_, report)| report)
 }
 
 /// Writes what a job plans; returns the batch and what it did.
 async fn carry_out(
-    server: &Server,
     job: Job,
     (name, digest): (String, [u8; 32]),
     by: &By,
     progress: Progress<'_>,
 ) -> Result<(String, ImportReport), ImportError> {
-    let batch =
-        Batch { id: Batch::new_id(clock::random()), file: name.clone(), digest, started_at_ms: clock::now_ms() };
+    let server = &job.server.clone();
+    periods::writable(server).await?;
+    let batch = Batch::new((&name, digest), server.period(), clock::random(), clock::now_ms());
     let right = job.rights.as_ref().map_or(Right::All, Right::Some);
     let kept = register::keep(server, &job.units, right, by, &json!({ "file": name })).await?;
     if let Some(refused) = kept.refused.first() {
@@ -381,12 +383,12 @@ impl Job {
             Some(scope) => known.iter().find(|unit| unit.id == scope.unit).map_or(Actor::Branch, |u| u.level.into()),
             None => Actor::County,
         };
-        let variables = server.catalogue.variables(server.campaign_year, None);
         let server = server.clone();
         let prepare = move || {
             let Source { bytes, scope, .. } = source;
             let workbook = server.isolation.read(&bytes, &ReadLimits::default())?;
             drop(bytes);
+            let server = returned::in_its_year(server, &workbook);
             let decided = review::read(&workbook, &server.catalogue);
             decided.teach(&mut memory);
             let importer = importer_of(&server, &memory);
@@ -432,6 +434,7 @@ impl Job {
                 grouped.units.retain(|_, rows| !rows.is_empty());
             }
             drop(importer);
+            let variables = server.catalogue.variables(server.campaign_year, None);
             let rows = grouped.units;
             Ok(Self {
                 workbook,

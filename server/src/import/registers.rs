@@ -54,7 +54,7 @@ pub async fn units_of(server: &Server, files: &[PathBuf]) -> Result<(Vec<Unit>, 
 async fn defined_by(server: &Server, path: &Path, also: Vec<Unit>) -> Result<Option<Vec<Unit>>, ImportError> {
     let source = Source::open(path).await?;
     let digest: [u8; 32] = Sha256::digest(&source.bytes).into();
-    if server.store.is_imported(&digest).await? {
+    if server.store.is_imported(&digest, &server.period()).await? {
         return Ok(None);
     }
     let mut register = Register::new(server.store.units().await?);

@@ -53,10 +53,23 @@ pub(super) struct Plans {
     pub(super) held: Held,
 }
 
+/// The stamp of a merged ledger that was drawn here.
+fn stamp(server: &Server, workbook: &Workbook) -> Option<Stamp> {
+    Stamp::read(workbook, |statement, signature| server.keyring.has_signed(statement, signature))
+}
+
+/// The server, asked about the year that a merged ledger was drawn of, whichever was asked about.
+pub(super) fn in_its_year(server: Server, workbook: &Workbook) -> Server {
+    match stamp(&server, workbook).and_then(|stamp| stamp.period.parse().ok()) {
+        Some(year) => server.at(year),
+        None => server,
+    }
+}
+
 impl Returned {
     /// Takes the rows that a signed stamp names out of the tables' bodies.
     pub(super) fn of(server: &Server, workbook: &Workbook, tables: &mut [Table], units: Vec<Unit>) -> Option<Self> {
-        let stamp = Stamp::read(workbook, |statement, signature| server.keyring.has_signed(statement, signature))?;
+        let stamp = stamp(server, workbook)?;
         if stamp.period != server.period() {
             return None;
         }

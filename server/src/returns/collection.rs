@@ -60,7 +60,8 @@ fn own_sheets(server: &Server, units: &[Unit], request: &ReturnRequest) -> Vec<(
 }
 
 pub(super) async fn draw(server: &Server, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
-    let path = request.folder.join(file_name(&[&request.top.name, TITLE], request.date));
+    let year = format!("{}年", server.campaign_year);
+    let path = request.folder.join(file_name(&[&request.top.name, &year, TITLE], request.date));
     let drawn = sealing::drawn(server, (NAME, TITLE), request).await?;
     let mut forms: Vec<ReturnForm> = server.catalogue.returns().iter().map(numbered).collect();
     // The board of indicators first, the others by number, lists after what they are summed to.
@@ -71,7 +72,7 @@ pub(super) async fn draw(server: &Server, request: &ReturnRequest) -> Result<Dra
     let own = own_sheets(server, &units, request);
     let mut book = book(TITLE, request)?;
     book.record();
-    cover(&mut book, request)?;
+    cover(&mut book, &year, request)?;
     contents(&mut book, &forms, &own)?;
     let (mut rows, mut failed_checks, mut charts) = (0, Vec::new(), Vec::new());
     for form in &forms {
@@ -94,7 +95,7 @@ pub(super) async fn draw(server: &Server, request: &ReturnRequest) -> Result<Dra
         let request = ReturnRequest { top: unit.clone(), ..request.clone() };
         Box::pin(summary::sheets(server, form, &request, &mut book)).await?;
     }
-    let mut stored = server.store.conflicts().await?;
+    let mut stored = conflicts::of_year(server).await?;
     stored.retain(|row| units.iter().any(|unit| unit.id == row.unit));
     conflicts::sheet(server, &mut book, &stored, &units, None, request.clearance)?;
     quality_sheet(&mut book, &quality::quality(server, &units, request.date).await?)?;
@@ -104,15 +105,15 @@ pub(super) async fn draw(server: &Server, request: &ReturnRequest) -> Result<Dra
     let (edits, all) = changes::changes(server, &units, 0, request.clearance, CHANGES_MAX).await?;
     changes_sheet(&mut book, &edits, all)?;
     book.charts("图表", &charts)?;
-    let seal = Some(sealing::save(server, book, drawn, &path).await?);
+    let seal = Some(sealing::save(server, book, (drawn, request), &path).await?);
     Ok(Drawn { path, rows, failed_checks, seal })
 }
 
-fn cover(book: &mut Book, request: &ReturnRequest) -> Result<(), ReturnError> {
+fn cover(book: &mut Book, year: &str, request: &ReturnRequest) -> Result<(), ReturnError> {
     let mut page = book.sheet("封面")?;
     page.width(0, 90.0)?;
     page.height(5, 60.0)?;
-    page.put(5, 0, &Out::Text(format!("{}基层组织建设年{TITLE}", request.top.name)), Style::Title)?;
+    page.put(5, 0, &Out::Text(format!("{}基层组织建设年{TITLE}（{year}）", request.top.name)), Style::Title)?;
     page.put(9, 0, &Out::Text(format!("编制单位：{}", request.top.name)), Style::MetaCentre)?;
     page.put(10, 0, &Out::Text(format!("统计截止日期：{}", chinese_date(request.date))), Style::MetaCentre)?;
     let print = Print { landscape: false, repeat_rows: (0, 0), pages_wide: 1, repeat_columns: None };

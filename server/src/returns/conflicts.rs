@@ -16,7 +16,10 @@ use sync_protocol::{
 };
 
 use super::record_name;
-use crate::{Server, clock, projection, store::StoredConflict};
+use crate::{
+    Server, clock, projection,
+    store::{StoreError, StoredConflict},
+};
 
 /// A conflict as the projection keeps it.
 #[derive(Deserialize)]
@@ -31,6 +34,13 @@ struct ConflictValue {
     change: String,
     provenance: Option<Provenance>,
     written_at_s: i64,
+}
+
+/// The cells in dispute of the year that the server is asked about.
+pub async fn of_year(server: &Server) -> Result<Vec<StoredConflict>, StoreError> {
+    let mut stored = server.store.conflicts().await?;
+    stored.retain(|row| row.period == server.period());
+    Ok(stored)
 }
 
 /// A conflict in words.

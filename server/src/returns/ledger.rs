@@ -39,7 +39,8 @@ pub(super) async fn draw(server: &Server, ledger: &Ledger, request: &ReturnReque
     }
     let extras =
         if request.clearance == Sensitivity::S3 { extras(server, ledger, &units).await? } else { BTreeSet::new() };
-    let path = request.folder.join(file_name(&[&ledger.title, "合并"], request.date));
+    let path =
+        request.folder.join(file_name(&[&ledger.title, &format!("{}年", server.campaign_year), "合并"], request.date));
     let mut book = book(&ledger.title, request)?;
     let mut rows = 0;
     let mut stamp = Stamp {
@@ -70,7 +71,7 @@ pub(super) async fn draw(server: &Server, ledger: &Ledger, request: &ReturnReque
         }
     }
     let ids: BTreeSet<UnitId> = register.iter().map(|unit| unit.id).collect();
-    let mut stored = server.store.conflicts().await?;
+    let mut stored = conflicts::of_year(server).await?;
     stored.retain(|row| ids.contains(&row.unit));
     conflicts::sheet(server, &mut book, &stored, &register, Some(&ledger.id), request.clearance)?;
     stamp.write(&mut book, |statement| server.keys.sign(statement))?;
@@ -159,7 +160,8 @@ impl Table<'_> {
         for (at, column) in (2u16..).zip(columns) {
             page.width(at, width(column))?;
         }
-        let title = format!("{}{}", self.request.top.name, self.ledger.title);
+        let year = self.server.campaign_year;
+        let title = format!("{}{}（{year}年）", self.request.top.name, self.ledger.title);
         // Over the first printed page, where it is read.
         page.merge((0, 1), (0, last.min(10)), &title, Style::Title)?;
         let masked = match self.request.clearance {

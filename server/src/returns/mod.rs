@@ -28,7 +28,10 @@ use sync_protocol::{
     unit::Unit,
 };
 
-use crate::{Server, clock, store::StoreError};
+use crate::{
+    Server, clock, periods,
+    store::{Seal, StoreError},
+};
 
 pub(crate) use conflicts::said;
 pub(crate) use figures::read;
@@ -59,6 +62,9 @@ pub enum ReturnError {
     /// A return lists reporting units: there are none below this one.
     #[error("该单位之下没有填报单位，不能生成汇总表 no reporting unit below this one: {0}")]
     NoReportingUnit(String),
+    /// The unit came into the register after the year was sealed.
+    #[error("{1}年度封存时还没有这个单位 there was no such unit when {1} was sealed: {0}")]
+    NotThen(String, String),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -101,6 +107,8 @@ pub struct ReturnRequest {
     pub copies: Option<String>,
     /// Reporting units without an approved copy for that period.
     pub unreported: BTreeSet<UnitId>,
+    /// How the year is sealed that it is drawn of, once that is known.
+    pub of_sealed: Option<Seal>,
 }
 
 impl ReturnRequest {
@@ -118,6 +126,7 @@ impl ReturnRequest {
             notes: Vec::new(),
             copies: None,
             unreported: BTreeSet::new(),
+            of_sealed: None,
         }
     }
 }
@@ -199,8 +208,29 @@ pub fn has_small_cells(server: &Server, name: &str) -> bool {
 
 /// Draws it without keeping anything.
 pub(crate) async fn draw_again(server: &Server, request: &ReturnRequest) -> Result<Drawn, ReturnError> {
-    let Some(as_of) = &request.as_of else { return draw_from(server, request).await };
+    let Some(as_of) = &request.as_of else {
+        return match periods::seal_of(server).await? {
+            Some(seal) => draw_sealed(server, request, seal).await,
+            None => draw_from(server, request).await,
+        };
+    };
     let (past, request) = past::opened(server, request, as_of).await?;
+    let drawn = Box::pin(draw_from(&past.server, &request)).await;
+    past.close().await;
+    drawn
+}
+
+/// Draws it of a year that is sealed: its documents do not change any more, and the units are those of then.
+async fn draw_sealed(server: &Server, request: &ReturnRequest, seal: Seal) -> Result<Drawn, ReturnError> {
+    let register = server.store.periods().register(&server.period()).await?.unwrap_or_default();
+    let top = register.iter().find(|unit| unit.id == request.top.id).cloned();
+    let top = top.ok_or_else(|| ReturnError::NotThen(request.top.name.clone(), server.period()))?;
+    let as_of = Some(AsOf::Seq(seal.seq));
+    let request = ReturnRequest { top, as_of, of_sealed: Some(seal), ..request.clone() };
+    if register == server.store.units().await? {
+        return Box::pin(draw_from(server, &request)).await;
+    }
+    let past = Past::of_year(server, &register).await?;
     let drawn = Box::pin(draw_from(&past.server, &request)).await;
     past.close().await;
     drawn
@@ -276,9 +306,4 @@ fn file_name(parts: &[&str], date: jiff::civil::Date) -> String {
         .map(|c| if matches!(c, '\\' | '/' | ':' | '*' | '?' | '"' | '<' | '>' | '|') { '-' } else { c })
         .collect();
     format!("{name}_{:04}{:02}{:02}.xlsx", date.year(), date.month(), date.day())
-}
-
-/// Today, as the default statistics date.
-pub fn today() -> jiff::civil::Date {
-    clock::today()
 }

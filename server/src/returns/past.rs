@@ -6,7 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use sync_protocol::{ChangeHash, Document, UnitId, document::change_dependencies, unit::UnitLevel};
+use sync_protocol::{
+    ChangeHash, Document, Identity, UnitId,
+    document::change_dependencies,
+    unit::{Unit, UnitLevel},
+};
 use tempfile::TempDir;
 
 use super::{ReturnError, ReturnRequest, at_and_below, choices};
@@ -116,14 +120,28 @@ pub struct Past {
 impl Past {
     /// Makes the replica.
     pub async fn open(present: &Server, moment: &Moment) -> Result<Self, ReturnError> {
+        let units = present.store.units().await?;
+        Self::make(present, &units, Some(moment)).await
+    }
+
+    /// The documents of one year as they are, in the units of then.
+    pub(super) async fn of_year(present: &Server, units: &[Unit]) -> Result<Self, ReturnError> {
+        Self::make(present, units, None).await
+    }
+
+    /// With the documents of the year that is asked about, and of the one before it, with which returns compare.
+    async fn make(present: &Server, units: &[Unit], moment: Option<&Moment>) -> Result<Self, ReturnError> {
+        let years = [present.period(), present.at(present.campaign_year - 1).period()];
+        let is_wanted = |identity: &Identity| years.contains(&identity.period);
         let folder = tempfile::tempdir()?;
-        let tally = Tallies::new(&present.catalogue, present.campaign_year);
+        let tally = Tallies::new(&present.catalogue);
         let store: Arc<dyn Store> = Arc::new(SqliteStore::create(&folder.path().join("past.sqlite"), tally).await?);
-        store.put_units(&present.store.units().await?).await?;
+        store.put_units(units).await?;
         let mut writes = Vec::new();
-        for (identity, _) in present.store.all_identities().await? {
+        for (identity, _) in present.store.all_identities().await?.into_iter().filter(|(of, _)| is_wanted(of)) {
             let id = identity.document(&present.tenant);
-            let seq = moment.of.get(&identity.unit).copied().unwrap_or(moment.seq);
+            let seq = moment.map(|moment| moment.of.get(&identity.unit).copied().unwrap_or(moment.seq));
+            let seq = seq.unwrap_or(i64::MAX);
             let known: BTreeSet<ChangeHash> = present.store.changes_until(id, seq).await?.into_iter().collect();
             let Some(stored) = present.store.document(id).await?.filter(|_| !known.is_empty()) else { continue };
             let then = tokio::task::spawn_blocking(move || {

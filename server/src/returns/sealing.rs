@@ -38,12 +38,22 @@ pub(super) async fn drawn(
         seq,
         reader: request.reader.clone(),
         copies: request.copies.clone(),
+        period: Some(server.period()),
     })
 }
 
 /// Seals a book that has recorded what was written, and writes the file: whole, or not at all.
-pub(super) async fn save(server: &Server, mut book: Book, drawn: Drawn, path: &Path) -> Result<Sealed, ReturnError> {
-    let checkpoint = server.checkpoints.latest().await;
+pub(super) async fn save(
+    server: &Server,
+    mut book: Book,
+    (drawn, request): (Drawn, &ReturnRequest),
+    path: &Path,
+) -> Result<Sealed, ReturnError> {
+    // Of a year that is sealed nothing is said that was not known then.
+    let checkpoint = match &request.of_sealed {
+        Some(seal) => seal.checkpoint.clone(),
+        None => server.checkpoints.latest().await,
+    };
     let cells = book.recorded();
     let code = seal::code(&drawn, &cells);
     let text = seal::code_line(&code, drawn.seq);

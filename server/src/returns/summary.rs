@@ -24,7 +24,7 @@ use super::{
     small::{self, STAR},
     variables,
 };
-use crate::Server;
+use crate::{Server, periods};
 
 /// Height of a data row in points.
 const ROW_HEIGHT: f64 = 18.0;
@@ -46,7 +46,7 @@ pub(super) async fn draw(server: &Server, form: &ReturnForm, request: &ReturnReq
     let mut book = book(&form.title, request)?;
     book.record();
     let Sheets { rows, failed_checks } = sheets(server, form, request, &mut book).await?;
-    let seal = Some(sealing::save(server, book, drawn, &path).await?);
+    let seal = Some(sealing::save(server, book, (drawn, request), &path).await?);
     Ok(Drawn { path, rows, failed_checks, seal })
 }
 
@@ -59,7 +59,10 @@ pub(super) async fn sheets(
 ) -> Result<Sheets, ReturnError> {
     let chosen: Vec<_> =
         request.variables.iter().filter(|(name, _)| form.variables.iter().any(|v| v.name == *name)).cloned().collect();
-    let variables = variables(server, form, &chosen)?;
+    let mut variables = variables(server, form, &chosen)?;
+    if let Some(before) = periods::before(server).await? {
+        variables.insert("year_before".into(), Value::text(before.period()));
+    }
     if request.top.level == UnitLevel::Organisation {
         return Err(ReturnError::NoReportingUnit(request.top.name.clone()));
     }

@@ -242,6 +242,8 @@ async fn figures(server: &Server, drawn: &Drawn, as_of: Option<AsOf>) -> Result<
 /// A return drawn again of what it was drawn of, at another moment; where none is given, at the same one of what has come in
 /// until now.
 pub(super) async fn again(server: &Server, drawn: &Drawn, as_of: Option<AsOf>) -> Result<Vec<u8>, ReturnError> {
+    let year = drawn.period.as_ref().and_then(|period| period.parse().ok());
+    let server = &server.at(year.unwrap_or(server.campaign_year));
     let gone = || ReturnError::Unknown(drawn.number.clone(), String::new());
     let unit: UnitId = drawn.unit.parse().map_err(|_| gone())?;
     let top = server.store.unit(unit).await?.ok_or_else(gone)?;

@@ -1,7 +1,7 @@
 //! Use cases of several writes. Each is one transaction with what the audit log says of it: all of it is done and noted, or
 //! nothing is.
 
-use sync_protocol::{ChangeHash, DeviceId, UnitId};
+use sync_protocol::{ChangeHash, DeviceId, UnitId, unit::Unit};
 
 use super::{
     Attempt, AuditEntry, DeviceRecord, DocumentWrite, Invitation, Person, PersonId, ProposalDecision, QuarantineState,
@@ -185,6 +185,39 @@ pub enum Act {
     },
     /// Adds units, and changes those that still are what they were read as; parents come before their children or are known.
     KeepUnits(Vec<UnitChange>),
+    /// Opens a year from another one, or goes on with that; not one that is sealed, nor one that was opened from a third.
+    OpenPeriod {
+        /// The year.
+        period: String,
+        /// The one that it is opened from.
+        from: String,
+        /// Who opens it.
+        by: String,
+        /// When.
+        at_ms: i64,
+    },
+    /// Everything was carried over into a year.
+    CarriedPeriod {
+        /// The year.
+        period: String,
+        /// When.
+        at_ms: i64,
+    },
+    /// Seals a year that is not sealed, at the newest change.
+    SealPeriod {
+        /// The year.
+        period: String,
+        /// Who seals it.
+        by: String,
+        /// When.
+        at_ms: i64,
+        /// The units as they are now.
+        register: Vec<Unit>,
+        /// The checkpoint of the audit log that its returns carry.
+        checkpoint: Option<String>,
+    },
+    /// Takes the seal off a year.
+    UnsealPeriod(String),
     /// Puts successors in the place of documents and forgets photos; stale while changes or imported rows of the unit wait.
     Erase {
         /// The unit.

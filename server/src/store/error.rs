@@ -31,6 +31,11 @@ pub enum StoreError {
         "敏感信息的密钥已不在 document-keys.bin 中，无法读取；请运行 taizhang doctor | the key of a restricted document is not in document-keys.bin, what is stored of it cannot be read: run `taizhang doctor`"
     )]
     KeyGone,
+    /// The year is sealed: nothing is written to it any more.
+    #[error(
+        "{0}年度已封存，不能再修改；确需修改的，由系统管理员启封（taizhang period unseal {0}）后再办 | the year {0} is sealed, nothing was written: an administrator can take the seal off (`taizhang period unseal {0}`)"
+    )]
+    Sealed(String),
     /// The writer has stopped.
     #[error("the store is shutting down")]
     Closed,

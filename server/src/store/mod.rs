@@ -7,6 +7,7 @@ mod deed;
 mod error;
 pub mod examine;
 mod people;
+mod periods;
 mod proposals;
 mod records;
 mod refused;
@@ -36,13 +37,14 @@ pub use people::{
     ATTEMPTS_MS, Attempt, AuditEntry, AuditLine, Credentials, Failed, INVITATION_MS, Invitation, LET_IN_MS,
     PeopleStore, Person, PersonId, Standing,
 };
+pub use periods::{Opening, Period, PeriodStore, Seal};
 pub use proposals::{
     NewProposal, Proposal, ProposalDecision, ProposalQuery, ProposalState, ProposalStore, ProposalWrites,
 };
 pub(crate) use records::whole;
 pub use records::{
-    Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, RowCount, SeenDevice,
-    StoredBatch, StoredConflict, StoredDoubt, StoredRow, SumOf, TallyRow, TallySum, Totals, Visit, token_hash,
+    Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, Replacement, RowCount,
+    SeenDevice, StoredBatch, StoredConflict, StoredDoubt, StoredRow, TallyRow, Totals, Visit, token_hash,
 };
 pub use refused::Refused;
 pub use submissions::{Submission, SubmissionStep};
@@ -103,6 +105,8 @@ pub struct WrongStep {
 pub struct StoredWrongStep {
     /// The unit that owns the row.
     pub unit: UnitId,
+    /// The year.
+    pub period: String,
     /// The step.
     pub step: WrongStep,
     /// The person whose device sent it, or who imported it.
@@ -149,21 +153,6 @@ impl DocumentWrite {
     }
 }
 
-/// A document's successor, to be put in its place.
-#[derive(Debug, Clone)]
-pub struct Replacement {
-    /// The whole successor: a snapshot, its changes without bytes, all of its rows.
-    pub write: DocumentWrite,
-    /// What this replica had written and nobody else had yet, written anew on top of it.
-    pub carried: Option<DocumentWrite>,
-    /// Its first change.
-    pub root: ChangeHash,
-    /// The rows that it does not have any more.
-    pub erased: BTreeSet<RowKey>,
-    /// Changes in quarantine, already decided on, that have written to them.
-    pub quarantined: Vec<ChangeHash>,
-}
-
 /// What became of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Committed {
@@ -204,8 +193,13 @@ pub trait Tally: Send + Sync + std::fmt::Debug {
     /// Changes whenever it would count differently: then everything is counted anew.
     fn fingerprint(&self) -> [u8; 32];
 
-    /// Counts the rows of one unit and period: measure key, what it is kept apart by, value.
-    fn tally(&self, rows: &[TallyRow<'_>], concerned: &Concerned) -> Result<Vec<(String, String, i64)>, StoreError>;
+    /// Counts the rows of one unit in a year: measure key, what it is kept apart by, value.
+    fn tally(
+        &self,
+        period: &str,
+        rows: &[TallyRow<'_>],
+        concerned: &Concerned,
+    ) -> Result<Vec<(String, String, i64)>, StoreError>;
 }
 
 /// Measures that have to be counted anew.
@@ -386,8 +380,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Notes that an import was taken back.
     async fn batch_undone(&self, id: &str, now_ms: i64) -> Result<(), StoreError>;
 
-    /// Whether a file with this digest was imported whole: one that had refused rows is worth another try.
-    async fn is_imported(&self, digest: &[u8; 32]) -> Result<bool, StoreError>;
+    /// Whether a file with this digest was imported whole into this year: one that had refused rows is worth another try.
+    async fn is_imported(&self, digest: &[u8; 32], period: &str) -> Result<bool, StoreError>;
 
     /// What people have decided about files; of headers, what these units said, a later one before an earlier.
     async fn memory(&self, units: &[UnitId]) -> Result<Memory, StoreError>;
@@ -450,6 +444,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The part that knows proposals.
     fn proposals(&self) -> &dyn ProposalStore;
+
+    /// The part that knows years.
+    fn periods(&self) -> &dyn PeriodStore;
 
     /// Carries out a use case: all of it with its lines of the audit log, or nothing.
     async fn perform(&self, deed: &Deed) -> Result<Performed, StoreError>;

@@ -115,6 +115,8 @@ pub struct ProposalQuery {
     pub books: Vec<Book>,
     /// In this state; in all, if absent.
     pub state: Option<ProposalState>,
+    /// Of this year; of all, if absent.
+    pub period: Option<String>,
     /// Behind this number.
     pub after: i64,
     /// So many at most.

@@ -1,16 +1,19 @@
 //! What a store remembers beside documents, as its callers see it.
 
+use std::collections::BTreeSet;
+
 use importer::memory::Doubt;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use sync_protocol::bundle::{Keys, PublicKeys};
 use sync_protocol::{
-    ActorId, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId, document::RefusalCode,
+    ActorId, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
+    document::{RefusalCode, RowKey},
     message::DocumentPull,
 };
 
-use super::{StoredDocument, people::PersonId};
+use super::{DocumentWrite, StoredDocument, people::PersonId};
 use crate::auth::{Grant, Role};
 
 /// A row that a return reads: open and restricted book still apart.
@@ -83,6 +86,8 @@ pub struct StoredConflict {
     pub unit: UnitId,
     /// The book.
     pub book: Book,
+    /// The year.
+    pub period: String,
     /// Catalogue id of the ledger.
     pub ledger: String,
     /// The record.
@@ -214,6 +219,21 @@ pub struct Head {
     pub is_successor: bool,
 }
 
+/// A document's successor, to be put in its place.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    /// The whole successor: a snapshot, its changes without bytes, all of its rows.
+    pub write: DocumentWrite,
+    /// What this replica had written and nobody else had yet, written anew on top of it.
+    pub carried: Option<DocumentWrite>,
+    /// Its first change.
+    pub root: ChangeHash,
+    /// The rows that it does not have any more.
+    pub erased: BTreeSet<RowKey>,
+    /// Changes in quarantine, already decided on, that have written to them.
+    pub quarantined: Vec<ChangeHash>,
+}
+
 /// Documents that have changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Moved {
@@ -262,12 +282,20 @@ pub struct Batch {
     pub digest: [u8; 32],
     /// When it began.
     pub started_at_ms: i64,
+    /// The year that it was imported into; of what older programs have imported it is not known.
+    pub period: Option<String>,
 }
 
 impl Batch {
     /// An id of random bytes.
     pub fn new_id(random: [u8; 16]) -> String {
         uuid::Builder::from_random_bytes(random).into_uuid().to_string()
+    }
+
+    /// The import of a file into a year.
+    pub fn new((file, digest): (&str, [u8; 32]), period: String, random: [u8; 16], started_at_ms: i64) -> Self {
+        let id = Self::new_id(random);
+        Self { id, file: file.to_owned(), digest, started_at_ms, period: Some(period) }
     }
 
     /// The actor of all its changes: the id itself, so that they are found again.

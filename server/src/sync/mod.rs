@@ -11,9 +11,9 @@ pub(crate) mod steps;
 mod workers;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -71,8 +71,8 @@ pub struct Sync {
     limits: GateLimits,
     /// Documents of one request that are worked on at once.
     pushes_at_once: usize,
-    /// Values of county parameters, for what steps of workflows need.
-    variables: Arc<Variables>,
+    /// Values of county parameters by period, for what steps of workflows need.
+    variables: Mutex<BTreeMap<String, Arc<Variables>>>,
     /// Deliveries to one document wait for one another here instead of making each other stale in the store; a few locks,
     /// shared by all documents, so that nothing grows. Other processes are still held off by the heads of a write.
     turns: Vec<tokio::sync::Mutex<()>>,
@@ -92,6 +92,9 @@ const CACHE_BYTES_MAX: usize = 64 << 20;
 
 pub use quarantine::{AdmitError, note};
 
+/// Periods of which the parameters are kept.
+const PERIODS_MAX: usize = 64;
+
 /// Documents that a device may ask about in one request.
 const ASKS_MAX: usize = 5000;
 
@@ -103,11 +106,10 @@ impl Sync {
     pub fn new(
         store: Arc<dyn Store>,
         catalogue: Arc<Catalogue>,
-        (tenant, campaign_year): (Tenant, i16),
+        tenant: Tenant,
         (keys, cursor_key, checkpoints): (Arc<Keys>, Vec<u8>, Arc<Checkpoints>),
         (limits, pushes_at_once): (GateLimits, usize),
     ) -> Self {
-        let variables = Arc::new(catalogue.variables(campaign_year, None));
         let counters = Counters::default();
         let turns = (0..TURNS).map(|_| tokio::sync::Mutex::new(())).collect();
         let cache = cache::Cache::new(CACHE_BYTES_MAX);
@@ -122,7 +124,7 @@ impl Sync {
             checkpoints,
             limits,
             pushes_at_once,
-            variables,
+            variables: Mutex::default(),
             turns,
             cache,
             workers,
@@ -130,6 +132,20 @@ impl Sync {
             feed,
             counters,
         }
+    }
+
+    /// Values of county parameters in a year.
+    fn variables(&self, period: &str) -> Arc<Variables> {
+        let mut known = self.variables.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(variables) = known.get(period) {
+            return variables.clone();
+        }
+        let variables = Arc::new(self.catalogue.variables(period.parse().unwrap_or_default(), None));
+        // Whatever devices call a period, only years are kept.
+        if known.len() < PERIODS_MAX {
+            known.insert(period.to_owned(), variables.clone());
+        }
+        variables
     }
 
     /// The limits on what comes from outside.

@@ -24,7 +24,7 @@ use sync_protocol::{
 use super::{
     Sync,
     cache::Cached,
-    refusals::{forbidden, foreign},
+    refusals::{forbidden, foreign, sealed},
     steps::{self, Judge, Verdict},
 };
 use crate::{
@@ -153,7 +153,15 @@ impl Sync {
             let trusted = admitted.iter().filter(is_others).map(AdmittedChange::hash).collect();
             let who = device.owner.clone();
             let writer = Writer { device: device.id, who, actor, binds: !may_heal, trusted };
-            let stored = self.store_changes(writer, &identity, admitted, now_ms, None).await?;
+            let late: Vec<(ChangeHash, Vec<u8>)> =
+                admitted.iter().map(|change| (change.hash(), change.bytes().to_vec())).collect();
+            let stored = match self.store_changes(writer, &identity, admitted, now_ms, None).await {
+                Err(StoreError::Sealed(period)) => {
+                    let held = late.into_iter().map(|(hash, bytes)| (hash, sealed(&period), bytes));
+                    Some((Vec::new(), held.collect()))
+                }
+                stored => stored?,
+            };
             let (taken, not_taken) = stored.unwrap_or_default();
             outcomes.extend(taken.into_iter().map(|hash| (hash, Ok(()))));
             refused.extend(not_taken);
@@ -246,7 +254,7 @@ impl Sync {
                 received_at_ms: now_ms,
                 new_actor: || ActorId(clock::random()),
                 catalogue: self.catalogue.clone(),
-                variables: self.variables.clone(),
+                variables: self.variables(&identity.period),
             };
             let changes = changes.clone();
             let applied = self.workers.work(move || apply(&arrival, base, changes)).await??;
@@ -276,7 +284,9 @@ impl Sync {
 fn is_of(device: &DeviceRecord, writers: &BTreeMap<Vec<u8>, Option<DeviceId>>, change: &AdmittedChange) -> bool {
     match writers.get(&change.actor()) {
         Some(writer) => *writer == Some(device.id),
-        None => change.provenance().is_none_or(|by| by.who == device.owner && by.how != Means::Keep),
+        None => {
+            change.provenance().is_none_or(|by| by.who == device.owner && !matches!(by.how, Means::Keep | Means::Carry))
+        }
     }
 }
 

@@ -11,6 +11,14 @@ pub(super) fn foreign() -> Refusal {
     Refusal::new(RefusalCode::ForeignActor, sentence)
 }
 
+/// Nobody writes to a year that is sealed.
+pub(super) fn sealed(period: &str) -> Refusal {
+    let sentence = format!(
+        "{period}年度已封存，该修改未写入，已交上级处理 | the year {period} is sealed: not written, kept for a supervisor"
+    );
+    Refusal::new(RefusalCode::Sealed, sentence)
+}
+
 /// The device may not write there.
 pub(super) fn forbidden(device: &DeviceRecord) -> Refusal {
     let sentence = match (device.is_revoked, device.writes.is_empty()) {

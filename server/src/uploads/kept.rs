@@ -28,6 +28,9 @@ struct Kept {
     person: Option<PersonId>,
     device: Option<DeviceId>,
     received_ms: u64,
+    /// The year that it is for; what earlier versions have kept is for the configured one.
+    #[serde(default)]
+    year: Option<i16>,
     state: State,
     problem: Option<String>,
     may_retry: bool,
@@ -85,6 +88,7 @@ impl Upload {
                 person: self.sender.person.as_ref().map(|person| person.id),
                 device: self.sender.device.as_ref().map(|device| device.id),
                 received_ms: self.received,
+                year: Some(self.year),
                 state: outcome.state,
                 problem: outcome.problem.clone(),
                 may_retry: outcome.may_retry,
@@ -154,6 +158,7 @@ pub(super) async fn resume(server: &Server) -> Result<(), StoreError> {
             file: kept.file,
             sender,
             path,
+            year: kept.year.unwrap_or(server.campaign_year),
             received: kept.received_ms,
             units_done: AtomicUsize::new(0),
             units: AtomicUsize::new(0),

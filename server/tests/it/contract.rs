@@ -22,7 +22,7 @@ const BYTES_MAX: usize = 1 << 20;
 
 async fn sqlite() -> (tempfile::TempDir, Arc<dyn Store>) {
     let folder = tempfile::tempdir().expect("folder");
-    let store = SqliteStore::create(&folder.path().join("store.sqlite"), Tallies::new(&Catalogue::builtin(), 2012))
+    let store = SqliteStore::create(&folder.path().join("store.sqlite"), Tallies::new(&Catalogue::builtin()))
         .await
         .expect("store");
     (folder, Arc::new(store))

@@ -8,3 +8,4 @@ import "./photos";
 import "./transport";
 import "./typed";
 import "./vault";
+import "./years";

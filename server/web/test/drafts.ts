@@ -63,7 +63,7 @@ test("before the key is dropped everything is written, and nothing afterwards", 
   assert.deepEqual(phone.onDisk(), ["a=a"]);
   assert.deepEqual(own.all(), []);
   phone.hasKey = true;
-  assert.deepEqual((await drafts(phone)).of("u", "members", "new").map(({ id }) => id), ["a"]);
+  assert.deepEqual((await drafts(phone)).of({ unit: "u", period: "2012", first: "2012" }, "members", "new").map(({ id }) => id), ["a"]);
 });
 
 test("what was typed while the last state was being written is written too", async () => {

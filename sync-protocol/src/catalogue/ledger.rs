@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::expression::Expression;
+use super::{NextYear, expression::Expression};
 use crate::{
     ids::{Book, RowId},
     shape,
@@ -286,6 +286,8 @@ pub struct Ledger {
     pub sort: Vec<String>,
     /// Which unit owns a row.
     pub unit: UnitSource,
+    /// What of it goes on into the next year.
+    pub next_year: NextYear,
     /// The columns in printed order.
     pub columns: Vec<Column>,
 }

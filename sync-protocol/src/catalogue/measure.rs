@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    Catalogue,
+    Catalogue, Neighbours,
     expression::{Expression, Variables},
 };
 use crate::{row::Row, value::Value};
@@ -18,50 +18,6 @@ pub struct Around<'a> {
     pub township: Option<&'a Neighbours>,
     /// The rows of the county.
     pub county: Option<&'a Neighbours>,
-}
-
-/// Rows of several units, found by what they say: who looks for a person goes not through all of a county.
-#[derive(Debug, Default)]
-pub struct Neighbours {
-    rows: UnitRows,
-    /// Ledger and column → text → places in `rows`.
-    index: HashMap<(String, String), HashMap<String, Vec<usize>>>,
-}
-
-impl Neighbours {
-    /// Those rows, found by the columns by which these measures look for them.
-    pub fn new<'m>(rows: UnitRows, measures: impl IntoIterator<Item = &'m Measure>) -> Self {
-        let mut wanted = BTreeSet::new();
-        for measure in measures {
-            measure.havings(&mut |having, _| {
-                let pairs = having.same.iter().filter(|_| having.reach != Reach::Unit);
-                wanted.extend(pairs.map(|(_, other)| (having.ledger.clone(), other.clone())));
-            });
-        }
-        let mut index: HashMap<(String, String), HashMap<String, Vec<usize>>> = HashMap::new();
-        for (ledger, column) in wanted {
-            let places = index.entry((ledger.clone(), column.clone())).or_default();
-            for (place, row) in rows.get(&ledger).into_iter().flatten().enumerate() {
-                let text = row.text(&column);
-                if !text.is_empty() {
-                    places.entry(text.to_owned()).or_default().push(place);
-                }
-            }
-        }
-        Self { rows, index }
-    }
-
-    /// The rows that say the same as `own` in one of these pairs of columns, at least.
-    fn alike(&self, own: &Row, ledger: &str, same: &[(String, String)]) -> Vec<&Row> {
-        let mut places: BTreeSet<usize> = BTreeSet::new();
-        for (mine, other) in same {
-            let text = own.text(mine);
-            let known = self.index.get(&(ledger.to_owned(), other.clone())).filter(|_| !text.is_empty());
-            places.extend(known.and_then(|texts| texts.get(text)).into_iter().flatten());
-        }
-        let rows = self.rows.get(ledger).map(Vec::as_slice).unwrap_or_default();
-        places.into_iter().filter_map(|place| rows.get(place)).collect()
-    }
 }
 
 /// Whose rows a condition looks at.
@@ -252,6 +208,8 @@ pub struct Measure {
     pub by_ledger: Option<String>,
     /// However many units count one part, it counts once: a village that has several branches.
     pub once: bool,
+    /// Counted from the rows of the year before, where there are any: what is compared with it.
+    pub year_before: bool,
 }
 
 /// A measure with its variables bound: what is stored under one key.
@@ -285,7 +243,7 @@ impl Measure {
         codes.map_or_else(|| vec![bind(None)], |list| list.codes.iter().map(|code| bind(Some(&code.code))).collect())
     }
 
-    /// Whether it says something else on another day, or looks beyond the unit: then it is not kept, but counted when it is
+    /// Whether it says something else on another day, or looks beyond the unit or the year: then it is not kept, but counted when it is
     /// asked for.
     pub fn is_live(&self) -> bool {
         let mut is_live = false;
@@ -296,7 +254,7 @@ impl Measure {
             });
         });
         self.havings(&mut |having, _| is_live |= having.reach != Reach::Unit);
-        is_live || self.organisation.is_some() || self.once
+        is_live || self.year_before || self.organisation.is_some() || self.once
     }
 
     /// Ledgers that are looked at beyond the unit.
@@ -309,7 +267,7 @@ impl Measure {
         found
     }
 
-    fn havings(&self, visit: &mut impl FnMut(&Having, &str)) {
+    pub(super) fn havings(&self, visit: &mut impl FnMut(&Having, &str)) {
         for having in self.with.iter().chain(&self.without).chain(&self.joined) {
             having.visit(&self.ledger, &mut *visit);
         }

@@ -11,6 +11,8 @@ mod indicator;
 mod ledger;
 mod load;
 mod measure;
+mod neighbours;
+mod next_year;
 mod returns;
 mod rule;
 mod workflow;
@@ -27,7 +29,9 @@ pub use field::FieldCatalogue;
 pub use indicator::{Basis, Figure, Indicator, Term, Window};
 pub use ledger::{Column, ColumnType, Expected, Kind, Ledger, Requirement, Sensitivity, UnitKind, UnitSource};
 pub use load::{CatalogueError, CatalogueErrors, Source};
-pub use measure::{Aggregate, Around, CapBy, Day, Having, Instance, Measure, Neighbours, Reach, UnitRows};
+pub use measure::{Aggregate, Around, CapBy, Day, Having, Instance, Measure, Reach, UnitRows};
+pub use neighbours::Neighbours;
+pub use next_year::{Carries, NextYear, Previous};
 pub use returns::{
     CellOf, Check, Content, Format, Group, IndicatorPart, Relation, ReturnColumn, ReturnForm, Sheet, SheetRows,
     Summand, TextFold, Variable,

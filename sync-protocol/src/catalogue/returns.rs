@@ -259,6 +259,7 @@ pub(super) fn belongs(id: String, title: String, condition: Expression) -> Measu
         at_most: None,
         cap: None,
         cap_by: None,
+        year_before: false,
         each: None,
         by: None,
         by_ledger: None,

@@ -84,11 +84,13 @@ pub enum RefusalCode {
     Forbidden,
     /// Its actor is another device's.
     ForeignActor,
+    /// The year that it belongs to is sealed.
+    Sealed,
 }
 
 impl RefusalCode {
     /// All codes in the order of their wire numbers.
-    pub const ALL: [RefusalCode; 8] = [
+    pub const ALL: [RefusalCode; 9] = [
         RefusalCode::TooLarge,
         RefusalCode::Malformed,
         RefusalCode::ForeignOperation,
@@ -97,6 +99,7 @@ impl RefusalCode {
         RefusalCode::MissingDependencies,
         RefusalCode::Forbidden,
         RefusalCode::ForeignActor,
+        RefusalCode::Sealed,
     ];
 
     /// The name in SQL and JSON.
@@ -110,6 +113,7 @@ impl RefusalCode {
             RefusalCode::MissingDependencies => "missing-dependencies",
             RefusalCode::Forbidden => "forbidden",
             RefusalCode::ForeignActor => "foreign-actor",
+            RefusalCode::Sealed => "sealed",
         }
     }
 

@@ -141,7 +141,7 @@ impl Document {
         let mut said: BTreeMap<String, Value> = BTreeMap::new();
         for change in &changes {
             let (is_new, of) = (is_new(change), of_change(change));
-            let is_import = of.provenance.as_ref().is_none_or(|provenance| provenance.how == Means::Import);
+            let is_import = of.provenance.as_ref().is_none_or(|by| matches!(by.how, Means::Import | Means::Carry));
             if wanted.is_empty() && (is_import || !is_new) {
                 continue;
             }
@@ -228,7 +228,7 @@ impl Document {
         values
     }
 
-    fn written_by(&self, id: &automerge::ObjId) -> ConflictValue {
+    pub(super) fn written_by(&self, id: &automerge::ObjId) -> ConflictValue {
         let hash = self.doc.hash_for_opid(id);
         let change = hash.and_then(|hash| self.doc.get_change_meta_by_hash(&hash));
         ConflictValue {
@@ -240,6 +240,11 @@ impl Document {
     }
 
     pub(super) fn each(&self, prefix: &str, mut visit: impl FnMut(Address, Value, bool)) {
+        self.each_of(prefix, |address, value, conflict, _| visit(address, value, conflict));
+    }
+
+    /// The same, with the operation that wrote the winning value.
+    pub(super) fn each_of(&self, prefix: &str, mut visit: impl FnMut(Address, Value, bool, &automerge::ObjId)) {
         // '0' follows '/' in ASCII: all keys below a prefix that ends in a slash.
         let end = prefix.strip_suffix('/').map(|stem| format!("{stem}0"));
         let range = (
@@ -248,11 +253,12 @@ impl Document {
         );
         for item in self.doc.map_range(ROOT, range) {
             let Some(address) = Address::parse(&item.key) else { continue };
+            let id = item.id();
             let value = match &item.value {
-                ValueRef::Object(_) => self.text(&item.id()),
+                ValueRef::Object(_) => self.text(&id),
                 ValueRef::Scalar(scalar) => from_scalar_ref(scalar),
             };
-            visit(address, value, item.conflict);
+            visit(address, value, item.conflict, &id);
         }
     }
 

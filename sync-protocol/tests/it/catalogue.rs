@@ -1,6 +1,6 @@
 use sync_protocol::{
     Book,
-    catalogue::{Catalogue, Source},
+    catalogue::{Carries, Catalogue, Source},
 };
 
 /// The built-in files with one text replaced in one of them; the error's text.
@@ -19,16 +19,45 @@ fn the_builtin_catalogue_is_sound() {
     let members = catalogue.ledger("members").expect("members");
     let id_card = members.column("id_card").expect("id_card");
     assert_eq!(members.book_of(id_card), Book::UnitRestricted, "identity numbers live in the restricted twin");
-    assert_eq!(catalogue.return_form("r03").map(|form| form.sheets[0].columns.len()), Some(20));
+    assert_eq!(catalogue.return_form("r03").map(|form| form.sheets[0].columns.len()), Some(26));
+}
+
+#[test]
+fn every_ledger_says_what_of_it_goes_on_into_the_next_year() {
+    // What is left out would stay behind in silence.
+    for source in Catalogue::builtin_sources().iter().filter(|source| source.name.contains("/ledgers/")) {
+        assert!(source.text.contains("[ledger.next_year]\ncarries = "), "{}", source.name);
+    }
+    let catalogue = Catalogue::builtin();
+    let carries = |id: &str| catalogue.ledger(id).map(|ledger| ledger.next_year.carries);
+    for (id, expected) in [
+        ("members", Carries::Standing),
+        ("organisations", Carries::Standing),
+        ("leadership-team", Carries::Standing),
+        ("rectification", Carries::Open),
+        ("project-tasks", Carries::Open),
+        ("org-life-meetings", Carries::Nothing),
+        ("grading", Carries::Nothing),
+    ] {
+        assert_eq!(carries(id), Some(expected), "{id}");
+    }
+    let yearly: Vec<&str> = catalogue
+        .ledgers()
+        .iter()
+        .filter(|ledger| ledger.next_year.carries == Carries::Standing && ledger.column("year").is_some())
+        .filter(|ledger| ledger.next_year.year.is_none())
+        .map(|ledger| ledger.id.as_str())
+        .collect();
+    assert_eq!(yearly, Vec::<&str>::new(), "a row that is carried into 2013 would say 2012");
 }
 
 #[test]
 fn mistakes_are_named_with_file_and_line() {
     let cases = [
-        ("members.toml", "type = \"person\"", "type = \"persn\"", "members.toml:50: unknown column type `persn`"),
-        ("members.toml", "enum:sex", "enum:gender", "members.toml:58: unknown code list `gender`"),
+        ("members.toml", "type = \"person\"", "type = \"persn\"", "members.toml:54: unknown column type `persn`"),
+        ("members.toml", "enum:sex", "enum:gender", "members.toml:62: unknown code list `gender`"),
         ("members.toml", "book = \"unit\"", "book = \"village\"", "members.toml:8: unknown book `village`"),
-        ("members.toml", "sensitivity = \"S1\"", "sensitivity = \"S7\"", "members.toml:53: unknown variant `S7`"),
+        ("members.toml", "sensitivity = \"S1\"", "sensitivity = \"S7\"", "members.toml:57: unknown variant `S7`"),
         ("members.toml", "[\"党员姓名\", ", "[\"性别\", ", "header `性别` already belongs to column"),
         ("grading.toml", "keys = [[\"round\"]]", "keys = [[\"rond\"]]", "the column `rond`, which does not exist"),
         ("grading.toml", "ref:organisations", "ref:organizations", "unknown ledger `organizations`"),

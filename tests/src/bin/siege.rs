@@ -180,7 +180,8 @@ async fn prepare(folder: &Path, arguments: &Arguments) -> Result<(Field, Vec<Ide
     server.store.put_device(&carrier, 0).await?;
     let clerk = people::add(&server, "clerk", Role::OfficeClerk, server.county, false, "correct horse battery").await?;
     let cookie = people::cookie(&server, &clerk).await?;
-    let request = ReturnRequest::new("R02", returns::county(&server).await?, returns::today(), folder.join("returns"));
+    let request =
+        ReturnRequest::new("R02", returns::county(&server).await?, server::clock::today(), folder.join("returns"));
     let sealed = std::fs::read(returns::draw(&server, &request).await?.path)?;
     let workbooks = vec![sealed, dense()?, nest()];
     // Sound, encrypted to this server, of somebody whom it does not know, and large.

@@ -109,7 +109,9 @@ fn ways(number: &str) -> Vec<Way> {
 /// Columns that no figure of the oracle stands for: texts, parameters of the county, and what a round does not have.
 fn is_left_out(key: &str, sheet: &str, column: &str) -> bool {
     match key {
-        "R03/initial" => matches!(column, "10" | "11" | "12" | "13" | "14"),
+        // A county of one year has none before it.
+        "R03/initial" => matches!(column, "10" | "11" | "12" | "13" | "14" | "19" | "20" | "21" | "22" | "23" | "24"),
+        "R03/mid" | "R03/final" => matches!(column, "19" | "20" | "21" | "22" | "23" | "24"),
         "R07" => sheet == "按机制类别" && column != "1",
         "R20" => sheet != "按类别" || matches!(column, "1" | "6" | "7"),
         "R21" => column == "4",

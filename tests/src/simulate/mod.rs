@@ -55,7 +55,7 @@ impl Simulator {
             ..server::config::File::default()
         })?;
         world::prepare(&config).await?;
-        let tally = Tallies::new(&config.catalogue, config.campaign_year);
+        let tally = Tallies::new(&config.catalogue);
         Ok(Self { template, config, tally, mutant })
     }
 

@@ -15,9 +15,9 @@ use importer::{
 };
 use server::store::{
     Act, Arrival, AttachmentPart, Batch, Committed, Deed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore,
-    Performed, ProjectedRow, ProposalStore, Quarantined, Received, Replacement, RowCount, SeenDevice, Store,
-    StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission,
-    TallySum, Totals, Visit, examine::ExamineStore,
+    Performed, PeriodStore, ProjectedRow, ProposalStore, Quarantined, Received, Replacement, RowCount, SeenDevice,
+    Store, StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep,
+    Submission, TallySum, Totals, Visit, examine::ExamineStore,
 };
 use sync_protocol::{
     ActorId, Address, Book, ChangeHash, DeviceId, DocumentId, Identity, RowId, UnitId,
@@ -242,6 +242,9 @@ macro_rules! delegate {
             fn proposals(&self) -> &dyn ProposalStore {
                 self.inner.proposals()
             }
+            fn periods(&self) -> &dyn PeriodStore {
+                self.inner.periods()
+            }
         }
     };
     (@call $self:ident, $name:ident($($argument:ident),*)) => { $self.inner.$name($($argument),*).await };
@@ -298,7 +301,7 @@ delegate! {
     fn batches() -> Vec<StoredBatch>;
     fn documents_of(actor: ActorId) -> Vec<Identity>;
     fn batch_undone(id: &str, now_ms: i64) -> ();
-    fn is_imported(digest: &[u8; 32]) -> bool;
+    fn is_imported(digest: &[u8; 32], period: &str) -> bool;
     fn memory(units: &[UnitId]) -> Memory;
     fn learn(unit: UnitId, mappings: &[Mapping], decisions: &[(RowId, Decision)], who: &str, now_ms: i64) -> ();
     fn put_doubts(batch: &str, digest: &[u8; 32], file: &[u8], doubts: &[Doubt]) -> ();

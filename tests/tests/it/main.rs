@@ -44,3 +44,4 @@ mod tidy;
 mod undo;
 mod uploads;
 mod vectors;
+mod years;

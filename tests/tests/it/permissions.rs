@@ -121,6 +121,11 @@ fn lines() -> Vec<Line> {
         ("get", "/api/returns/codes/{code}", &everybody, 400, false),
         ("get", "/verify", &everybody, 200, false),
         ("get", "/verify.js", &everybody, 200, false),
+        ("get", "/api/periods", &format!("{SIGNED_IN} {DEVICES}"), 200, false),
+        // From a year that is later; and one that nobody has opened.
+        ("post", "/api/periods", "administrator", 400, false),
+        ("post", "/api/periods/{period}/seal", "administrator", 400, false),
+        ("post", "/api/periods/{period}/unseal", "administrator", 400, false),
         ("get", "/api/audit", "auditor administrator", 200, false),
         ("get", "/api/audit/checkpoint", "auditor administrator", 200, false),
         // Bytes that are no bundle.
@@ -235,7 +240,7 @@ impl County {
                 _ => "00000000-0000-0000-0000-000000000000".to_owned(),
             },
         );
-        let path = path.replace("{number}", "7").replace("{unit}", &side.unit.to_string());
+        let path = path.replace("{period}", "2199").replace("{number}", "7").replace("{unit}", &side.unit.to_string());
         let query: Vec<(&str, String)> = match path.as_str() {
             "/api/conflicts" | "/api/indicators" | "/api/changes" | "/api/erasures" => {
                 vec![("unit", side.unit.to_string())]
@@ -273,6 +278,8 @@ impl County {
             "/api/submissions" if *method == "post" => Some(json!({ "name": "R03", "unit": unit })),
             path if path.starts_with("/api/proposals") && path.ends_with("/reject") => Some(json!({ "reason": " " })),
             path if path.starts_with("/api/proposals") && path.ends_with("/accept") => Some(json!({})),
+            "/api/periods" => Some(json!({ "period": "2012", "from": "2013" })),
+            path if path.ends_with("/unseal") => Some(json!({ "reason": "补录" })),
             path if path.ends_with("/steps") => Some(json!({ "to": "approved" })),
             path if path.starts_with("/api/people") && !path.ends_with("/password") => Some(profile),
             _ => None,

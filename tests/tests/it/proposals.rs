@@ -59,7 +59,8 @@ pub async fn row(server: &Server, book: Book, ledger: &str, is_it: impl Fn(&Row)
 
 pub async fn waiting(server: &Server) -> Result<Vec<Proposal>> {
     let state = Some(ProposalState::Waiting);
-    let query = ProposalQuery { top: server.county, books: Book::ALL.to_vec(), state, after: 0, limit: 1000 };
+    let query =
+        ProposalQuery { top: server.county, books: Book::ALL.to_vec(), state, period: None, after: 0, limit: 1000 };
     let found = server.store.proposals().list(&query).await?;
     assert_eq!(server.store.proposals().count(&query).await?, i64::try_from(found.len())?);
     Ok(found)

@@ -10,11 +10,12 @@ use crate::store::{Batch, StoreError, StoredBatch, actor_bytes};
 
 pub(super) async fn begin(writer: &Writer, batch: &Batch) -> Result<(), StoreError> {
     let mut tx = writer.begin().await?;
-    sqlx::query("INSERT INTO import_batches (id, file, digest, started_at_ms) VALUES ($1, $2, $3, $4)")
+    sqlx::query("INSERT INTO import_batches (id, file, digest, started_at_ms, period) VALUES ($1, $2, $3, $4, $5)")
         .bind(&batch.id)
         .bind(&batch.file)
         .bind(batch.digest.as_slice())
         .bind(batch.started_at_ms)
+        .bind(&batch.period)
         .execute(&mut *tx)
         .await?;
     tx.commit().await
@@ -31,15 +32,16 @@ pub(super) async fn finish(writer: &Writer, id: &str, now_ms: i64, counts: &str)
     tx.commit().await
 }
 
-pub(super) async fn is_imported(pool: &SqlitePool, digest: &[u8; 32]) -> Result<bool, StoreError> {
+pub(super) async fn is_imported(pool: &SqlitePool, digest: &[u8; 32], period: &str) -> Result<bool, StoreError> {
     let found: Option<i64> = sqlx::query_scalar(
         "SELECT 1 FROM import_batches
-             WHERE digest = $1 AND finished_at_ms IS NOT NULL AND undone_at_ms IS NULL
+             WHERE digest = $1 AND coalesce(period, $2) = $2 AND finished_at_ms IS NOT NULL AND undone_at_ms IS NULL
              AND json_extract(counts, '$.refused') = 0
              AND COALESCE(json_extract(counts, '$.doubtful'), 0) = 0
              AND COALESCE(json_extract(counts, '$.proposed'), 0) = 0 LIMIT 1",
     )
     .bind(digest.as_slice())
+    .bind(period)
     .fetch_optional(pool)
     .await?;
     Ok(found.is_some())
@@ -60,7 +62,7 @@ pub(super) async fn undone(writer: &Writer, id: &str, now_ms: i64) -> Result<(),
 
 pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<StoredBatch>, StoreError> {
     let rows = sqlx::query(
-        "SELECT id, file, digest, started_at_ms, finished_at_ms, undone_at_ms
+        "SELECT id, file, digest, started_at_ms, period, finished_at_ms, undone_at_ms
              FROM import_batches ORDER BY started_at_ms DESC, id",
     )
     .fetch_all(pool)
@@ -71,6 +73,7 @@ pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<StoredBatch>, StoreErro
             file: row.try_get("file")?,
             digest: codec::hash32(row, "digest")?,
             started_at_ms: row.try_get("started_at_ms")?,
+            period: row.try_get("period")?,
         };
         let (finished_at_ms, undone_at_ms) = (row.try_get("finished_at_ms")?, row.try_get("undone_at_ms")?);
         Ok(StoredBatch { batch, finished_at_ms, undone_at_ms })

@@ -5,8 +5,8 @@ use std::{path::Path, sync::Arc};
 use sqlx::SqliteConnection;
 
 use super::{
-    accounts, attachments, attempts, audit, document_keys::DocumentKeys, enrolment, erase, proposals, quarantine,
-    submissions, tx::Writer, units, write,
+    accounts, attachments, attempts, audit, document_keys::DocumentKeys, enrolment, erase, periods, proposals,
+    quarantine, submissions, tx::Writer, units, write,
 };
 use crate::{
     aside::aside,
@@ -46,6 +46,7 @@ pub(super) async fn perform(
         Outcome::Stale => return Ok(Performed::Stale),
         Outcome::NotNow => return Ok(Performed::NotNow),
     };
+    write::none_is_sealed(&periods::sealed(&mut tx).await?, &deed.documents)?;
     let documents: Vec<_> = deed.documents.iter().collect();
     if write::documents(&mut tx, (tally, keys), &documents).await?.iter().any(Option::is_none) {
         return Ok(Performed::Stale);
@@ -107,6 +108,12 @@ async fn act(
         Act::Submit { submission, workbook } => submissions::add(tx, submission, workbook).await,
         Act::Step { number, step } => submissions::step(tx, *number, step).await,
         Act::KeepUnits(changes) => units::keep(tx, changes).await,
+        Act::OpenPeriod { period, from, by, at_ms } => periods::open(tx, (period, from), (by, *at_ms)).await,
+        Act::CarriedPeriod { period, at_ms } => periods::carried(tx, period, *at_ms).await,
+        Act::SealPeriod { period, by, at_ms, register, checkpoint } => {
+            periods::seal(tx, (period, by, *at_ms), (register, checkpoint.as_deref())).await
+        }
+        Act::UnsealPeriod(period) => periods::unseal(tx, period).await,
         Act::Erase { unit, replacements, photos } => erase::erase(tx, means, *unit, (replacements, photos)).await,
     }
 }

@@ -185,7 +185,7 @@ impl ExamineStore for SqliteStore {
             let cells = stored.iter().map(|row| tallies::cells(&self.keys, row)).collect::<Result<Vec<_>, _>>();
             let expected = cells.and_then(|cells| {
                 let rows = stored.iter().zip(&cells).map(|(row, cells)| tallies::counted(row, cells));
-                self.tally.tally(&rows.collect::<Result<Vec<_>, _>>()?, &all)
+                self.tally.tally(&of.1, &rows.collect::<Result<Vec<_>, _>>()?, &all)
             });
             let found = found.remove(&of).unwrap_or_default();
             let differing = match expected {

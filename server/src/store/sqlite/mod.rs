@@ -24,6 +24,7 @@ mod keeper;
 mod memory;
 mod open;
 mod people;
+mod periods;
 mod proposals;
 mod quarantine;
 mod read;
@@ -61,9 +62,9 @@ use sync_protocol::{
 
 use super::{
     Arrival, AttachmentPart, Batch, Committed, Deed, DeviceRecord, DocumentWrite, Head, Moved, PeopleStore, Performed,
-    ProjectedRow, ProposalStore, Quarantined, Received, Replacement, RowCount, SeenDevice, Store, StoreError,
-    StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission, Tally, TallySum,
-    Totals, Visit, examine::ExamineStore,
+    PeriodStore, ProjectedRow, ProposalStore, Quarantined, Received, Replacement, RowCount, SeenDevice, Store,
+    StoreError, StoredBatch, StoredConflict, StoredDocument, StoredDoubt, StoredRow, StoredWrongStep, Submission,
+    Tally, TallySum, Totals, Visit, examine::ExamineStore,
 };
 
 /// What the write-ahead log keeps of its size when all of it is in the database.
@@ -340,8 +341,8 @@ impl Store for SqliteStore {
         affirmed::cells(&self.readers, &self.keys, document).await
     }
 
-    async fn is_imported(&self, digest: &[u8; 32]) -> Result<bool, StoreError> {
-        batches::is_imported(&self.readers, digest).await
+    async fn is_imported(&self, digest: &[u8; 32], period: &str) -> Result<bool, StoreError> {
+        batches::is_imported(&self.readers, digest, period).await
     }
 
     async fn memory(&self, units: &[UnitId]) -> Result<Memory, StoreError> {
@@ -437,6 +438,10 @@ impl Store for SqliteStore {
     }
 
     fn proposals(&self) -> &dyn ProposalStore {
+        self
+    }
+
+    fn periods(&self) -> &dyn PeriodStore {
         self
     }
 

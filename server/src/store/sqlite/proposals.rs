@@ -115,13 +115,19 @@ pub(super) async fn forget(tx: &mut SqliteConnection, of: &Identity, row: &RowKe
 
 type Bound<'q> = Query<'q, sqlx::Sqlite, SqliteArguments>;
 
-/// A statement over the proposals of a query: `$1` and `$2` are the subtree, `$3` the number, then the books, then the state.
+/// A statement over the proposals of a query: `$1` and `$2` are the subtree, `$3` the number, then the books, then the state and the year.
 fn statement(select: &str, query: &ProposalQuery, rest: &str) -> String {
     let books = placeholders(4, query.books.len());
-    let state = query.state.map_or_else(String::new, |_| format!("AND p.state = ${}", 4 + query.books.len()));
+    let mut next = 4 + query.books.len();
+    let mut also = |is_asked: bool, column: &str| {
+        let condition = if is_asked { format!("AND p.{column} = ${next}") } else { String::new() };
+        next += usize::from(is_asked);
+        condition
+    };
+    let (state, period) = (also(query.state.is_some(), "state"), also(query.period.is_some(), "period"));
     format!(
         "{select} FROM proposals p JOIN units u ON u.id = p.unit LEFT JOIN import_batches b ON b.id = p.import
-         WHERE u.path >= $1 AND u.path < $2 AND p.number > $3 AND p.book IN ({books}) {state} {rest}"
+         WHERE u.path >= $1 AND u.path < $2 AND p.number > $3 AND p.book IN ({books}) {state} {period} {rest}"
     )
 }
 
@@ -130,10 +136,13 @@ fn bound<'q>(sql: String, top: &'q str, query: &'q ProposalQuery, after: i64) ->
     for book in &query.books {
         bound = bound.bind(book.as_str());
     }
-    match query.state {
-        Some(state) => bound.bind(state.as_str()),
-        None => bound,
+    if let Some(state) = query.state {
+        bound = bound.bind(state.as_str());
     }
+    if let Some(period) = &query.period {
+        bound = bound.bind(period);
+    }
+    bound
 }
 
 const SELECT: &str = "SELECT p.*, b.file";

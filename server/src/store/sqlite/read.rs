@@ -282,6 +282,7 @@ pub(super) async fn conflicts(pool: &SqlitePool, keys: &DocumentKeys) -> Result<
             Ok(StoredConflict {
                 unit: codec::unit_id(row, "unit")?,
                 book: codec::book(row)?,
+                period: row.try_get("period")?,
                 ledger: row.try_get("ledger")?,
                 row: codec::row_id(row, "row")?,
                 cells: json(tallies::cells(keys, row)?)?,
@@ -293,7 +294,7 @@ pub(super) async fn conflicts(pool: &SqlitePool, keys: &DocumentKeys) -> Result<
 
 pub(super) async fn wrong_steps(pool: &SqlitePool) -> Result<Vec<StoredWrongStep>, StoreError> {
     let rows = sqlx::query(
-        "SELECT d.unit, s.ledger, s.row, s.\"column\", s.before, s.after, s.fault, s.received_at_ms,
+        "SELECT d.unit, d.period, s.ledger, s.row, s.\"column\", s.before, s.after, s.fault, s.received_at_ms,
                 coalesce(s.who, v.owner, '') AS owner
          FROM wrong_steps s JOIN documents d ON d.number = s.document LEFT JOIN devices v ON v.id = s.device
          ORDER BY s.number DESC",
@@ -304,6 +305,7 @@ pub(super) async fn wrong_steps(pool: &SqlitePool) -> Result<Vec<StoredWrongStep
         .map(|row| {
             Ok(StoredWrongStep {
                 unit: codec::unit_id(row, "unit")?,
+                period: row.try_get("period")?,
                 step: WrongStep {
                     row: RowKey { ledger: row.try_get("ledger")?, row: codec::row_id(row, "row")? },
                     column: row.try_get("column")?,

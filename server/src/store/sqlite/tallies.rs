@@ -48,7 +48,7 @@ pub(super) async fn count(
     let rows = query.fetch_all(&mut *tx).await?;
     let cells = rows.iter().map(|row| cells(keys, row)).collect::<Result<Vec<_>, _>>()?;
     let rows = rows.iter().zip(&cells).map(|(row, cells)| counted(row, cells)).collect::<Result<Vec<_>, _>>()?;
-    let tallies = tally.tally(&rows, concerned)?;
+    let tallies = tally.tally(period, &rows, concerned)?;
     replace(tx, (unit, period), concerned, tallies).await
 }
 

@@ -136,7 +136,7 @@ mod tests {
 
     async fn store(folder: &Path) -> SqliteStore {
         let catalogue = sync_protocol::catalogue::Catalogue::builtin();
-        let tally = crate::tallies::Tallies::new(&catalogue, 2012);
+        let tally = crate::tallies::Tallies::new(&catalogue);
         SqliteStore::create(&folder.join("t.sqlite"), tally).await.expect("a store")
     }
 

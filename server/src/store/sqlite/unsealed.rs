@@ -73,8 +73,7 @@ fn told(data: &Path, secrets: &BTreeSet<String>) -> usize {
 
 /// Opens everything again, as if it had never been sealed.
 async fn unseal(data: &Path) {
-    let store =
-        SqliteStore::open(&data.join(DATABASE), Tallies::new(&config(data).catalogue, 2012)).await.expect("store");
+    let store = SqliteStore::open(&data.join(DATABASE), Tallies::new(&config(data).catalogue)).await.expect("store");
     let keys = store.keys.clone();
     let mut tx = store.writer.begin().await.expect("begun");
     for (table, column, place) in [
@@ -190,7 +189,7 @@ async fn what_an_earlier_version_has_stored_in_clear_is_sealed_when_it_is_opened
         assert_eq!(told(&data, &secrets), secrets.len(), "the test finds what is there");
         if is_interrupted {
             // A part of it was sealed and committed, another was not.
-            let tally = Tallies::new(&config(&data).catalogue, 2012);
+            let tally = Tallies::new(&config(&data).catalogue);
             let store = SqliteStore::open_without_keys(&data.join(DATABASE), tally).await.expect("store");
             let keys = sealing::open(&data.join(DATABASE), store.writer.outside()).await.expect("keys");
             let documents = store.all_identities().await.expect("documents");

@@ -1,7 +1,7 @@
 //! The one writer. Writes of many callers are committed in groups: one fsync for many devices.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -15,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{document_keys::DocumentKeys, group, registry, tallies, tx::Writer};
+use super::{document_keys::DocumentKeys, group, periods, registry, tallies, tx::Writer};
 use crate::store::{Committed, DocumentWrite, ProjectedRow, StoreError, Tally, TallyRow, Visit};
 
 /// Writes that wait for the writer before callers have to wait for room.
@@ -110,7 +110,7 @@ async fn run(
                 }
                 for (reply, outcome) in replies.into_iter().zip(outcomes) {
                     // The caller may have given up; what is committed stays committed.
-                    let _ = reply.send(Ok(outcome));
+                    let _ = reply.send(outcome);
                 }
             }
             Err(error) => {
@@ -129,9 +129,12 @@ async fn commit_group(
     (tally, keys): (&dyn Tally, &Arc<DocumentKeys>),
     group: &[Vec<DocumentWrite>],
     seen: &Seen,
-) -> Result<Vec<Vec<Committed>>, StoreError> {
+) -> Result<Vec<Result<Vec<Committed>, StoreError>>, StoreError> {
     let mut tx = connection.begin().await?;
-    let writes: Vec<&DocumentWrite> = group.iter().flatten().collect();
+    let sealed = periods::sealed(&mut tx).await?;
+    let refused: Vec<_> = group.iter().map(|writes| none_is_sealed(&sealed, writes)).collect();
+    let open = group.iter().zip(&refused).filter(|(_, refused)| refused.is_ok());
+    let writes: Vec<&DocumentWrite> = open.flat_map(|(writes, _)| writes).collect();
     let numbers = documents(&mut tx, (tally, keys), &writes).await?;
     for visit in seen.values() {
         registry::visited(&mut *tx, visit).await?;
@@ -139,7 +142,18 @@ async fn commit_group(
     tx.commit().await?;
     let outcome = |number: &Option<i64>| if number.is_some() { Committed::Durable } else { Committed::Stale };
     let mut outcomes = numbers.iter().map(outcome);
-    Ok(group.iter().map(|writes| outcomes.by_ref().take(writes.len()).collect()).collect())
+    let of_caller = |(writes, refused): (&Vec<DocumentWrite>, Result<(), StoreError>)| {
+        refused.map(|()| outcomes.by_ref().take(writes.len()).collect())
+    };
+    Ok(group.iter().zip(refused).map(of_caller).collect())
+}
+
+/// Whether none of these writes is to a year that is sealed.
+pub(super) fn none_is_sealed(sealed: &BTreeSet<String>, writes: &[DocumentWrite]) -> Result<(), StoreError> {
+    match writes.iter().find(|write| sealed.contains(&write.identity.period)) {
+        Some(write) => Err(StoreError::Sealed(write.identity.period.clone())),
+        None => Ok(()),
+    }
 }
 
 /// Writes documents with what follows from them, inside a transaction. The number of each; none where it is stale.
@@ -168,7 +182,7 @@ pub(super) async fn documents(
         if new.contains(&unit) {
             // All of its rows are at hand and need not be read back.
             let rows: Vec<TallyRow<'_>> = touched.iter().map(|row| tally_row(row)).collect();
-            first.extend(tally.tally(&rows, &concerned)?.into_iter().map(|tally| (unit, tally)));
+            first.extend(tally.tally(unit.1, &rows, &concerned)?.into_iter().map(|tally| (unit, tally)));
         } else {
             tallies::count(tx, tally, keys, unit, &concerned).await?;
         }

@@ -72,6 +72,16 @@ export interface Rule {
   readonly text_en: string;
 }
 
+/** A year that there are documents of, and the county's parameters in it. */
+export interface Year {
+  readonly period: string;
+  /** Whether it is the one that is meant where nobody chooses. */
+  readonly is_default: boolean;
+  /** Whether nothing is written to it any more. */
+  readonly is_sealed: boolean;
+  readonly variables: Variables;
+}
+
 export interface CatalogueData {
   readonly public_key: string;
   readonly ledgers: readonly Ledger[];
@@ -79,6 +89,8 @@ export interface CatalogueData {
   readonly workflows: readonly Workflow[];
   readonly rules: readonly Rule[];
   readonly variables: Variables;
+  /** What earlier servers do not say. */
+  readonly years?: readonly Year[];
 }
 
 export class Catalogue {
@@ -101,6 +113,20 @@ export class Catalogue {
   /** The ledgers that units of this level keep in these books, in the order of the catalogue. */
   ledgersOf(level: Level, books: readonly Book[]): Ledger[] {
     return this.data.ledgers.filter((ledger) => ledger.of === level && books.includes(ledger.book));
+  }
+
+  /** The years that there are, the earliest first. */
+  years(): readonly Year[] {
+    return this.data.years ?? [];
+  }
+
+  year(period: string): Year | undefined {
+    return this.years().find((known) => known.period === period);
+  }
+
+  /** The county's parameters in a year. */
+  variables(period: string): Variables {
+    return this.year(period)?.variables ?? this.data.variables;
   }
 
   codes(list: string): readonly (readonly [string, string])[] {

@@ -29,6 +29,7 @@ import { atFirst, type Phase, type Problem, type Status } from "./status";
 import { countUnsent, keepKey, openAnew } from "./recovery";
 import { refresh } from "./refresh";
 import { areSigned, type Keys, newKeys, publicKeys, randomHex } from "./keys";
+import { Years } from "./years";
 import { enrol, type Enrolled, type KnownUnit, Offline, Refused, Transport, Unavailable } from "./transport";
 
 /** What is kept of the enrolment. */
@@ -53,6 +54,7 @@ export class Device {
   readonly photos = new Photos(this);
   readonly carried = new Carried(this);
   readonly drafts = new Drafts(this);
+  readonly years = new Years(this);
   catalogue = new Catalogue({ public_key: "", ledgers: [], lists: {}, workflows: [], rules: [], variables: {} });
   units: KnownUnit[] = [];
   private database: Database | undefined;
@@ -204,9 +206,7 @@ export class Device {
     this.status.syncedAt = await database.get<number>("synced-at");
     this.status.confirmedAt = (await database.receipts()).at(-1)?.time;
     this.count();
-    await this.photos.count();
-    await this.carried.load();
-    await this.drafts.load();
+    await Promise.all([this.photos.count(), this.carried.load(), this.drafts.load(), this.years.load()]);
     this.status.phase = "open";
     this.soon(0);
   }

@@ -7,6 +7,8 @@ import type { Status } from "./status";
 /** The unsaved content of one form. */
 export interface Draft {
   readonly id: string;
+  /** The year; what earlier versions have kept is of the one that the device was enrolled for. */
+  readonly period?: string;
   readonly unit: string;
   readonly ledger: string;
   /** The row, or `new`. */
@@ -67,8 +69,10 @@ export class Drafts {
     return [...this.drafts.values()].filter((draft) => !carried.has(draft.id)).sort((a, b) => b.time - a.time);
   }
 
-  of(unit: string, ledger: string, row: string): Draft[] {
-    return this.all().filter((draft) => draft.unit === unit && draft.ledger === ledger && draft.row === row);
+  /** `first` is the year that the device was enrolled for. */
+  of({ unit, period, first }: { unit: string; period: string; first: string }, ledger: string, row: string): Draft[] {
+    const isOf = (draft: Draft) => (draft.period ?? first) === period && draft.unit === unit;
+    return this.all().filter((draft) => isOf(draft) && draft.ledger === ledger && draft.row === row);
   }
 
   /** Takes what stands in a form now; it is on the disk a moment later. */

@@ -8,7 +8,7 @@ import { isSame, type Value } from "./value";
 /** Who made a change, and how: the message of every change. */
 export interface Provenance {
   readonly who: string;
-  readonly how: "form" | "import" | "return" | "resolve" | "undo" | "keep";
+  readonly how: "form" | "import" | "return" | "resolve" | "undo" | "keep" | "carry";
   readonly source?: string;
 }
 

@@ -320,6 +320,10 @@ const WORDS = {
   how_resolve: ["处理冲突", "settled"],
   how_undo: ["撤销导入", "import undone"],
   how_keep: ["保持原值", "kept as it was"],
+  how_carry: ["上年结转", "carried over from the year before"],
+  yearShown: ["查看和填写的年度", "The year that is shown and filled in"],
+  ofYear: ["{0}年度", "{0}"],
+  yearSealed: ["已封存，只能查看", "sealed: to be looked at only"],
 } as const satisfies Record<string, readonly [string, string]>;
 
 export type Word = keyof typeof WORDS;

@@ -6,6 +6,7 @@ import type { RowsOf } from "../catalogue/rules";
 import { device } from "../device/device";
 import type { Row } from "../document/document";
 import type { Identity } from "../document/identity";
+import { t } from "../text/words";
 import { isDraft, missingOf, stands } from "./records";
 
 export interface Found {
@@ -16,11 +17,27 @@ export interface Found {
 
 /** The document in which a unit keeps a ledger. */
 export function identityOf(unit: string, ledger: Ledger): Identity {
-  return { unit, book: ledger.book, period: device.me.period };
+  return { unit, book: ledger.book, period: device.years.shown };
 }
 
-export function mayWrite(ledger: Ledger): boolean {
+/** Whether this device may write to a ledger at all. */
+export function mayHold(ledger: Ledger): boolean {
   return device.me.writes.includes(ledger.book);
+}
+
+/** Whether it may be written to in the year that is shown. */
+export function mayWrite(ledger: Ledger): boolean {
+  return mayHold(ledger) && !isSealed(device.years.shown);
+}
+
+/** Names a year that is not the one that is shown. */
+export function ofOtherYear(period: string | undefined): string {
+  return period === undefined || period === device.years.shown ? "" : t("ofYear", period);
+}
+
+/** Whether nothing is written to a year any more. */
+export function isSealed(period: string): boolean {
+  return device.catalogue.year(period)?.is_sealed === true;
 }
 
 export function levelOf(unit: string): Level {
@@ -64,9 +81,14 @@ function compare(a: readonly unknown[], b: readonly unknown[]): number {
   return 0;
 }
 
-/** Every row on this device that is there. */
+/** The documents of the year that is shown. */
+function shown(): Identity[] {
+  return device.identities().filter((identity) => identity.period === device.years.shown);
+}
+
+/** Every row of the year that is shown. */
 export function everything(): Found[] {
-  return device.identities().flatMap((identity) => {
+  return shown().flatMap((identity) => {
     const document = device.document(identity);
     return [...document.ledgers()].flatMap((id) => {
       const ledger = device.catalogue.ledger(id);
@@ -80,7 +102,7 @@ export function everything(): Found[] {
 /** How many rows a unit has, and how many of them lack something. */
 export function summary(unit: string): { rows: number; missing: number } {
   let [rows, missing] = [0, 0];
-  for (const identity of device.identities().filter((held) => held.unit === unit)) {
+  for (const identity of shown().filter((held) => held.unit === unit)) {
     const document = device.document(identity);
     for (const id of document.ledgers()) {
       const ledger = device.catalogue.ledger(id);

@@ -66,10 +66,10 @@ export function brokenBy(
   ledger: Ledger,
   cells: Readonly<Record<string, Value>>,
   rowsOf: RowsOf,
+  period: string,
   now = new Date(),
 ): Rule[] {
-  const { variables } = catalogue.data;
-  const today = { ...variables, statistics_date: dayOf(now) };
+  const today = { ...catalogue.variables(period), statistics_date: dayOf(now) };
   return catalogue.rules(ledger.id).filter((rule) => isBroken(rule, cells, rowsOf, today));
 }
 

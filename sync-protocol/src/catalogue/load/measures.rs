@@ -95,6 +95,7 @@ pub(super) fn measure(raw: RawMeasure, catalogue: &Catalogue, report: &mut Repor
         by: raw.by.map(Spanned::into_inner),
         by_ledger: raw.by_ledger.map(Spanned::into_inner),
         once: raw.once,
+        year_before: raw.year_before,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Reading catalogue files: every error names file and line.
 
 mod measures;
+mod next_year;
 mod raw;
 mod returns;
 mod rules;
@@ -11,7 +12,9 @@ use include_dir::{Dir, include_dir};
 use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 
-use super::{Catalogue, Code, CodeList, Column, ColumnType, Expected, Expression, HeaderWords, Ledger, Workflow};
+use super::{
+    Catalogue, Code, CodeList, Column, ColumnType, Expected, Expression, HeaderWords, Ledger, NextYear, Workflow,
+};
 use crate::{ids::Book, row::is_name};
 use raw::{File, RawColumn, RawLedger, RawList};
 
@@ -346,8 +349,8 @@ fn ledger(raw: RawLedger, columns: Vec<RawColumn>, catalogue: &Catalogue, report
             report.at(&raw.id, format!("keys, sort or unit name the column `{column}`, which does not exist"));
         }
     }
-    Some(Ledger {
-        id: raw.id.into_inner(),
+    let mut ledger = Ledger {
+        id: raw.id.get_ref().clone(),
         number: raw.number,
         title: raw.title,
         title_en: raw.title_en,
@@ -360,6 +363,11 @@ fn ledger(raw: RawLedger, columns: Vec<RawColumn>, catalogue: &Catalogue, report
         keys: raw.keys.into_inner(),
         sort: raw.sort,
         unit: raw.unit,
+        next_year: NextYear::default(),
         columns: known,
-    })
+    };
+    if let Some(declared) = raw.next_year {
+        ledger.next_year = next_year::next_year(declared, &ledger, report);
+    }
+    Some(ledger)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::next_year::RawNextYear;
 use crate::catalogue::{
     Actor, Basis, Format, HeaderWords, IndicatorPart, Reach, Requirement, Sensitivity, UnitSource, Weight, Window,
     Within,
@@ -55,6 +56,7 @@ pub(super) struct RawLedger {
     #[serde(default)]
     pub(super) sort: Vec<String>,
     pub(super) unit: UnitSource,
+    pub(super) next_year: Option<RawNextYear>,
 }
 
 /// A column of a ledger or of a return: the file says which.
@@ -159,6 +161,7 @@ impl RawCount {
             by_ledger: None,
             once: false,
             day: None,
+            year_before: false,
         }
     }
 }
@@ -263,6 +266,8 @@ pub(super) struct RawMeasure {
     #[serde(default)]
     pub(super) once: bool,
     pub(super) day: Option<RawDay>,
+    #[serde(default)]
+    pub(super) year_before: bool,
 }
 
 /// A day that rows of the unit name.

@@ -257,7 +257,9 @@ fn columns_of(
         };
         let only = column.only.as_ref().and_then(|text| expression(text, None, report));
         if let (Some(text), Some(expression)) = (&column.only, &only) {
-            variables_exist(expression, |name| scope.variables.contains(name), text, report);
+            // The year before is known where there is one.
+            let known = |name: &str| scope.variables.contains(name) || name == "year_before";
+            variables_exist(expression, known, text, report);
         }
         let (format, small, width) = (column.format, column.small, column.width);
         let header = column.header.clone().unwrap_or_else(|| vec![number.get_ref().clone()]);

@@ -150,6 +150,7 @@ impl World {
             top: self.server()?.county,
             books: Book::ALL.to_vec(),
             state: Some(ProposalState::Waiting),
+            period: None,
             after: 0,
             limit: 1,
         };

@@ -157,6 +157,7 @@ async fn proposals(server: &Server) -> Result<Vec<(i64, String)>> {
         top: server.county,
         books: vec![Book::Unit, Book::Township, Book::County],
         state: None,
+        period: None,
         after: 0,
         limit: 1000,
     };
