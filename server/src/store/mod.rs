@@ -44,7 +44,8 @@ pub use proposals::{
 pub(crate) use records::whole;
 pub use records::{
     Arrival, Batch, DeviceRecord, Head, Moved, MovedDocument, QuarantineState, Quarantined, Replacement, RowCount,
-    SeenDevice, StoredBatch, StoredConflict, StoredDoubt, StoredRow, TallyRow, Totals, Visit, token_hash,
+    SeenDevice, StoredBatch, StoredConflict, StoredDoubt, StoredRow, SumOf, TallyRow, TallySum, Totals, Visit,
+    token_hash,
 };
 pub use refused::Refused;
 pub use submissions::{Submission, SubmissionStep};
