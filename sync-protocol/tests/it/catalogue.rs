@@ -54,10 +54,10 @@ fn every_ledger_says_what_of_it_goes_on_into_the_next_year() {
 #[test]
 fn mistakes_are_named_with_file_and_line() {
     let cases = [
-        ("members.toml", "type = \"person\"", "type = \"persn\"", "members.toml:54: unknown column type `persn`"),
-        ("members.toml", "enum:sex", "enum:gender", "members.toml:62: unknown code list `gender`"),
+        ("members.toml", "type = \"person\"", "type = \"persn\"", "members.toml:55: unknown column type `persn`"),
+        ("members.toml", "enum:sex", "enum:gender", "members.toml:63: unknown code list `gender`"),
         ("members.toml", "book = \"unit\"", "book = \"village\"", "members.toml:8: unknown book `village`"),
-        ("members.toml", "sensitivity = \"S1\"", "sensitivity = \"S7\"", "members.toml:57: unknown variant `S7`"),
+        ("members.toml", "sensitivity = \"S1\"", "sensitivity = \"S7\"", "members.toml:58: unknown variant `S7`"),
         ("members.toml", "[\"党员姓名\", ", "[\"性别\", ", "header `性别` already belongs to column"),
         ("grading.toml", "keys = [[\"round\"]]", "keys = [[\"rond\"]]", "the column `rond`, which does not exist"),
         ("grading.toml", "ref:organisations", "ref:organizations", "unknown ledger `organizations`"),
