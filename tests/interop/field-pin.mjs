@@ -41,6 +41,11 @@ await a.choosePin();
 await a.button("登记").click();
 await a.sees("A1党组织");
 await a.sees("已全部上传");
+// The code is used: whoever locks is asked for the PIN, without the app having been opened anew.
+await a.tab("同步");
+await a.button("锁定").click();
+await a.unlock();
+await a.sees("已全部上传");
 
 // What stands in the browser's files for whoever tries PINs.
 const vault = await a.page.evaluate(

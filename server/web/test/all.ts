@@ -2,6 +2,7 @@
 import "./checkpoints";
 import "./day";
 import "./drafts";
+import "./invitation";
 import "./matching";
 import "./merging";
 import "./photos";
