@@ -77,7 +77,9 @@ const foreign = await code(1);
 await opens(foreign);
 await a.sees("登记码不是给这部手机的使用人的");
 await a.screen("foreign");
-await opens("NOBODYSCODE");
+await opens("FB6L-Q");
+await a.sees("登记码应为16位，现在是5位");
+await opens("NOBODYSCODENOBOD");
 await a.sees("登记码不对、已用过或已过期");
 // The link of the new QR code leads there by itself.
 const own = await code(0);

@@ -96,6 +96,7 @@ const WORDS = {
   enrol: ["登记", "Enrol"],
   enrolling: ["正在登记…", "Enrolling…"],
   enrolOffline: ["连不上服务器。请到有信号的地方再试，已输入的不会丢。", "The server cannot be reached. Try again where there is a signal."],
+  codeLength: ["登记码应为{0}位，现在是{1}位", "A code has {0} characters; this one has {1}"],
   enrolUnknown: ["登记码不对、已用过或已过期，请向管理员要新的。", "The code is wrong, used or expired: ask for a new one."],
   help: ["怎么用？", "How does it work?"],
   camera: ["相机画面", "What the camera sees"],
