@@ -8,7 +8,7 @@ import { LedgerDocument, RowTaken } from "../src/document/document";
 import type { Identity } from "../src/document/identity";
 import type { Value } from "../src/document/value";
 import { look } from "../src/views/matching";
-import { marksOf } from "../src/views/typed";
+import { marksOf, revivalOf } from "../src/views/typed";
 import { members, publicKey } from "./county";
 
 const identity: Identity = { unit: "5a5a5a5a-5a5a-5a5a-5a5a-5a5a5a5a5a5a", book: "unit", period: "2012" };
@@ -91,4 +91,24 @@ test("whoever has the other's record already is asked instead", () => {
   const { matches, free } = look(members, publicKey, document.rows("members"), person, () => "00000000000000zz");
   assert.deepEqual(matches.map((match) => [match.row.id, match.likeness]), [[row, "same"]]);
   assert.notEqual(free, row);
+});
+
+test("a record that is brought back is what it was: whole, a draft, or what no state was said of", () => {
+  const person = { name: "赵刚", birth_date: "1970-05-01" };
+  const revived = (removal: { column: string; value: Value }, ...earlier: Value[]) => {
+    const { document, row } = phone("0a", person);
+    for (const value of earlier) write(document, row, [{ column: "@state", value }]);
+    write(document, row, [removal]);
+    const states = document.history({ ledger: "members", row, column: "@state" });
+    const entries = revivalOf(document.rows("members").get(row)!, states);
+    write(document, row, entries.map(({ column, value }) => ({ column, value })));
+    const { removed, cells } = document.rows("members").get(row)!;
+    return [removed, cells["@state"]];
+  };
+  const isVoid = { column: "@state", value: "void" };
+  assert.deepEqual(revived(isVoid), [false, "submitted"]);
+  assert.deepEqual(revived(isVoid, "draft"), [false, "draft"]);
+  assert.deepEqual(revived(isVoid, "void", "draft", "submitted"), [false, "submitted"]);
+  assert.deepEqual(revived(isVoid, null), [false, null]);
+  assert.deepEqual(revived({ column: "@removed", value: true }, "draft"), [false, "draft"]);
 });
