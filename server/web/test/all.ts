@@ -9,3 +9,4 @@ import "./photos";
 import "./transport";
 import "./typed";
 import "./vault";
+import "./words";

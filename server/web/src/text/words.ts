@@ -97,6 +97,11 @@ const WORDS = {
   enrolling: ["正在登记…", "Enrolling…"],
   enrolOffline: ["连不上服务器。请到有信号的地方再试，已输入的不会丢。", "The server cannot be reached. Try again where there is a signal."],
   codeLength: ["登记码应为{0}位，现在是{1}位", "A code has {0} characters; this one has {1}"],
+  codeRevoked: [
+    "本机已停用，登记码打不开。记得密码的，点“返回”用密码打开并联网，没上传的内容会交给服务器，由管理员处理；不记得的，只能清除本机重新登记，没上传的内容会丢失。",
+    "This phone was revoked: no code opens it. If you remember the PIN, go back and open it with that where there is a signal: what was not sent goes to the server, for your administrator to look at. If not, it can only be erased and enrolled anew, and what was not sent is lost.",
+  ],
+  unexpected: ["程序原因，请告知管理员", "A technical reason: tell your administrator"],
   enrolUnknown: ["登记码不对、已用过或已过期，请向管理员要新的。", "The code is wrong, used or expired: ask for a new one."],
   help: ["怎么用？", "How does it work?"],
   camera: ["相机画面", "What the camera sees"],
@@ -331,10 +336,12 @@ export function t(word: Word, ...values: (string | number)[]): string {
   return values.reduce<string>((filled, value, at) => filled.replace(`{${at}}`, String(value)), text);
 }
 
-/** What the server has said, in this language: it says everything twice, Chinese first. */
+/** What the server has said, in this language: it says everything twice, Chinese first. What is in another one only is not shown. */
 export function said(sentence: string): string {
-  const [chinese, english] = sentence.split(" | ");
-  return (language.value === "zh" ? chinese : english) ?? sentence;
+  const [chinese = "", english] = sentence.split(" | ");
+  if (language.value === "en" && english !== undefined) return english;
+  const isChinese = /\p{Script=Han}/u.test(chinese);
+  return chinese === "" || isChinese === (language.value === "zh") ? chinese : t("unexpected");
 }
 
 /** Date and time of an instant as this phone has it. */

@@ -1,6 +1,7 @@
 import { CODE_LENGTH, codeIn } from "../device/invitation";
 import { Offline, Refused } from "../device/transport";
-import { t } from "../text/words";
+import { NoRoom } from "../store/database";
+import { said, t } from "../text/words";
 
 /** What is wrong with a one-time code before anybody is asked; nothing, if it may be one. */
 export function codeFault(text: string): string {
@@ -11,6 +12,15 @@ export function codeFault(text: string): string {
 /** Why a one-time code was not taken. */
 export function refusal(error: unknown): string {
   if (error instanceof Offline) return t("enrolOffline");
+  if (error instanceof Refused && error.status === 403) return t("codeRevoked");
   if (error instanceof Refused && error.status === 404) return t("enrolUnknown");
-  return error instanceof Error ? error.message : String(error);
+  return wordsOf(error);
+}
+
+/** What went wrong, in the chosen language. */
+export function wordsOf(error: unknown): string {
+  if (error instanceof NoRoom) return t("problem_no-room");
+  // Whatever has no words for a person is still told to whoever looks for the cause.
+  console.warn(error);
+  return said(error instanceof Error ? error.message : String(error));
 }
