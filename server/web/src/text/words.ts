@@ -211,6 +211,7 @@ const WORDS = {
   filterRemoved: ["已删除", "Removed"],
   rowsEmpty: ["还没有记录", "No records yet"],
   readOnly: ["这种台账由上级填写，本机只能查看", "Kept by those above: read only here"],
+  notHere: ["姓名等敏感内容不存手机，本机不能填写，请交专人", "What names its records is not kept on phones: hand it to whoever is in charge"],
   draft: ["草稿", "Draft"],
   removed: ["已删除", "Removed"],
   disputed: ["有冲突", "In dispute"],

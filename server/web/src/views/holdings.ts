@@ -6,6 +6,7 @@ import type { RowsOf } from "../catalogue/rules";
 import { device } from "../device/device";
 import type { Row } from "../document/document";
 import type { Identity } from "../document/identity";
+import { t } from "../text/words";
 import { isDraft, missingOf, stands } from "./records";
 
 export interface Found {
@@ -20,7 +21,12 @@ export function identityOf(unit: string, ledger: Ledger): Identity {
 }
 
 export function mayWrite(ledger: Ledger): boolean {
-  return device.me.writes.includes(ledger.book);
+  return device.me.writes.includes(ledger.book) && device.catalogue.isNamedHere(ledger);
+}
+
+/** Why a ledger is only to be read here. */
+export function readOnly(ledger: Ledger): string {
+  return t(device.me.writes.includes(ledger.book) ? "notHere" : "readOnly");
 }
 
 export function levelOf(unit: string): Level {
