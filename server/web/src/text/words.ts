@@ -215,6 +215,8 @@ const WORDS = {
   draft: ["草稿", "Draft"],
   removed: ["已删除", "Removed"],
   disputed: ["有冲突", "In dispute"],
+  disputedHere: ["这一项有不同填写，去处理", "Several values: decide which one is right"],
+  disputedMark: ["这条记录的状态有冲突，去处理", "The state of this record is in dispute: decide"],
   requiredMissing: ["必填项没有填", "Required"],
   incompleteTitle: ["还有 {0} 处没填好", "{0} not right yet"],
   incompleteText: ["可以先存为草稿，以后补全。草稿不计入报表。", "It can be kept as a draft, and completed later. Drafts are not counted."],
