@@ -205,6 +205,8 @@ await a.tab("同步");
 const saved = a.page.waitForEvent("download");
 await a.button("导出数据包").click();
 const bundle = readFileSync(await (await saved).path());
+await a.sees(`已导出“${(await saved).suggestedFilename()}”`);
+await a.sees("请把它交给单位里有台账通的电脑");
 const carried = { method: "POST", headers: { cookie, "content-type": "application/octet-stream" }, body: bundle };
 const answer = await fetch(`${server}/api/bundles`, carried);
 if (!answer.ok) throw new Error(`the bundle: ${answer.status} ${await answer.text()}`);
