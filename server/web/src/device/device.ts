@@ -496,4 +496,4 @@ export class Device {
 }
 
 export const device = new Device();
-export { ForeignBundle, RowTaken };
+export { ForeignBundle, NoRoom, RowTaken };

@@ -1,6 +1,6 @@
+import { NoRoom } from "../device/device";
 import { CODE_LENGTH, codeIn } from "../device/invitation";
 import { Offline, Refused } from "../device/transport";
-import { NoRoom } from "../store/database";
 import { said, t } from "../text/words";
 
 /** What is wrong with a one-time code before anybody is asked; nothing, if it may be one. */
