@@ -27,7 +27,8 @@ export function mayHold(ledger: Ledger): boolean {
 
 /** Why a ledger is only to be read here. */
 export function readOnly(ledger: Ledger): string {
-  return t(device.me.writes.includes(ledger.book) && !device.catalogue.isNamedHere(ledger) ? "notHere" : "readOnly");
+  if (!device.me.writes.includes(ledger.book)) return t("readOnly");
+  return t(device.catalogue.isNamedHere(ledger) ? "yearSealed" : "notHere");
 }
 
 /** Whether it may be written to in the year that is shown. */
