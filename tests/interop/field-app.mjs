@@ -135,6 +135,24 @@ await b.tab("冲突");
 await b.sees("13900003333");
 await b.sees("13900004444");
 await b.screen("conflicts");
+// What is typed there is kept while somebody looks elsewhere, and goes when it is given up.
+await b.button("填写正确内容").click();
+await b.field("联系电话").fill("1390000");
+await b.tab("待办");
+await b.sees("没保存的内容");
+await b.tab("冲突");
+found.typedInConflict = await b.field("联系电话").inputValue();
+await b.button("取消").click();
+await b.button("填写正确内容").waitFor();
+// The list leads to the field, and the field here.
+await b.member("李四");
+await b.page.getByRole("link", { name: "这一项有不同填写，去处理" }).waitFor();
+found.isDisputedSeen = await b.field("联系电话").evaluate((field) => {
+  const { top, bottom } = field.getBoundingClientRect();
+  return top >= 0 && bottom <= innerHeight;
+});
+await b.screen("disputed");
+await b.page.getByRole("link", { name: "这一项有不同填写，去处理" }).click();
 await b.page.getByRole("button", { name: /13900003333/ }).click();
 await b.sees("采用“13900003333”？");
 await b.screen("settle");
@@ -187,6 +205,8 @@ await a.tab("同步");
 const saved = a.page.waitForEvent("download");
 await a.button("导出数据包").click();
 const bundle = readFileSync(await (await saved).path());
+await a.sees(`已导出“${(await saved).suggestedFilename()}”`);
+await a.sees("请把它交给单位里有台账通的电脑");
 const carried = { method: "POST", headers: { cookie, "content-type": "application/octet-stream" }, body: bundle };
 const answer = await fetch(`${server}/api/bundles`, carried);
 if (!answer.ok) throw new Error(`the bundle: ${answer.status} ${await answer.text()}`);

@@ -41,6 +41,11 @@ await a.choosePin();
 await a.button("登记").click();
 await a.sees("A1党组织");
 await a.sees("已全部上传");
+// The code is used: whoever locks is asked for the PIN, without the app having been opened anew.
+await a.tab("同步");
+await a.button("锁定").click();
+await a.unlock();
+await a.sees("已全部上传");
 
 // What stands in the browser's files for whoever tries PINs.
 const vault = await a.page.evaluate(
@@ -69,10 +74,20 @@ await opens(await code(0));
 await a.sees("连不上服务器");
 line.isCut = false;
 const foreign = await code(1);
+// With the keyboard open hardly half of the screen is left: what is wrong is seen there, in one language.
+await a.page.setViewportSize({ width: 360, height: 340 });
 await opens(foreign);
 await a.sees("登记码不是给这部手机的使用人的");
+found.foreign = await a.page.evaluate(() => {
+  const fault = document.querySelector(".van-field__error-message");
+  const { top, bottom } = fault.getBoundingClientRect();
+  return { isSeen: top >= 0 && bottom <= innerHeight, isAtCode: document.activeElement.id === "code", isEnglish: /[a-z]{3}/.test(fault.textContent) };
+});
+await a.page.setViewportSize({ width: 360, height: 740 });
 await a.screen("foreign");
-await opens("NOBODYSCODE");
+await opens("FB6L-Q");
+await a.sees("登记码应为16位，现在是5位");
+await opens("NOBODYSCODENOBOD");
 await a.sees("登记码不对、已用过或已过期");
 // The link of the new QR code leads there by itself.
 const own = await code(0);
@@ -129,6 +144,15 @@ await a.button("登记").click();
 await a.sees("A1党组织");
 await a.member("李四");
 found.anew = await a.field("联系电话").inputValue();
+
+// Whoever has a phone that was revoked is told what to do with it.
+for (const { id, is_revoked } of await api("GET", "/api/devices")) if (!is_revoked) await api("POST", `/api/devices/${id}/revoke`);
+await a.page.route("**/sync/exchange", (route) => route.abort());
+await a.page.reload();
+await a.button("忘记密码").click();
+await opens(await code(0));
+await a.sees("记得密码的，点“返回”用密码打开并联网");
+await a.screen("revoked");
 
 await browser.close();
 line.close();

@@ -9,7 +9,7 @@ import { invitation } from "./device/invitation";
 import { router } from "./router";
 import { choose, language } from "./text/words";
 
-invitation.start();
+invitation.start(device.status);
 choose(language.value);
 await startAutomerge(wasm);
 createApp(App).use(router).mount("#app");

@@ -9,8 +9,8 @@ import Units from "./views/Units.vue";
 
 export const router = createRouter({
   history: createWebHashHistory(),
-  // A screen begins at its top, where it says what waits there; on the way back it is where it was left.
-  scrollBehavior: (_to, _from, left) => left ?? { top: 0 },
+  // A screen begins at its top, where it says what waits there, or at what the link is of; on the way back it is where it was left.
+  scrollBehavior: (to, _from, left) => left ?? (to.hash === "" ? { top: 0 } : { el: to.hash, top: 64 }),
   routes: [
     { path: "/", component: Units },
     { path: "/units/:unit", component: Ledgers, props: true },

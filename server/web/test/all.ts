@@ -2,10 +2,12 @@
 import "./checkpoints";
 import "./day";
 import "./drafts";
+import "./invitation";
 import "./matching";
 import "./merging";
 import "./photos";
 import "./transport";
 import "./typed";
 import "./vault";
+import "./words";
 import "./years";

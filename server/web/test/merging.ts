@@ -4,11 +4,11 @@ import { createRequire } from "node:module";
 import { before, test } from "node:test";
 import { startAutomerge } from "../src/document/automerge";
 import { keyOfAddress } from "../src/document/address";
-import { LedgerDocument, RowTaken } from "../src/document/document";
+import { LedgerDocument, type Provenance, RowTaken } from "../src/document/document";
 import type { Identity } from "../src/document/identity";
 import type { Value } from "../src/document/value";
 import { look } from "../src/views/matching";
-import { marksOf } from "../src/views/typed";
+import { marksOf, revivalOf } from "../src/views/typed";
 import { members, publicKey } from "./county";
 
 const identity: Identity = { unit: "5a5a5a5a-5a5a-5a5a-5a5a-5a5a5a5a5a5a", book: "unit", period: "2012" };
@@ -27,9 +27,14 @@ function phone(actor: string, cells: Record<string, Value>, lacks = false): { do
   return { document, row };
 }
 
-function write(document: LedgerDocument, row: string, entries: { column: string; value: Value }[]): void {
+function write(
+  document: LedgerDocument,
+  row: string,
+  entries: { column: string; value: Value }[],
+  provenance: Provenance = { who: "甲", how: "form" },
+): void {
   const edits = entries.map(({ column, value }) => ({ address: { ledger: "members", row, column }, value }));
-  document.write(identity, edits, { provenance: { who: "甲", how: "form" }, time: 1_335_780_000 });
+  document.write(identity, edits, { provenance, time: 1_335_780_000 });
 }
 
 function listed(document: LedgerDocument): [string, Value[]][] {
@@ -91,4 +96,42 @@ test("whoever has the other's record already is asked instead", () => {
   const { matches, free } = look(members, publicKey, document.rows("members"), person, () => "00000000000000zz");
   assert.deepEqual(matches.map((match) => [match.row.id, match.likeness]), [[row, "same"]]);
   assert.notEqual(free, row);
+});
+
+test("a record that is brought back is what it was: whole, a draft, or what no state was said of", () => {
+  const person = { name: "赵刚", birth_date: "1970-05-01" };
+  const revived = (removal: { column: string; value: Value }, ...earlier: Value[]) => {
+    const { document, row } = phone("0a", person);
+    for (const value of earlier) write(document, row, [{ column: "@state", value }]);
+    write(document, row, [removal]);
+    const states = document.history({ ledger: "members", row, column: "@state" });
+    const entries = revivalOf(document.rows("members").get(row)!, states);
+    write(document, row, entries.map(({ column, value }) => ({ column, value })));
+    const { removed, cells } = document.rows("members").get(row)!;
+    return [removed, cells["@state"]];
+  };
+  const isVoid = { column: "@state", value: "void" };
+  assert.deepEqual(revived(isVoid), [false, "submitted"]);
+  assert.deepEqual(revived(isVoid, "draft"), [false, "draft"]);
+  assert.deepEqual(revived(isVoid, "void", "draft", "submitted"), [false, "submitted"]);
+  assert.deepEqual(revived(isVoid, null), [false, null]);
+  assert.deepEqual(revived({ column: "@removed", value: true }, "draft"), [false, "draft"]);
+});
+
+test("what was not for its writer to decide is told beside what stands, until somebody decides", () => {
+  const { document, row } = phone("0a", { name: "赵刚", birth_date: "1970-05-01", sex: "M" });
+  const addresses = ["name", "sex", "mobile"].map((column) => ({ ledger: "members", row, column }));
+  const told = () => [...document.proposed(addresses)].map(([column, { value, provenance }]) => [column, value, provenance?.who]);
+  write(document, row, [{ column: "sex", value: "F" }, { column: "mobile", value: "13900000001" }]);
+  assert.deepEqual(told(), []);
+  write(document, row, [{ column: "sex", value: "M" }], { who: "甲", how: "keep", source: "form:00" });
+  write(document, row, [{ column: "mobile", value: null }], { who: "台账通", how: "keep" });
+  assert.deepEqual(told(), [
+    ["sex", "F", "甲"],
+    ["mobile", "13900000001", "甲"],
+  ]);
+  // One is accepted; in the place of the other somebody has written something else.
+  write(document, row, [{ column: "sex", value: "F" }], { who: "乙", how: "resolve" });
+  write(document, row, [{ column: "mobile", value: "13900000002" }]);
+  assert.deepEqual(told(), []);
 });

@@ -25,6 +25,16 @@ test("fields that nobody touched differ from nothing", () => {
   assert.deepEqual(differences(fields, { name: "张三", mobile: "" }, { name: "张三", mobile: "" }, stored), []);
 });
 
+test("a ledger of which every key is restricted names nothing on a phone", () => {
+  const restricted = members.columns.map((column) => ({ ...column, sensitivity: column.key === "name" ? ("S3" as const) : column.sensitivity }));
+  const cases: [string[][], boolean][] = [
+    [[["id_card"], ["name", "joined_on"]], false],
+    [[["id_card"], ["birth_date"]], true],
+  ];
+  for (const [keys, isNamed] of cases) assert.equal(catalogue.isNamedHere({ ...members, columns: restricted, keys }), isNamed);
+  assert.equal(catalogue.isNamedHere(members), true);
+});
+
 test("a set is written member by member, and a fault is said of its field", () => {
   const { edits, all, faults } = entered(fields, { skills: "b", mobile: "139" }, { skills: "a", mobile: "" }, stored);
   assert.deepEqual(edits, [

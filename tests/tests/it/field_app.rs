@@ -57,6 +57,8 @@ async fn two_cadres_work_for_days_without_a_signal() -> Result<()> {
         ("isKeptOverUpdate", json!(true)),
         ("isOpenFormSafe", json!(true)),
         ("travelled", json!("1990-05")),
+        ("typedInConflict", json!("1390000")),
+        ("isDisputedSeen", json!(true)),
         ("settled", json!("13900003333")),
         ("carried", json!("13900007777")),
         ("scanned", json!("13900001234")),
@@ -72,7 +74,7 @@ async fn two_cadres_work_for_days_without_a_signal() -> Result<()> {
     assert!(found["history"].as_u64().context("versions")? >= 3, "{found}");
     assert!(found["parts"].as_u64().context("parts")? > 4, "{found}");
     assert!(found["storedValues"].as_u64().context("values")? > 10, "{found}");
-    assert_eq!(found["screens"].as_array().map_or(0, Vec::len), 27);
+    assert_eq!(found["screens"].as_array().map_or(0, Vec::len), 28);
     Ok(())
 }
 
@@ -110,6 +112,7 @@ async fn a_forgotten_pin_costs_nobody_what_they_typed() -> Result<()> {
         // A copy of the browser's files has all that a PIN is mixed with: each try takes memory and time.
         ("vault", json!({ "memory": 65_536, "rounds": 1, "hasSecret": false })),
         ("isCodeInAddress", json!(false)),
+        ("foreign", json!({ "isSeen": true, "isAtCode": true, "isEnglish": false })),
         ("isUnsentKept", json!(true)),
         ("number", json!("13900001111")),
         ("isNewPin", json!(true)),

@@ -145,6 +145,12 @@ export class Catalogue {
     return this.data.rules.filter((rule) => rule.ledger === ledger);
   }
 
+  /** Whether a phone can say which record a row is: every one of its keys may be restricted. */
+  isNamedHere(ledger: Ledger): boolean {
+    const isSeen = (name: string) => !ledger.columns.some(({ key, sensitivity }) => key === name && sensitivity === "S3");
+    return ledger.keys.some((key) => key.every(isSeen));
+  }
+
   /** The columns that a person fills in on a phone: not those that the document says, and nothing restricted. */
   fields(ledger: Ledger): Column[] {
     return ledger.columns.filter(

@@ -129,7 +129,7 @@ export class Device {
   async enrol(code: string): Promise<void> {
     const setup = this.setup;
     if (setup === undefined) return;
-    const enrolled = await enrol(code.trim(), await publicKeys(setup.keys), setup.token);
+    const enrolled = await enrol(code, await publicKeys(setup.keys), setup.token);
     this.setup = { ...setup, enrolled };
     await this.opened().put("setup", this.setup);
     await this.begin();
@@ -496,4 +496,4 @@ export class Device {
 }
 
 export const device = new Device();
-export { ForeignBundle, RowTaken };
+export { ForeignBundle, NoRoom, RowTaken };

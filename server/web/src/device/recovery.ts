@@ -31,5 +31,5 @@ export function countUnsent(device: Device): void {
 export async function openAnew(database: Database, code: string, pin: string): Promise<boolean> {
   const recovery = await database.recovery();
   if (recovery === undefined) return false;
-  return database.reopen(bytes(await recover(code.trim(), recovery.sealed)), pin);
+  return database.reopen(bytes(await recover(code, recovery.sealed)), pin);
 }

@@ -2,6 +2,7 @@
 
 import { concatBytes } from "@noble/hashes/utils.js";
 import type { components } from "../../generated/api";
+import { codeIn } from "./invitation";
 
 export class Offline extends Error {}
 
@@ -87,7 +88,7 @@ function detailOf(body: Uint8Array): string | undefined {
 }
 
 export async function enrol(code: string, keys: string, token: string): Promise<Enrolled> {
-  const body = JSON.stringify({ code, keys, token });
+  const body = JSON.stringify({ code: codeIn(code), keys, token });
   const answer = await send("/api/enrol", {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -98,7 +99,7 @@ export async function enrol(code: string, keys: string, token: string): Promise<
 
 /** What the county gives back of what was sealed to it, for a one-time code: the key to what is stored here. */
 export async function recover(code: string, sealed: Uint8Array): Promise<string> {
-  const body = JSON.stringify({ code, sealed: btoa(String.fromCharCode(...sealed)) });
+  const body = JSON.stringify({ code: codeIn(code), sealed: btoa(String.fromCharCode(...sealed)) });
   const headers = { "content-type": "application/json" };
   return json<{ key: string }>(await send("/api/enrol/recovery", { method: "POST", headers, body })).key;
 }

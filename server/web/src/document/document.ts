@@ -247,6 +247,23 @@ export class LedgerDocument {
     return history;
   }
 
+  /**
+   * Of these cells, what somebody has last written who is not to decide it: the server has given the cell back what it said, and
+   * keeps what was written as a proposal.
+   */
+  proposed(addresses: readonly Address[]): Map<string, Written> {
+    const found = new Map<string, Written>();
+    const isKept = ({ message }: { message: string | null }) => provenance(message)?.how === "keep";
+    if (!this.handle.getChangesMeta([]).some(isKept)) return found;
+    for (const address of addresses) {
+      const winner = this.handle.getAll(ROOT, keyOfAddress(address)).at(-1)?.at(-1);
+      if (winner === undefined || this.writtenBy(winner as string).provenance?.how !== "keep") continue;
+      const last = this.history(address).filter((version) => version.provenance?.how !== "keep").at(-1);
+      if (last !== undefined && !isSame(last.value, this.get(address) ?? null)) found.set(cellOf(address), last);
+    }
+    return found;
+  }
+
   private writtenBy(operation: string): Omit<Written, "value"> {
     const [counter, actor] = operation.split("@");
     const number = Number(counter);

@@ -96,6 +96,12 @@ const WORDS = {
   enrol: ["登记", "Enrol"],
   enrolling: ["正在登记…", "Enrolling…"],
   enrolOffline: ["连不上服务器。请到有信号的地方再试，已输入的不会丢。", "The server cannot be reached. Try again where there is a signal."],
+  codeLength: ["登记码应为{0}位，现在是{1}位", "A code has {0} characters; this one has {1}"],
+  codeRevoked: [
+    "本机已停用，登记码打不开。记得密码的，点“返回”用密码打开并联网，没上传的内容会交给服务器，由管理员处理；不记得的，只能清除本机重新登记，没上传的内容会丢失。",
+    "This phone was revoked: no code opens it. If you remember the PIN, go back and open it with that where there is a signal: what was not sent goes to the server, for your administrator to look at. If not, it can only be erased and enrolled anew, and what was not sent is lost.",
+  ],
+  unexpected: ["程序原因，请告知管理员", "A technical reason: tell your administrator"],
   enrolUnknown: ["登记码不对、已用过或已过期，请向管理员要新的。", "The code is wrong, used or expired: ask for a new one."],
   help: ["怎么用？", "How does it work?"],
   camera: ["相机画面", "What the camera sees"],
@@ -155,6 +161,10 @@ const WORDS = {
   update: ["更新", "Update"],
   noNetwork: ["没有网络时", "Without any network"],
   exportBundle: ["导出数据包", "Export a bundle"],
+  exported: [
+    "已导出“{0}”，在手机的“下载”里。请把它交给单位里有台账通的电脑（微信或U盘都行），处理后把回复包拿回来，在这里点“导入回复包”。在此之前，内容仍算待上传。",
+    "“{0}” is in the downloads of this phone. Hand it to the computer of your office that runs Taizhang, by chat or USB stick, and import its answer here. Until then its content counts as not sent.",
+  ],
   importBundle: ["导入回复包", "Import the answer"],
   codesShow: ["出示二维码", "Show codes"],
   codesOwn: ["待上传的内容", "What is to be sent"],
@@ -205,9 +215,14 @@ const WORDS = {
   filterRemoved: ["已删除", "Removed"],
   rowsEmpty: ["还没有记录", "No records yet"],
   readOnly: ["这种台账由上级填写，本机只能查看", "Kept by those above: read only here"],
+  notHere: ["姓名等敏感内容不存手机，本机不能填写，请交专人", "What names its records is not kept on phones: hand it to whoever is in charge"],
   draft: ["草稿", "Draft"],
   removed: ["已删除", "Removed"],
   disputed: ["有冲突", "In dispute"],
+  disputedHere: ["这一项有不同填写，去处理", "Several values: decide which one is right"],
+  proposedOwn: ["您填的“{0}”须由上级决定，已作为建议上报，还没有采纳", "“{0}”, as you typed it, is not yours to decide: it was handed up as a proposal, and is not accepted so far"],
+  proposed: ["“{0}”（{1}填）须由上级决定，已作为建议上报，还没有采纳", "“{0}”, typed by {1}, was handed up as a proposal, and is not accepted so far"],
+  disputedMark: ["这条记录的状态有冲突，去处理", "The state of this record is in dispute: decide"],
   requiredMissing: ["必填项没有填", "Required"],
   incompleteTitle: ["还有 {0} 处没填好", "{0} not right yet"],
   incompleteText: ["可以先存为草稿，以后补全。草稿不计入报表。", "It can be kept as a draft, and completed later. Drafts are not counted."],
@@ -334,10 +349,12 @@ export function t(word: Word, ...values: (string | number)[]): string {
   return values.reduce<string>((filled, value, at) => filled.replace(`{${at}}`, String(value)), text);
 }
 
-/** What the server has said, in this language: it says everything twice, Chinese first. */
+/** What the server has said, in this language: it says everything twice, Chinese first. What is in another one only is not shown. */
 export function said(sentence: string): string {
-  const [chinese, english] = sentence.split(" | ");
-  return (language.value === "zh" ? chinese : english) ?? sentence;
+  const [chinese = "", english] = sentence.split(" | ");
+  if (language.value === "en" && english !== undefined) return english;
+  const isChinese = /\p{Script=Han}/u.test(chinese);
+  return chinese === "" || isChinese === (language.value === "zh") ? chinese : t("unexpected");
 }
 
 /** Date and time of an instant as this phone has it. */

@@ -22,7 +22,13 @@ export function identityOf(unit: string, ledger: Ledger): Identity {
 
 /** Whether this device may write to a ledger at all. */
 export function mayHold(ledger: Ledger): boolean {
-  return device.me.writes.includes(ledger.book);
+  return device.me.writes.includes(ledger.book) && device.catalogue.isNamedHere(ledger);
+}
+
+/** Why a ledger is only to be read here. */
+export function readOnly(ledger: Ledger): string {
+  if (!device.me.writes.includes(ledger.book)) return t("readOnly");
+  return t(device.catalogue.isNamedHere(ledger) ? "yearSealed" : "notHere");
 }
 
 /** Whether it may be written to in the year that is shown. */

@@ -3,6 +3,7 @@
 import type { Catalogue, Column } from "../catalogue/catalogue";
 import { editable, printed, read } from "../catalogue/entry";
 import { REMOVED, STATE } from "../document/address";
+import type { Row, Written } from "../document/document";
 import type { Value } from "../document/value";
 
 export type Texts = Readonly<Record<string, string>>;
@@ -73,6 +74,15 @@ export function marksOf(isNew: boolean, wasDraft: boolean, lacks: boolean): Entr
   const state = { column: STATE, value: lacks ? "draft" : "submitted" };
   if (isNew) return [{ column: REMOVED, value: false }, state];
   return wasDraft && !lacks ? [state] : [];
+}
+
+/** What brings a record back as it was, whole or a draft; `states` is all that its state ever was, oldest first. */
+export function revivalOf(row: Row, states: readonly Pick<Written, "value">[]): Entry[] {
+  const last = [...states].reverse().find(({ value }) => value !== "void");
+  return [
+    ...(row.removed ? [{ column: REMOVED, value: false }] : []),
+    ...(row.cells[STATE] === "void" ? [{ column: STATE, value: last?.value ?? null }] : []),
+  ];
 }
 
 /** A field in which a record says one thing and what was typed another. */
