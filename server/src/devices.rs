@@ -16,6 +16,11 @@ use crate::{
     },
 };
 
+/// Bytes of chance in a one-time code: it is asked for a few times a minute at most.
+const CODE_BYTES: usize = 10;
+/// Characters of a one-time code: five bits each.
+const CODE_LENGTH: usize = CODE_BYTES * 8 / 5;
+
 /// How often an enrolment is tried while somebody changes the person whose device it is.
 const ROUNDS_MAX: usize = 16;
 
@@ -25,6 +30,9 @@ pub enum EnrolError {
     /// No such code, or it was used, or too long ago.
     #[error("登记码无效、已使用或已过期 | no such code: it was used, or it has expired")]
     Unknown,
+    /// No code has so many characters.
+    #[error("登记码应为{CODE_LENGTH}位，现在是{0}位 | a code has {CODE_LENGTH} characters, this one has {0}")]
+    Length(usize),
     /// The device has no usable name.
     #[error("设备名称应为1至40个字符 | a device's name has 1 to 40 characters")]
     Name,
@@ -73,6 +81,14 @@ impl std::fmt::Debug for Invited {
     }
 }
 
+/// How a one-time code is stored; it may be typed in groups and in small letters, or be the whole link.
+fn code_hash(code: &str) -> Result<[u8; 32], EnrolError> {
+    let given = code.rsplit_once("enrol=").map_or(code, |(_, given)| given);
+    let plain: String = given.chars().filter(char::is_ascii_alphanumeric).collect();
+    let is_code = plain.len() == CODE_LENGTH;
+    if is_code { Ok(token_hash(&plain.to_ascii_uppercase())) } else { Err(EnrolError::Length(plain.len())) }
+}
+
 /// How a token that a device has drawn is stored. The device draws it, so that an answer that gets lost on the way does not
 /// shut it out: it asks again with the same.
 fn checked(token: &str) -> Result<[u8; 32], EnrolError> {
@@ -118,8 +134,7 @@ pub async fn invite(server: &Server, person: &Person, name: &str, by: impl Into<
     if person.is_disabled || !person.grant().may(Permission::Sync) {
         return Err(EnrolError::Disabled);
     }
-    // 80 bits, and it is asked for a few times a minute at most.
-    let code = data_encoding::BASE32_NOPAD.encode(&clock::random::<10>());
+    let code = data_encoding::BASE32_NOPAD.encode(&clock::random::<CODE_BYTES>());
     let now_ms = clock::now_ms();
     let expires_at_ms = now_ms + INVITATION_MS;
     let (code_hash, device_name) = (token_hash(&code), name.trim().to_owned());
@@ -136,7 +151,7 @@ pub async fn invite(server: &Server, person: &Person, name: &str, by: impl Into<
 
 /// Enrols a device: what it may do follows from the person whom its code was given for. Asking again is no error.
 pub async fn enrol(server: &Server, code: &str, keys: PublicKeys, token: &str) -> Result<DeviceRecord, EnrolError> {
-    let code_hash = token_hash(&code.trim().to_uppercase());
+    let code_hash = code_hash(code)?;
     let token_hash = checked(token)?;
     for _ in 0..ROUNDS_MAX {
         if let Some(known) = server.store.device_by_token(&token_hash).await? {
@@ -179,12 +194,23 @@ pub async fn enrol(server: &Server, code: &str, keys: PublicKeys, token: &str) -
 }
 
 /// Gives the key to what a device has stored back to whoever has forgotten its PIN and has a one-time code of the person whose
-/// device it is. The device keeps the key encrypted to this server, and has signed it.
-pub async fn recover(server: &Server, code: &str, sealed: &[u8]) -> Result<Vec<u8>, EnrolError> {
-    let code_hash = token_hash(&code.trim().to_uppercase());
+/// device it is. The device keeps the key encrypted to this server, and has signed it. Asking again with the nonce that the code
+/// was used with is no error.
+pub async fn recover(server: &Server, code: &str, sealed: &[u8], nonce: Option<&str>) -> Result<Vec<u8>, EnrolError> {
+    let code_hash = code_hash(code)?;
+    let nonce_hash = nonce.map(checked).transpose()?;
     for _ in 0..ROUNDS_MAX {
         let at_ms = clock::now_ms();
-        let invitation = server.store.people().invitation(&code_hash, at_ms).await?.ok_or(EnrolError::Unknown)?;
+        let invitation = server.store.people().invitation(&code_hash, at_ms).await?;
+        let answered = match &nonce_hash {
+            Some(nonce_hash) if invitation.is_none() => {
+                server.store.people().recovered(&code_hash, nonce_hash, at_ms).await?
+            }
+            _ => None,
+        };
+        if invitation.is_none() && answered.is_none() {
+            return Err(EnrolError::Unknown);
+        }
         // The county may have changed its keys since.
         let mut opened = Err(BundleError::Keys);
         for signing in server.keyring.signing() {
@@ -195,14 +221,18 @@ pub async fn recover(server: &Server, code: &str, sealed: &[u8]) -> Result<Vec<u
         }
         let (RecoveryKey { key }, head) = opened.map_err(EnrolError::Recovery)?;
         let device = server.store.device_by_signing_key(&head.sender).await?.ok_or(EnrolError::Another)?;
-        if device.person != Some(invitation.person) {
+        let is_theirs = invitation.is_none_or(|invitation| device.person == Some(invitation.person));
+        if !is_theirs || answered.is_some_and(|answered| answered != device.id) {
             return Err(EnrolError::Another);
         }
         if device.is_revoked {
             return Err(EnrolError::Revoked);
         }
+        if answered.is_some() {
+            return Ok(key.to_vec());
+        }
         let note = by_itself(&device, Event::DeviceRecovered);
-        let act = Act::Recover { code_hash, device: device.id, at_ms };
+        let act = Act::Recover { code_hash, nonce_hash, device: device.id, at_ms };
         if let Performed::Done(_) = server.store.perform(&Deed::new(act, note)).await? {
             return Ok(key.to_vec());
         }

@@ -206,6 +206,8 @@ struct Recover {
     code: String,
     /// What the device keeps of its key, encrypted to this server and signed by the device, in base64.
     sealed: String,
+    /// 64 random hexadecimal digits that the device has drawn for this: whoever got no answer asks again with the same.
+    nonce: Option<String>,
 }
 
 /// The key to what a device has stored.
@@ -220,11 +222,11 @@ struct Recovered {
     responses((status = 200, body = Recovered), (status = 404, description = "no such code, or it was used")))]
 async fn recover(
     State(server): State<Arc<Server>>,
-    Body(Recover { code, sealed }): Body<Recover>,
+    Body(Recover { code, sealed, nonce }): Body<Recover>,
 ) -> Result<impl IntoResponse, ApiError> {
     let sealed = BASE64.decode(sealed.as_bytes()).ok().filter(|sealed| sealed.len() <= SEALED_BYTES_MAX);
     let sealed = sealed.ok_or_else(|| ApiError::BadRequest("恢复信息有误 | this is no sealed key".into()))?;
-    let recovered = devices::recover(&server, &code, &sealed).await;
+    let recovered = devices::recover(&server, &code, &sealed, nonce.as_deref()).await;
     if matches!(recovered, Err(EnrolError::Unknown | EnrolError::Another | EnrolError::Recovery(_))) {
         audit::note_failed(&server, By::stranger(), Event::SignInFailed, &json!({ "what": "recovery" })).await;
     }
@@ -281,7 +283,9 @@ impl From<EnrolError> for ApiError {
     fn from(error: EnrolError) -> Self {
         match error {
             EnrolError::Unknown => ApiError::NotFound,
-            EnrolError::Name | EnrolError::Token | EnrolError::Recovery(_) => ApiError::BadRequest(error.to_string()),
+            EnrolError::Length(_) | EnrolError::Name | EnrolError::Token | EnrolError::Recovery(_) => {
+                ApiError::BadRequest(error.to_string())
+            }
             EnrolError::Disabled | EnrolError::Keys | EnrolError::Another => ApiError::Conflict(error.to_string()),
             EnrolError::Revoked => Denied::Revoked.into(),
             EnrolError::Rotated => ApiError::Unauthorized,

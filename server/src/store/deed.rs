@@ -117,6 +117,8 @@ pub enum Act {
     Recover {
         /// SHA-256 of the code.
         code_hash: [u8; 32],
+        /// SHA-256 of what the device has drawn, by which it may ask again.
+        nonce_hash: Option<[u8; 32]>,
         /// The device.
         device: DeviceId,
         /// When.

@@ -272,6 +272,14 @@ pub trait PeopleStore: Send + Sync {
     /// A one-time code that may still be used. One that was given in the future was not: the clock was wrong.
     async fn invitation(&self, code_hash: &[u8; 32], now_ms: i64) -> Result<Option<Invitation>, StoreError>;
 
+    /// The device that got its key back by this code and this nonce, while the code would still be worth something.
+    async fn recovered(
+        &self,
+        code_hash: &[u8; 32],
+        nonce_hash: &[u8; 32],
+        now_ms: i64,
+    ) -> Result<Option<DeviceId>, StoreError>;
+
     /// Appends to the audit log.
     async fn append_audit(&self, entry: &AuditEntry) -> Result<(), StoreError>;
 

@@ -113,6 +113,7 @@ async fn a_forgotten_pin_costs_nobody_what_they_typed() -> Result<()> {
         ("vault", json!({ "memory": 65_536, "rounds": 1, "hasSecret": false })),
         ("isCodeInAddress", json!(false)),
         ("foreign", json!({ "isSeen": true, "isAtCode": true, "isEnglish": false })),
+        ("lost", json!(200)),
         ("isUnsentKept", json!(true)),
         ("number", json!("13900001111")),
         ("isNewPin", json!(true)),

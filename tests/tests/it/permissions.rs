@@ -163,6 +163,8 @@ struct County {
     folder: tempfile::TempDir,
 }
 
+/// A one-time code that nobody was given.
+const NO_CODE: &str = "NOBODYSCODENOBOD";
 const TOKEN: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 const PASSWORD: &str = "correct horse battery";
 
@@ -262,9 +264,9 @@ impl County {
             // Another name each time: whoever tries one again and again is told to wait.
             "/api/session" if *method == "post" => Some(json!({ "name": format!("x{number}"), "password": "y" })),
             "/api/enrol" => {
-                Some(json!({ "code": "NONE", "keys": self.server.keys.public().to_string(), "token": TOKEN }))
+                Some(json!({ "code": NO_CODE, "keys": self.server.keys.public().to_string(), "token": TOKEN }))
             }
-            "/api/enrol/recovery" => Some(json!({ "code": "NONE", "sealed": "" })),
+            "/api/enrol/recovery" => Some(json!({ "code": NO_CODE, "sealed": "" })),
             "/api/device/token" => Some(json!({ "token": TOKEN })),
             "/api/session/password" => Some(json!({ "old": PASSWORD, "new": PASSWORD })),
             "/api/session/totp" if *method != "post" => Some(json!({ "code": "000000" })),

@@ -97,7 +97,9 @@ async fn act(
         Act::RemoveTotp(person, code) => accounts::remove_totp(tx, *person, code).await,
         Act::Invite { invitation, at_ms } => enrolment::invite(tx, invitation, *at_ms).await,
         Act::Redeem { code_hash, device, at_ms } => enrolment::redeem(tx, code_hash, device, *at_ms).await,
-        Act::Recover { code_hash, device, at_ms } => enrolment::recover(tx, code_hash, *device, *at_ms).await,
+        Act::Recover { code_hash, nonce_hash, device, at_ms } => {
+            enrolment::recover(tx, code_hash, nonce_hash.as_ref(), *device, *at_ms).await
+        }
         Act::Enrol { device, at_ms } => enrolment::enrol(tx, device, *at_ms).await,
         Act::RotateToken { device, from, to } => enrolment::rotate(tx, *device, from, to).await,
         Act::RevokeDevice(device) => enrolment::revoke(tx, *device).await,

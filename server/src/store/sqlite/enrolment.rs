@@ -86,11 +86,12 @@ async fn note_inviter(tx: &mut SqliteConnection, code_hash: &[u8; 32]) -> Result
 pub(super) async fn recover(
     tx: &mut SqliteConnection,
     code_hash: &[u8; 32],
+    nonce_hash: Option<&[u8; 32]>,
     device: DeviceId,
     now_ms: i64,
 ) -> Result<Outcome, StoreError> {
     let used = sqlx::query(
-        "UPDATE invitations SET device = $2
+        "UPDATE invitations SET device = $2, nonce_hash = $5
          WHERE code_hash = $1 AND device IS NULL
            AND person = (SELECT person FROM devices WHERE id = $2 AND is_revoked = 0)
            AND expires_at_ms > $3 AND created_at_ms <= $3 AND created_at_ms > $3 - $4
@@ -100,6 +101,7 @@ pub(super) async fn recover(
     .bind(device.as_bytes().as_slice())
     .bind(now_ms)
     .bind(INVITATION_MS)
+    .bind(nonce_hash.map(<[u8; 32]>::as_slice))
     .execute(&mut *tx)
     .await?;
     if used.rows_affected() == 0 {

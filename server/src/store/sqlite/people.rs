@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Row, sqlite::SqliteRow};
+use sync_protocol::DeviceId;
 
 use super::{SqliteStore, attempts, audit, codec, erase};
 use crate::{
@@ -140,6 +141,26 @@ impl PeopleStore for SqliteStore {
             Ok(Invitation { code_hash: *code_hash, person, device_name, expires_at_ms, invited_by, inviter })
         };
         row.map(read).transpose()
+    }
+
+    async fn recovered(
+        &self,
+        code_hash: &[u8; 32],
+        nonce_hash: &[u8; 32],
+        now_ms: i64,
+    ) -> Result<Option<DeviceId>, StoreError> {
+        let row = sqlx::query(
+            "SELECT i.device FROM invitations i JOIN people p ON p.id = i.person AND p.is_disabled = 0
+             WHERE i.code_hash = $1 AND i.nonce_hash = $2 AND i.expires_at_ms > $3
+               AND i.created_at_ms <= $3 AND i.created_at_ms > $3 - $4",
+        )
+        .bind(code_hash.as_slice())
+        .bind(nonce_hash.as_slice())
+        .bind(now_ms)
+        .bind(INVITATION_MS)
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(|row| codec::device_id(&row, "device")).transpose()
     }
 
     async fn append_audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {

@@ -31,9 +31,9 @@ async fn the_key_goes_back_to_nobody_but_the_person_whose_phone_it_is() -> Resul
     let (kept, strange) = (sealed(&desk, &phone)?, sealed(&desk, &stranger)?);
     let hers = devices::invite(&desk.server, &lina, "手机乙", "test").await?.code;
     let his = devices::invite(&desk.server, &wang, "手机甲", &officer).await?.code;
-    let recover = async |code: &str, sealed: &[u8]| devices::recover(&desk.server, code, sealed).await;
+    let recover = async |code: &str, sealed: &[u8]| devices::recover(&desk.server, code, sealed, None).await;
 
-    assert!(matches!(recover("NOBODYSCODE", &kept).await, Err(EnrolError::Unknown)));
+    assert!(matches!(recover("NOBODYSCODENOBOD", &kept).await, Err(EnrolError::Unknown)));
     assert!(matches!(recover(&first, &kept).await, Err(EnrolError::Unknown)), "the code that it was enrolled with");
     assert!(matches!(recover(&hers, &kept).await, Err(EnrolError::Another)), "somebody else's code");
     assert!(matches!(recover(&his, &strange).await, Err(EnrolError::Another)), "a phone that nobody has enrolled");
@@ -55,12 +55,64 @@ async fn the_key_goes_back_to_nobody_but_the_person_whose_phone_it_is() -> Resul
     keyring.keep(desk.server.store.as_ref()).await?;
     desk.server.keyring = keyring.into();
     let again = devices::invite(&desk.server, &wang, "手机甲", "test").await?.code;
-    assert_eq!(devices::recover(&desk.server, &again, &kept).await?, KEY);
+    assert_eq!(devices::recover(&desk.server, &again, &kept, None).await?, KEY);
     devices::enrol(&desk.server, &hers, stranger.public(), &token()).await?;
 
     // Whoever has found a phone that was revoked opens nothing.
     let late = devices::invite(&desk.server, &wang, "手机甲", "test").await?.code;
     devices::revoke(&desk.server, &device, "test").await?;
-    assert!(matches!(devices::recover(&desk.server, &late, &kept).await, Err(EnrolError::Revoked)));
+    assert!(matches!(devices::recover(&desk.server, &late, &kept, None).await, Err(EnrolError::Revoked)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_lost_is_given_again_to_the_same_phone_alone() -> Result<()> {
+    let desk = Desk::open().await?;
+    let wang = desk.person("wang", Role::FieldCadre).await?;
+    let (phone, other) = (Keys::of(b"phone"), Keys::of(b"other"));
+    for keys in [&phone, &other] {
+        let code = devices::invite(&desk.server, &wang, "手机", "test").await?.code;
+        devices::enrol(&desk.server, &code, keys.public(), &token()).await?;
+    }
+    let (kept, others) = (sealed(&desk, &phone)?, sealed(&desk, &other)?);
+    let code = devices::invite(&desk.server, &wang, "手机", "test").await?.code;
+    let (nonce, guess) = (token(), token());
+    let recover = async |sealed: &[u8], nonce: Option<&str>| devices::recover(&desk.server, &code, sealed, nonce).await;
+
+    assert!(matches!(recover(&kept, Some("0000")).await, Err(EnrolError::Token)), "a nonce that could be guessed");
+    assert_eq!(recover(&kept, Some(&nonce)).await?, KEY);
+    assert_eq!(recover(&kept, Some(&nonce)).await?, KEY, "the same phone, once more");
+    for nonce in [None, Some(guess.as_str())] {
+        assert!(matches!(recover(&kept, nonce).await, Err(EnrolError::Unknown)), "whoever has found the code");
+    }
+    assert!(
+        matches!(recover(&others, Some(&nonce)).await, Err(EnrolError::Another)),
+        "another phone of the same person"
+    );
+    let events = desk.events().await?;
+    assert_eq!(events.iter().filter(|event| *event == "device-recovered").count(), 1, "{events:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_taken_however_it_is_written_and_one_too_short_is_said_to_be() -> Result<()> {
+    let desk = Desk::open().await?;
+    let wang = desk.person("wang", Role::FieldCadre).await?;
+    let in_groups = |code: &str| {
+        let groups: Vec<&str> = [0, 4, 8, 12].iter().filter_map(|&at| code.get(at..at + 4)).collect();
+        groups.join("-").to_lowercase()
+    };
+    let written: [&dyn Fn(&str) -> String; 3] =
+        [&in_groups, &|code| format!(" {}\n", in_groups(code).replace('-', " ")), &|code| {
+            format!("https://h/#enrol={code}")
+        }];
+    for (at, written) in written.iter().enumerate() {
+        let code = devices::invite(&desk.server, &wang, "手机", "test").await?.code;
+        let keys = Keys::of(format!("phone {at}").as_bytes()).public();
+        devices::enrol(&desk.server, &written(&code), keys, &token()).await?;
+    }
+    let short = devices::enrol(&desk.server, "FB6L-Q", Keys::of(b"short").public(), &token()).await;
+    let said = short.err().context("refused")?.to_string();
+    assert_eq!(said, "登记码应为16位，现在是5位 | a code has 16 characters, this one has 5");
     Ok(())
 }

@@ -5,7 +5,7 @@ import type { Database } from "../store/database";
 import { sealKey } from "../sync/bundle";
 import { bytes } from "../sync/frames";
 import type { Device } from "./device";
-import type { Keys } from "./keys";
+import { type Keys, randomHex } from "./keys";
 import { recover } from "./transport";
 
 /** Keeps the key as only the county can read it; once for each of the county's keys. Where that fails, work goes on. */
@@ -31,5 +31,10 @@ export function countUnsent(device: Device): void {
 export async function openAnew(database: Database, code: string, pin: string): Promise<boolean> {
   const recovery = await database.recovery();
   if (recovery === undefined) return false;
-  return database.reopen(bytes(await recover(code, recovery.sealed)), pin);
+  const { sealed, to, nonce = randomHex(32) } = recovery;
+  // Stored before it is shown to anybody: an answer that gets lost has used the code up for whoever has another.
+  await database.putRecovery({ sealed, to, nonce });
+  const isOpen = await database.reopen(bytes(await recover(code, sealed, nonce)), pin);
+  if (isOpen) await database.putRecovery({ sealed, to });
+  return isOpen;
 }

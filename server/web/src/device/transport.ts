@@ -98,8 +98,8 @@ export async function enrol(code: string, keys: string, token: string): Promise<
 }
 
 /** What the county gives back of what was sealed to it, for a one-time code: the key to what is stored here. */
-export async function recover(code: string, sealed: Uint8Array): Promise<string> {
-  const body = JSON.stringify({ code: codeIn(code), sealed: btoa(String.fromCharCode(...sealed)) });
+export async function recover(code: string, sealed: Uint8Array, nonce: string): Promise<string> {
+  const body = JSON.stringify({ code: codeIn(code), sealed: btoa(String.fromCharCode(...sealed)), nonce });
   const headers = { "content-type": "application/json" };
   return json<{ key: string }>(await send("/api/enrol/recovery", { method: "POST", headers, body })).key;
 }

@@ -32,6 +32,8 @@ export interface StoredRecovery {
   readonly sealed: Uint8Array;
   /** Whose keys it is encrypted to. */
   readonly to: string;
+  /** What was drawn to ask for it back, until there is an answer that fits: whoever got none asks again with the same. */
+  readonly nonce?: string;
 }
 
 /** A photo of a record. */
