@@ -137,13 +137,7 @@ pub(crate) async fn indicators_of(
         if indicator.denominator_constant.is_some() && top != server.county {
             figure.denominator = None;
         }
-        let is_money = |term: &Term| {
-            let measure = server.catalogue.measure(&term.measure);
-            measure.is_some_and(|measure| matches!(measure.aggregate, Aggregate::SumHundredths(_)))
-        };
-        if indicator.numerator.first().is_some_and(is_money) {
-            figure.scale = figure.scale.saturating_mul(100);
-        }
+        figure.scale = figure.scale.saturating_mul(hundredths(server, indicator));
         let reached = match indicator.target_percent {
             Some(percent) => figure.reaches(percent),
             None if indicator.target_growth => {
@@ -174,6 +168,12 @@ pub(crate) async fn indicators_of(
         lines.push(line);
     }
     Ok(lines)
+}
+
+/// How many times what it stands for an indicator's numerator is: money is counted in fen.
+pub(crate) fn hundredths(server: &Server, indicator: &Indicator) -> i64 {
+    let first = indicator.numerator.first().and_then(|term| server.catalogue.measure(&term.measure));
+    if first.is_some_and(|measure| matches!(measure.aggregate, Aggregate::SumHundredths(_))) { 100 } else { 1 }
 }
 
 /// What a part comes to that counts once, however many units count it: a village with two branches. Nobody knows how many

@@ -284,22 +284,29 @@ async fn of_indicator(
         sides.push(parts);
     }
     let (mut under, mut over) = (sides.pop().unwrap_or_default(), sides.pop().unwrap_or_default());
-    if let Some(constant) = indicator.denominator_constant {
+    // A quota is the county's: of a unit only the count says something.
+    let is_county = top.id == server.county;
+    if let Some(constant) = indicator.denominator_constant.filter(|_| is_county) {
         under.push(Part::set("名额", 1, constant));
     }
     let sum = |parts: &[Part]| parts.iter().map(Part::signed).sum::<i64>();
     let mut sums = over.iter().chain(&under).map(|part| part.sum).collect::<Vec<_>>().into_iter();
-    let figure = indicator.figure(|_| sums.next().unwrap_or_default());
+    let mut figure = indicator.figure(|_| sums.next().unwrap_or_default());
+    if indicator.denominator_constant.is_some() && !is_county {
+        figure.denominator = None;
+    }
+    let times = indicators::hundredths(server, indicator);
+    let scale = figure.scale.saturating_mul(times) as f64;
     let share = || figure.denominator.filter(|under| *under != 0).map(|under| figure.numerator as f64 / under as f64);
     let value = match wanted {
         IndicatorPart::Numerator => {
             if !indicator.growth_of_means {
                 under.clear();
             }
-            Some(figure.numerator as f64)
+            Some(figure.numerator as f64 / scale)
         }
         IndicatorPart::Denominator => {
-            let value = figure.denominator.map(|under| under as f64);
+            let value = figure.denominator.map(|under| under as f64 / scale);
             if !indicator.growth_of_means {
                 over = std::mem::take(&mut under);
             }
@@ -318,7 +325,7 @@ async fn of_indicator(
         value,
         over,
         under,
-        divisor: 1,
+        divisor: if matches!(wanted, IndicatorPart::Numerator | IndicatorPart::Denominator) { times } else { 1 },
     }))
 }
 

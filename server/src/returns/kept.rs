@@ -171,11 +171,23 @@ impl<'a> Kept<'a> {
     /// The ledgers for want of which what terms come to is no figure.
     pub(crate) fn lacking(&self, unit: Option<UnitId>, terms: &[Term], value: i64) -> BTreeSet<String> {
         let mut lacking = BTreeSet::new();
+        let measures = terms.iter().filter_map(|term| self.catalogue.measure(&term.measure));
+        // What a term counts the absence of is no want of another one: the register stands in where no team is kept.
+        let handled: BTreeSet<&str> = measures
+            .flat_map(|measure| {
+                let (counted, absent) = measure.sources();
+                absent.into_iter().filter(move |ledger| !counted.contains(ledger))
+            })
+            .collect();
         for measure in terms.iter().filter_map(|term| self.catalogue.measure(&term.measure)) {
             let (counted, absent) = measure.sources();
             if value == 0 {
-                lacking.extend(counted.into_iter().filter(|ledger| self.lacks(unit, ledger)).map(str::to_owned));
+                let wanted = counted.iter().filter(|ledger| !handled.contains(*ledger) && self.lacks(unit, ledger));
+                lacking.extend(wanted.map(|ledger| (*ledger).to_owned()));
             }
+            // What it wants a row of besides is not what it counts the absence of.
+            let is_wanted = |ledger: &&str| *ledger != measure.ledger && counted.contains(ledger);
+            let absent: BTreeSet<&str> = absent.into_iter().filter(|ledger| !is_wanted(ledger)).collect();
             // What has no row in ledgers that nobody has kept: everything.
             if !absent.is_empty() && absent.iter().all(|ledger| self.owes(unit, ledger)) {
                 lacking.extend(absent.into_iter().map(str::to_owned));

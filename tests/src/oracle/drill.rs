@@ -84,7 +84,8 @@ pub async fn drill(
                     }
                     *drilled.cells.entry(form.number.clone()).or_default() += 1;
                     drilled.check(server, &request, &cell, value).await?;
-                    if let Some(column) = sheet.columns.get(column).filter(|_| !is_matrix) {
+                    let is_board = is_matrix || matches!(sheet.rows, SheetRows::Indicators);
+                    if let Some(column) = sheet.columns.get(column).filter(|_| !is_board) {
                         anyhow::ensure!(column.format != Format::Text, "{} {}: a number", form.number, column.number);
                     }
                 }
@@ -117,9 +118,11 @@ impl Drilled {
                 let sums: Vec<i64> = found.over.iter().chain(&found.under).map(|part| part.sum).collect();
                 let [now, count_now, then, count_then] = sums[..] else { anyhow::bail!("{name}: {sums:?}") };
                 let base = then * count_now;
+                // The means of both years, in yuan.
+                let times = (count_now * count_then * 100) as f64;
                 match cell.place.1 {
-                    2 => Some((now * count_then - base) as f64),
-                    3 => Some(base as f64),
+                    2 => Some((now * count_then - base) as f64 / times),
+                    3 => Some(base as f64 / times),
                     _ => Some((now * count_then - base) as f64 / base as f64),
                 }
             }

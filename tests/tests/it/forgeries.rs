@@ -47,7 +47,7 @@ async fn whatever_shows_a_reader_something_else_is_found() -> Result<()> {
     for (what, edits, told) in all {
         let edits: Vec<(&str, forge::Edit<'_>)> =
             edits.iter().map(|(part, edit)| (*part, edit.as_ref() as forge::Edit<'_>)).collect();
-        let found = verify(&server, forge::edited(&sealed, &edits)?).await?;
+        let found = verify(&server, forge::edited(&sealed, &edits)?).await.context(what)?;
         if found.verdict != "altered" || !found.changes.iter().any(|change| change.contains(told)) {
             missed.push(format!("{what}: {} {:?}", found.verdict, found.changes));
         }

@@ -123,7 +123,7 @@ async fn rows_behind_a_cell_have_names() -> Result<()> {
     let share = of("R03", "按领域!E8", Sensitivity::S2).await?;
     assert_eq!((share.over[0].rows.len(), share.under[0].rows.len(), share.value), (7, 7, Some(1.0)), "{share:?}");
     // Twelve mechanisms make one branch.
-    let twelve = of("R07", "F8", Sensitivity::S2).await?;
+    let twelve = of("R07", "F7", Sensitivity::S2).await?;
     let part = &twelve.over[0];
     assert_eq!((part.sum, part.rows.iter().filter(|row| row.adds == 1).count()), (3, 3), "{part:?}");
     assert_eq!(part.rows.len(), 12 + 13 + 12, "the mechanisms of A1, A2 and A4");

@@ -3,6 +3,7 @@
 mod measures;
 mod next_year;
 mod raw;
+mod raw_count;
 mod returns;
 mod rules;
 

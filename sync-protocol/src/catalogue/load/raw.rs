@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::next_year::RawNextYear;
+use super::{next_year::RawNextYear, raw_count::RawCount};
 use crate::catalogue::{
     Actor, Basis, Format, HeaderWords, IndicatorPart, Reach, Requirement, Sensitivity, UnitSource, Weight, Window,
     Within,
@@ -113,57 +113,6 @@ pub(super) enum Print {
     Unit,
     Organisation,
     Blank,
-}
-
-/// A measure of one column alone.
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawCount {
-    pub(super) ledger: Spanned<String>,
-    #[serde(rename = "where")]
-    pub(super) condition: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(super) with: Vec<RawHaving>,
-    #[serde(default)]
-    pub(super) without: Vec<RawHaving>,
-    #[serde(default)]
-    pub(super) units: bool,
-    pub(super) joined: Option<RawHaving>,
-    pub(super) organisation: Option<Spanned<String>>,
-    pub(super) sum: Option<Spanned<String>>,
-    pub(super) distinct: Option<Spanned<String>>,
-    pub(super) value: Option<Spanned<String>>,
-    pub(super) each: Option<Spanned<String>>,
-    pub(super) by: Option<Spanned<String>>,
-}
-
-impl RawCount {
-    pub(super) fn measure(self, id: Spanned<String>, title: String) -> RawMeasure {
-        RawMeasure {
-            id,
-            title,
-            ledger: self.ledger,
-            condition: self.condition,
-            with: self.with,
-            without: self.without,
-            joined: self.joined,
-            organisation: self.organisation,
-            count: if self.units { Count::Units } else { Count::Rows },
-            sum: self.sum,
-            distinct: self.distinct,
-            value: self.value,
-            at_least: None,
-            at_most: None,
-            cap: None,
-            cap_by: None,
-            each: self.each,
-            by: self.by,
-            by_ledger: None,
-            once: false,
-            day: None,
-            year_before: false,
-        }
-    }
 }
 
 /// A text out of the rows of a ledger.

@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 /// Names of parameters that say no id.
-const NO_IDS: [&str; 36] = [
+const NO_IDS: [&str; 37] = [
     "access_token",
     "after",
     "anyway",
@@ -43,6 +43,7 @@ const NO_IDS: [&str; 36] = [
     "limit",
     "name",
     "new",
+    "nonce",
     "offset",
     "old",
     "password",
