@@ -217,11 +217,8 @@ pub(crate) fn forgeries(sheet: &str, styles: &str, total: &'static str) -> Vec<F
             "a row without height",
             SHEET,
             |text| {
-                replaced(text, "<row r=\"9\"", "<row ht=\"0\" r=\"9\"").replacen(
-                    "ht=\"0\" r=\"9\" spans=\"1:20\" ht=",
-                    "r=\"9\" spans=\"1:20\" ht=\"0\" was=",
-                    1,
-                )
+                let (head, tail) = text.split_once("<row r=\"9\"").expect("a ninth row");
+                format!("{head}<row r=\"9\"{}", tail.replacen(" ht=", " ht=\"0\" was=", 1))
             },
             "第 9 行被隐藏",
         ),

@@ -99,7 +99,7 @@ async fn what_a_unit_submits_stays_as_it_was_until_it_submits_anew() -> Result<(
     // The register knows, and the return of returns counts it.
     let (top, into) = (returns::county(&server).await?, folder.path().join("r25"));
     let as_of_then = Printed::draw(&server, &into, "R25", &[]).await?;
-    as_of_then.says("按填报单位", 2, "青山镇 1 0 0 0.0% 1 1\n 白水镇 未建台账 未建台账 未建台账")?;
+    as_of_then.says("按填报单位", 2, "青山镇 0 0 0 — 0 0\n 白水镇 未建台账 未建台账 未建台账")?;
     let status = ReturnRequest::new("R25", top, server::clock::today(), folder.path().join("r25 of today"));
     let status = Printed { path: returns::draw(&server, &status).await?.path };
     status.says("按填报单位", 2, "青山镇 1 1 0 0.0% 1 0\n 白水镇 未建台账 未建台账 未建台账")?;

@@ -66,7 +66,11 @@ async fn the_worked_county_gives_every_expected_figure() -> Result<()> {
          合计 13 116 8.9 8 2 2 1 61.5% 15 14 93.3%",
     )?;
     // By kind, rows themselves are counted: M01 in all branches but B3, M12 where there are twelve, M13 in A2 alone.
-    mechanisms.says("按机制类别", 2, "书记岗位目标责任制 12 0\n 困难党员救助帮扶 8 0\n 村干部报酬正常增长 1 0")?;
+    mechanisms.says(
+        "按机制类别",
+        2,
+        "书记岗位目标责任制 12 92.3% 0\n 困难党员救助帮扶 8 61.5% 0\n 村干部报酬正常增长 1 7.7% 0",
+    )?;
     draw("R01", &[]).await?.says(
         "按填报单位",
         2,

@@ -20,12 +20,13 @@ pub enum Kind {
 }
 
 /// Names of parameters that say no id.
-const NO_IDS: [&str; 37] = [
+const NO_IDS: [&str; 38] = [
     "access_token",
     "after",
     "anyway",
     "as_of_ms",
     "as_of_seq",
+    "cell",
     "choices",
     "column",
     "copies",
