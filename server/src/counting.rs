@@ -193,10 +193,8 @@ pub(crate) async fn each_unit(
 ) -> Result<(), StoreError> {
     let is_named = measures.iter().any(|(measure, _)| measure.organisation.is_some());
     let top = if is_named { server.county } else { top };
-    let before = match measures.iter().any(|(measure, _)| measure.year_before) {
-        true => periods::before(server).await?,
-        false => None,
-    };
+    let is_before = measures.iter().any(|(measure, _)| measure.year_before);
+    let before = if is_before { periods::before(server).await? } else { None };
     let kept = before.as_ref().unwrap_or(server);
     let mut bound: Vec<(&Keyed<'_>, Variables)> =
         measures.iter().filter_map(|keyed| Some((*keyed, bound(server, keyed, date)?))).collect();

@@ -162,7 +162,7 @@ pub(crate) async fn indicators_of(
         };
         // What nobody has entered anything about is no figure, and no target that was missed.
         if line.has_no_figure() {
-            line.printed = NOT_KEPT.to_owned();
+            NOT_KEPT.clone_into(&mut line.printed);
             line.reached = None;
         }
         lines.push(line);

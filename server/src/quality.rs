@@ -71,13 +71,12 @@ const NAMED_MAX: usize = 3;
 impl Cause<'_> {
     /// Its first records, as people call them.
     pub fn records(&self) -> String {
-        let named = |line: &&QualityLine| match line.record == line.unit {
-            true => line.record.clone(),
-            false => format!("{} {}", line.unit, line.record),
+        let called = |line: &&QualityLine| {
+            if line.record == line.unit { line.record.clone() } else { format!("{} {}", line.unit, line.record) }
         };
-        let names: Vec<String> = self.lines.iter().take(NAMED_MAX).map(named).collect();
+        let records: Vec<String> = self.lines.iter().take(NAMED_MAX).map(called).collect();
         let more = if self.lines.len() > NAMED_MAX { "等" } else { "" };
-        format!("{}{more}", names.join("、"))
+        format!("{}{more}", records.join("、"))
     }
 }
 

@@ -1,5 +1,7 @@
 //! `taizhang period`: years, opened and sealed.
 
+use std::fmt::Write as _;
+
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -141,7 +143,7 @@ fn print_opened(server: &Server, opened: &Opened) {
             (rows.disputed, "有冲突，按现行值结转 cells in dispute"),
         ] {
             if count > 0 {
-                said += &format!("，{words} {count}");
+                let _ = write!(said, "，{words} {count}");
             }
         }
         println!("{said}");

@@ -131,8 +131,8 @@ struct Since {
     /// The year, such as `2012`; the configured one where it is left out.
     period: Option<String>,
     /// Number of the feed, which a sealed return prints as 回执号; from the beginning where it is left out.
-    #[serde(default)]
-    since_seq: i64,
+    #[serde(default, rename = "since_seq")]
+    seq: i64,
 }
 
 /// Changes since some state.
@@ -158,9 +158,9 @@ async fn list_changes(
     let clearance = caller.clearance();
     // It reads every document.
     let reader = server.clone();
-    let work = async move { changes::changes(&reader, &units, since.since_seq, clearance, CHANGES_MAX).await };
+    let work = async move { changes::changes(&reader, &units, since.seq, clearance, CHANGES_MAX).await };
     let (latest, count) = server.heavy.run(&caller, work).await??;
-    audit::note(&server, &caller, Event::HistoryRead, Some(top), json!({ "since_seq": since.since_seq })).await?;
+    audit::note(&server, &caller, Event::HistoryRead, Some(top), json!({ "since_seq": since.seq })).await?;
     Ok(Json(Changes { count, latest }))
 }
 

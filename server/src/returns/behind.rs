@@ -257,21 +257,17 @@ async fn of_indicator(
     cell: &CellName,
 ) -> Result<Option<Behind>, ReturnError> {
     let (row, at) = cell.place;
-    let (top, first, wanted) = match sheet.rows {
-        SheetRows::IndicatorMatrix => {
-            let units = at_and_below(server.store.units().await?, request.top.id);
-            let mut reporting = units.into_iter().filter(|unit| unit.level == UnitLevel::ReportingUnit);
-            let unit = usize::from(at).checked_sub(2).and_then(|index| reporting.nth(index));
-            let Some(unit) = unit else { return Ok(None) };
-            (unit, 2, IndicatorPart::Actual)
-        }
-        _ => {
-            let Some(Content::Indicator(part)) = sheet.columns.get(usize::from(at)).map(|column| &column.content)
-            else {
-                return Ok(None);
-            };
-            (request.top.clone(), first_row(sheet), *part)
-        }
+    let (top, first, wanted) = if matches!(sheet.rows, SheetRows::IndicatorMatrix) {
+        let units = at_and_below(server.store.units().await?, request.top.id);
+        let mut reporting = units.into_iter().filter(|unit| unit.level == UnitLevel::ReportingUnit);
+        let unit = usize::from(at).checked_sub(2).and_then(|index| reporting.nth(index));
+        let Some(unit) = unit else { return Ok(None) };
+        (unit, 2, IndicatorPart::Actual)
+    } else {
+        let Some(Content::Indicator(part)) = sheet.columns.get(usize::from(at)).map(|column| &column.content) else {
+            return Ok(None);
+        };
+        (request.top.clone(), first_row(sheet), *part)
     };
     let index = row.checked_sub(first).and_then(|index| usize::try_from(index).ok());
     let Some(indicator) = index.and_then(|index| server.catalogue.indicators().get(index)) else { return Ok(None) };

@@ -75,12 +75,11 @@ async fn moment(server: &Server, request: &ReturnRequest, as_of: &AsOf) -> Resul
                 && submissions::is_approved(&copy.state)
         };
         let copy = stored.iter().rev().find(is_own);
-        match copy {
-            Some(copy) => copies.push(format!("{}（第{}号 {}）", unit.label(), copy.number, copy.code)),
-            None => {
-                missing.push(unit.label().to_owned());
-                moment.unreported.insert(unit.id);
-            }
+        if let Some(copy) = copy {
+            copies.push(format!("{}（第{}号 {}）", unit.label(), copy.number, copy.code));
+        } else {
+            missing.push(unit.label().to_owned());
+            moment.unreported.insert(unit.id);
         }
         let seq = copy.map_or(0, |copy| copy.seq);
         let own = units.iter().filter(|below| below.id == unit.id || below.parent == Some(unit.id));

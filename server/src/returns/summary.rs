@@ -420,9 +420,12 @@ impl Table<'_> {
         let total = self.sums();
         let mut failed = Vec::new();
         for (index, line) in self.lines.iter().chain([&total]).enumerate() {
-            let is_known = |column: &ReturnColumn| match line.is_total {
-                true => !self.is_partial(column),
-                false => self.marks.cell(index, self.place_of(column)).is_none(),
+            let is_known = |column: &ReturnColumn| {
+                if line.is_total {
+                    !self.is_partial(column)
+                } else {
+                    self.marks.cell(index, self.place_of(column)).is_none()
+                }
             };
             for check in &self.frame.form.checks {
                 let side = |side: &[String]| -> Option<i64> {

@@ -277,7 +277,7 @@ pub(crate) fn forgeries(sheet: &str, styles: &str, total: &'static str) -> Vec<F
             |text| replaced(text, "<oddFooter>", "<oddHeader>&amp;C作废</oddHeader><oddFooter>"),
             "页眉",
         ),
-        one("something in an empty cell", SHEET, |text| with_cell(text, "P1", |own| says(own, "19")), "P1：原为空白"),
+        one("something in an empty cell", SHEET, |text| with_cell(text, "V1", |own| says(own, "19")), "V1：原为空白"),
         one(
             "a cell emptied",
             SHEET,

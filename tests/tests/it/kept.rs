@@ -89,7 +89,7 @@ async fn what_nobody_has_kept_is_no_nought() -> Result<()> {
     // Somebody has no hardship: one that another has makes it a nought.
     let hardship = "党组织编码|认定年度|姓名|主要致困原因|组织认定\nA1|2012|李四|因病|已认定";
     import(&server, folder.path(), "困难党员", hardship).await?;
-    draw("R17").await?.says("按填报单位", 2, "青山镇 1 0\n白水镇 0 0\n合计 1 0")?;
+    draw("R17").await?.says("按填报单位", 2, "青山镇 1 1\n白水镇 0 0\n合计 1 1")?;
     let town = county::unit(&server, "T2").await?;
     let town = server.store.unit(town).await?.context("the township")?;
     let alone = returns::draw(&server, &ReturnRequest::new("R17", town, DAY, folder.path())).await?;

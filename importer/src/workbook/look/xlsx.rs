@@ -121,8 +121,8 @@ pub(super) fn look(bytes: &[u8], limits: &ReadLimits) -> Result<Look, ReadError>
         for id in drawings {
             let is_it = |relation: &&Relation| relation.id == id && relation.kind == "drawing" && !relation.is_external;
             let relation = relations.iter().find(is_it).ok_or_else(|| damaged("a drawing without part"))?;
-            let root = drawing::facts(parts, &relation.target, &mut sheet.facts)?;
-            sheet.dress = sheet.dress.map(|dress| digest(format!("{dress}{}", root.canonical()).as_bytes()));
+            let drawn = drawing::facts(parts, &relation.target, &mut sheet.facts)?;
+            sheet.dress = sheet.dress.map(|dress| digest(format!("{dress}{}", drawn.canonical()).as_bytes()));
         }
         look.sheets.push(sheet);
     }

@@ -72,9 +72,10 @@ pub(super) async fn of_table(
         });
         signed.collect()
     };
-    let is_missing = match index < all.len() {
-        true => table.marks.cell(index, usize::from(at)).is_some(),
-        false => table.marks.total(usize::from(at)).is_some(),
+    let is_missing = if index < all.len() {
+        table.marks.cell(index, usize::from(at)).is_some()
+    } else {
+        table.marks.total(usize::from(at)).is_some()
     };
     let (over, under) = match &column.content {
         _ if is_missing => (Vec::new(), Vec::new()),
@@ -152,7 +153,7 @@ impl Table<'_> {
     fn parameter(&self, column: &ReturnColumn, name: &str, lines: &[usize], times: i64) -> Part {
         let of_line = |index: &usize| {
             let set = self.scope.server.catalogue.parameter(&format!("{name}.{}", code(&self.lines[*index])));
-            set.and_then(|set| set.as_integer()).unwrap_or_default()
+            set.map_or(0, |set| set.as_integer().unwrap_or_default())
         };
         Part::set(column.header.join(" "), times, lines.iter().map(of_line).sum())
     }
