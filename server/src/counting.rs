@@ -160,24 +160,33 @@ impl<'u> About<'u> {
 }
 
 /// The reporting unit that a unit belongs to; of one above, the unit itself.
-fn place_of(unit: &Unit) -> UnitId {
+pub(crate) fn place_of(unit: &Unit) -> UnitId {
     if unit.level == UnitLevel::Organisation { unit.parent.unwrap_or(unit.id) } else { unit.id }
 }
 
 /// The rows of the county that measures look at.
 pub(crate) async fn county(server: &Server, units: &[Unit], measures: &[&Measure]) -> Result<Neighbours, StoreError> {
+    let columns = beyond(Reach::County, measures, &columns_of(measures));
+    let everywhere: Vec<&Unit> = units.iter().collect();
+    Ok(Neighbours::new(merged(rows(server, &columns, &everywhere).await?), measures.iter().copied()))
+}
+
+/// What measures read.
+fn columns_of(measures: &[&Measure]) -> Columns {
     let mut columns = Columns::new();
     for measure in measures {
         measure.reads(&mut |ledger, column| {
             columns.entry(ledger.to_owned()).or_default().extend([column.to_owned(), STATE.to_owned()]);
         });
     }
-    let reaches = measures.iter().flat_map(|measure| measure.reaches());
-    let wanted: BTreeSet<String> =
-        reaches.filter(|(reach, _)| *reach == Reach::County).map(|(_, ledger)| ledger).collect();
-    columns.retain(|ledger, _| wanted.contains(ledger));
-    let everywhere: Vec<&Unit> = units.iter().collect();
-    Ok(Neighbours::new(merged(rows(server, &columns, &everywhere).await?), measures.iter().copied()))
+    columns
+}
+
+/// What of it they read that far from their unit.
+fn beyond(wanted: Reach, measures: &[&Measure], columns: &Columns) -> Columns {
+    let reaches: BTreeSet<(Reach, String)> = measures.iter().flat_map(|measure| measure.reaches()).collect();
+    let of = reaches.into_iter().filter(|(reach, _)| *reach == wanted);
+    of.filter_map(|(_, ledger)| Some((ledger.clone(), columns.get(&ledger)?.clone()))).collect()
 }
 
 /// Reads what measures count at and below `top`, one reporting unit after the other, and shows the rows of each unit that keeps
@@ -201,25 +210,16 @@ pub(crate) async fn each_unit(
     if bound.is_empty() {
         return Ok(());
     }
-    let (mut columns, mut reaches) = (Columns::new(), BTreeSet::new());
-    for ((measure, _), _) in &bound {
-        measure.reads(&mut |ledger, column| {
-            columns.entry(ledger.to_owned()).or_default().extend([column.to_owned(), STATE.to_owned()]);
-        });
-        reaches.extend(measure.reaches());
-    }
+    let counted: Vec<&Measure> = bound.iter().map(|((measure, _), _)| *measure).collect();
+    let mut columns = columns_of(&counted);
     for (ledger, columns) in columns.iter_mut().filter(|_| are_whole) {
         let all = server.catalogue.ledger(ledger).map(|ledger| ledger.columns.as_slice()).unwrap_or_default();
         columns.extend(all.iter().map(|column| column.key.clone()));
     }
-    let beyond = |wanted: Reach| -> Columns {
-        let of = reaches.iter().filter(|(reach, _)| *reach == wanted);
-        of.filter_map(|(_, ledger)| Some((ledger.clone(), columns.get(ledger)?.clone()))).collect()
-    };
-    let (of_township, of_county) = (beyond(Reach::Township), beyond(Reach::County));
+    let of_township = beyond(Reach::Township, &counted, &columns);
+    let of_county = beyond(Reach::County, &counted, &columns);
     let below = crate::returns::at_and_below(units.to_vec(), top);
     let everywhere: Vec<&Unit> = units.iter().collect();
-    let counted: Vec<&Measure> = bound.iter().map(|((measure, _), _)| *measure).collect();
     let county = Neighbours::new(merged(rows(kept, &of_county, &everywhere).await?), counted.iter().copied());
     for chunk in by_reporting_unit(&below) {
         let own = rows(kept, &columns, &chunk).await?;

@@ -132,12 +132,7 @@ pub(crate) async fn indicators_of(
             let value = terms.iter().map(|term| term.times * sum(term)).sum();
             kept.lacking(unit, terms, value).iter().map(|ledger| kept.title(ledger)).collect()
         };
-        let mut figure = indicator.figure(sum);
-        // A quota is the county's: of a unit only the count says something.
-        if indicator.denominator_constant.is_some() && top != server.county {
-            figure.denominator = None;
-        }
-        figure.scale = figure.scale.saturating_mul(hundredths(server, indicator));
+        let figure = of_unit(server, indicator, top, indicator.figure(sum));
         let reached = match indicator.target_percent {
             Some(percent) => figure.reaches(percent),
             None if indicator.target_growth => {
@@ -170,7 +165,17 @@ pub(crate) async fn indicators_of(
     Ok(lines)
 }
 
-/// How many times what it stands for an indicator's numerator is: money is counted in fen.
+/// What a figure is of a unit: a quota is the county's, and of any other only the count says something; money is counted in fen.
+pub(crate) fn of_unit(server: &Server, indicator: &Indicator, unit: UnitId, figure: Figure) -> Figure {
+    let is_quota_of_all = indicator.denominator_constant.is_some() && unit != server.county;
+    Figure {
+        denominator: figure.denominator.filter(|_| !is_quota_of_all),
+        scale: figure.scale.saturating_mul(hundredths(server, indicator)),
+        ..figure
+    }
+}
+
+/// How many times what it stands for an indicator's numerator is.
 pub(crate) fn hundredths(server: &Server, indicator: &Indicator) -> i64 {
     let first = indicator.numerator.first().and_then(|term| server.catalogue.measure(&term.measure));
     if first.is_some_and(|measure| matches!(measure.aggregate, Aggregate::SumHundredths(_))) { 100 } else { 1 }

@@ -127,10 +127,11 @@ async fn may_copy(server: &Server, to: &Path) -> anyhow::Result<()> {
         "没有文件夹 no such folder: {}。U 盘插好了吗？ Is the stick there?",
         parent.display()
     );
-    if let KeysSeen { fault: Some(fault), .. } = server.store.examine().document_keys().await? {
+    let KeysSeen { fault, keyless } = server.store.examine().document_keys().await?;
+    if let Some(fault) = fault {
         anyhow::bail!("{fault}。本机的密钥不全，没有另存 | the keys here are not sound, and were not copied");
     }
-    let lost = server.store.examine().document_keys().await?.keyless.len();
+    let lost = keyless.len();
     anyhow::ensure!(
         lost == 0,
         "本机缺少 {lost} 份文档的密钥，没有另存：请先放回最新另存的一份（taizhang doctor 说明）| the keys of {lost} documents are missing here, so nothing was copied: put the newest copy back first (`taizhang doctor` says more)"

@@ -29,10 +29,6 @@ use crate::{
     sync::steps::wrong_steps,
 };
 
-/// Documents in one commit.
-const COMMIT_DOCUMENTS_MAX: usize = 64;
-/// Bytes in one commit.
-const COMMIT_BYTES_MAX: usize = 4 << 20;
 /// Cells in dispute that are named; there may be more.
 const DISPUTED_MAX: usize = 10;
 
@@ -94,9 +90,7 @@ pub(super) async fn round(
         let next = receiver.recv().await.transpose()?;
         let last = next.is_none();
         group.extend(next);
-        let documents: usize = group.iter().map(|p| p.writes.len()).sum();
-        let bytes: usize = group.iter().flat_map(|p| &p.writes).map(DocumentWrite::bytes).sum();
-        if last || documents >= COMMIT_DOCUMENTS_MAX || bytes >= COMMIT_BYTES_MAX {
+        if last || DocumentWrite::are_enough(group.iter().flat_map(|p| &p.writes)) {
             done += group.len();
             affirm(server, &group, author).await?;
             seen += commit(server, std::mem::take(&mut group), report, &mut stale).await?;

@@ -31,10 +31,6 @@ use crate::{
 
 /// How often units are tried that somebody else is writing to.
 const ROUNDS_MAX: usize = 16;
-/// Documents in one commit.
-const COMMIT_DOCUMENTS_MAX: usize = 64;
-/// Bytes in one commit.
-const COMMIT_BYTES_MAX: usize = 4 << 20;
 
 /// What opening a year did.
 #[derive(Debug, Clone, Default, Serialize, utoipa::ToSchema)]
@@ -106,9 +102,7 @@ pub async fn open(
             let next = planned.next().await.transpose()?;
             let is_last = next.is_none();
             group.extend(next);
-            let count: usize = group.iter().map(|unit| unit.writes.len()).sum();
-            let bytes: usize = group.iter().flat_map(|unit| &unit.writes).map(DocumentWrite::bytes).sum();
-            if is_last || count >= COMMIT_DOCUMENTS_MAX || bytes >= COMMIT_BYTES_MAX {
+            if is_last || DocumentWrite::are_enough(group.iter().flat_map(|unit| &unit.writes)) {
                 for unit in commit(server, std::mem::take(&mut group), &mut opened).await? {
                     pending.remove(&unit);
                 }

@@ -227,10 +227,7 @@ async fn part(
             }
         }
     }
-    let place = |unit: UnitId| match names.get(&unit) {
-        Some(unit) if unit.level == UnitLevel::Organisation => unit.parent,
-        _ => Some(unit),
-    };
+    let place = |unit: UnitId| names.get(&unit).map_or(unit, |unit| counting::place_of(unit));
     let title = server.catalogue.ledger(ledger).map_or(ledger, |ledger| &ledger.title).to_owned();
     let rows = found.into_iter().map(|Found { counted_by, row, adds }| {
         let id = row.as_ref().map(|row| row.id);
@@ -280,19 +277,14 @@ async fn of_indicator(
         sides.push(parts);
     }
     let (mut under, mut over) = (sides.pop().unwrap_or_default(), sides.pop().unwrap_or_default());
-    // A quota is the county's: of a unit only the count says something.
-    let is_county = top.id == server.county;
-    if let Some(constant) = indicator.denominator_constant.filter(|_| is_county) {
+    if let Some(constant) = indicator.denominator_constant.filter(|_| top.id == server.county) {
         under.push(Part::set("名额", 1, constant));
     }
     let sum = |parts: &[Part]| parts.iter().map(Part::signed).sum::<i64>();
     let mut sums = over.iter().chain(&under).map(|part| part.sum).collect::<Vec<_>>().into_iter();
-    let mut figure = indicator.figure(|_| sums.next().unwrap_or_default());
-    if indicator.denominator_constant.is_some() && !is_county {
-        figure.denominator = None;
-    }
-    let times = indicators::hundredths(server, indicator);
-    let scale = figure.scale.saturating_mul(times) as f64;
+    let figure = indicator.figure(|_| sums.next().unwrap_or_default());
+    let figure = indicators::of_unit(server, indicator, top.id, figure);
+    let (times, scale) = (indicators::hundredths(server, indicator), figure.scale as f64);
     let share = || figure.denominator.filter(|under| *under != 0).map(|under| figure.numerator as f64 / under as f64);
     let value = match wanted {
         IndicatorPart::Numerator => {

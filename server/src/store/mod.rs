@@ -152,6 +152,15 @@ impl DocumentWrite {
         let rows: usize = self.rows.iter().map(|row| row.cells.len()).sum();
         changes + rows + self.snapshot.as_ref().map_or(0, Vec::len)
     }
+
+    /// Whether these are enough for one commit of work on many documents.
+    pub(crate) fn are_enough<'w>(writes: impl Iterator<Item = &'w Self>) -> bool {
+        const DOCUMENTS_MAX: usize = 64;
+        const BYTES_MAX: usize = 4 << 20;
+        let add = |(count, bytes): (usize, usize), write: &Self| (count + 1, bytes + write.bytes());
+        let (count, bytes) = writes.fold((0, 0), add);
+        count >= DOCUMENTS_MAX || bytes >= BYTES_MAX
+    }
 }
 
 /// What became of a write.
